@@ -1,0 +1,34 @@
+"""modelzoo: declarative models. A model is a config; a builder turns it into ordinary torch modules.
+
+>>> import modelzoo
+>>> modelzoo.build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[0]
+Linear(in_features=4, out_features=8, bias=True)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelzoo.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from modelzoo import register
+    from modelzoo.api import build, plan
+    from modelzoo.modelfile import load
+    from modelzoo.plans import Plan
+
+__version__ = "0.1.0"
+__all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register"]
+
+_HOMES = {"build": "api", "plan": "api", "load": "modelfile", "Plan": "plans"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports torch at the first use of what needs it."""
+    import importlib
+
+    if name == "register":
+        return importlib.import_module("modelzoo.register")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'modelzoo' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"modelzoo.{_HOMES[name]}"), name)

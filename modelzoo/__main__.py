@@ -1,0 +1,37 @@
+"""The tools: `python -m modelzoo COMMAND ...`. Each is a function of its own file, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from modelzoo.cli import guarded
+from modelzoo.errors import nearest
+
+COMMANDS = {
+    "where": ("modelzoo.where", "prints every place that sets a key of a composed config"),
+}
+"""Name of a command -> the module whose `command(arguments: list[str]) -> int` runs it, and what it does."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name not in COMMANDS:
+        print(f"There is no command '{name}'. {nearest(name, COMMANDS)}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(COMMANDS[name][0])
+    return guarded(lambda: int(module.command(rest)))
+
+
+def usage() -> str:
+    """The commands, one line each."""
+    rows = [f"  {name:<8}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["python -m modelzoo COMMAND ...", *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

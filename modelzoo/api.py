@@ -1,0 +1,229 @@
+"""The functions of the front page: `load`, `plan`, `build`, over spec, resolve, build, shapes and initialize."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import catalog, config, fills, initialize, shapes, spec, streams
+from modelzoo import construct as building
+from modelzoo.errors import Path, Problems, located, nearest
+from modelzoo.plans import Input, Module, Plan
+from modelzoo.resolve import Instance, Resolver, Scope, resolve
+
+SMALL = 64 * 2**20
+"""Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A plan together with the modules it was read off, still without values."""
+
+    plan: Plan
+    skeleton: building.Skeleton
+    table: list[initialize.Entry]
+    inputs: tuple[spec.Input, ...]
+    values: dict[str, Any]
+
+
+def plan(model: config.Source, init: config.Source | None = None, *, seed: int = 0, dtype: str = "float32") -> Plan:
+    """Decides everything about a model without filling a tensor.
+
+    Args:
+        model: the path of a model file, a mapping, or a DictConfig.
+        init: rules: a mapping, a DictConfig or a path; they replace the model file's own.
+        seed: of all random values.
+        dtype: of floating parameters, buffers and inputs that name none.
+
+    Returns:
+        a value that prints as a table.
+
+    Raises:
+        ConfigError: all problems found.
+
+    >>> plan({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 8)", "ReLU"]}).parameters
+    40
+    """
+    given = config.from_mapping(model, init)
+    with located(given.locate):
+        return draft(given.model, given.init, seed=seed, dtype=dtype, device="meta").plan
+
+
+def build(
+    model: config.Source,
+    init: config.Source | None = None,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
+    max_steps: int = building.MAX_STEPS,
+) -> nn.Module:
+    """Builds an ordinary module in training mode, every tensor filled once.
+
+    Args:
+        model, init, seed, dtype: as for `plan`.
+        device: where the tensors are made.
+        max_steps: how often a loop of a `forward` text may turn.
+
+    Raises:
+        ConfigError: all problems found.
+
+    >>> build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[2]
+    Linear(in_features=8, out_features=1, bias=True)
+    """
+    given = config.from_mapping(model, init)
+    with located(given.locate):
+        return fill(draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps), device)
+
+
+def draft(
+    model: Any,
+    init: Any = None,
+    *,
+    seed: int = 0,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    max_steps: int = building.MAX_STEPS,
+) -> Draft:
+    """The plan of plain data, and its modules."""
+    _check_options(seed, dtype, max_steps)
+    node = spec.parse(model)
+    instance, root = resolve(node)
+    values = dict(instance.values)
+    inputs, examples = _examples(root, values, dtype)
+    rules = spec.parse_rules(init, frozenset(values))
+    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps)
+    problems = Problems()
+    building.finish(skeleton, problems)
+    table, warnings = initialize.decide(skeleton, rules, values, {})
+    planned = Plan(
+        modules=_modules(skeleton, record),
+        tensors=initialize.tensors(table, seed),
+        inputs=examples,
+        seed=seed,
+        dtype=dtype,
+        scheme=streams.SCHEME,
+        warnings=tuple(warnings),
+        notes=tuple(record.notes),
+    )
+    return Draft(plan=planned, skeleton=skeleton, table=table, inputs=inputs, values=values)
+
+
+def _check_options(seed: Any, dtype: Any, max_steps: Any) -> None:
+    problems = Problems()
+    if type(seed) is not int or seed < 0:
+        problems.add(Path(("seed",)), f"seed must be an integer of 0 or more, not {seed!r}.", "Type seed=0.")
+    if dtype not in ("float32", "float64", "float16", "bfloat16"):
+        problems.add(
+            Path(("dtype",)),
+            f"there is no floating dtype {dtype!r}.",
+            nearest(str(dtype), ("float32", "float64", "float16", "bfloat16")),
+        )
+    if type(max_steps) is not int or max_steps < 1:
+        problems.add(
+            Path(("max_steps",)), f"max_steps must be a positive integer, not {max_steps!r}.", "Type max_steps=10000."
+        )
+    problems.check()
+
+
+def _examples(root: spec.Block, values: dict[str, Any], dtype: str) -> tuple[tuple[spec.Input, ...], tuple[Input, ...]]:
+    """The inputs that have an example, with their shapes computed."""
+    problems = Problems()
+    resolver, scope = Resolver(problems), Scope(values=values, origins={}, blocks={})
+    given = tuple(each for each in root.inputs if each.shape is not None)
+    found = tuple(
+        Input(name=each.name, shape=resolver.shape(each.shape or (), scope, each.key), dtype=each.dtype or dtype)
+        for each in given
+    )
+    problems.check()
+    return given, found
+
+
+def _dry(
+    instance: Instance, examples: tuple[Input, ...], device: torch.device, dtype: torch.dtype, max_steps: int
+) -> tuple[building.Skeleton, shapes.Record]:
+    """Constructs and checks: on zeros of the CPU where that is cheap, else on meta."""
+    cpu, meta = torch.device("cpu"), torch.device("meta")
+    if not examples:
+        skeleton = building.construct(instance, meta if device.type == "meta" else cpu, dtype, max_steps=max_steps)
+        return _checked(skeleton), shapes.Record()
+    try:
+        skeleton = building.construct(instance, cpu, dtype, max_steps=max_steps, zeroed=True, limit=SMALL)
+        return _checked(skeleton), shapes.dry_run(skeleton, shapes.example(examples, cpu))
+    except building.TooLargeError:
+        pass
+    skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps))
+    return skeleton, shapes.dry_run(skeleton, shapes.example(examples, meta))
+
+
+def _checked(skeleton: building.Skeleton) -> building.Skeleton:
+    problems = Problems()
+    building.check_reads(skeleton, problems)
+    problems.check()
+    return skeleton
+
+
+def _modules(skeleton: building.Skeleton, record: shapes.Record) -> tuple[Module, ...]:
+    names: dict[int, list[str]] = {}
+    modules: dict[int, nn.Module] = {}
+    for name, module in skeleton.root.named_modules(remove_duplicate=False):
+        names.setdefault(id(module), []).append(name)
+        modules[id(module)] = module
+    found = []
+    for each, (name, *aliases) in names.items():
+        instance = skeleton.instances.get(each)
+        found.append(
+            Module(
+                name=name,
+                aliases=tuple(aliases),
+                type=initialize.type_name(skeleton, modules[each]),
+                call="" if instance is None or instance.layer is None else instance.call(),
+                block=instance is not None and instance.layer is None,
+                key=Path() if instance is None else instance.key,
+                calls=record.calls.get(each, 0),
+                output=record.outputs.get(each),
+            )
+        )
+    return tuple(found)
+
+
+def fill(draft: Draft, device: str | torch.device, threads: int | None = None) -> nn.Module:
+    """Gives the modules of a draft their storage and values."""
+    target = torch.device(device)
+    building.materialise(draft.skeleton, target)
+    if target.type != "meta":
+        initialize.fill(draft.skeleton, draft.table, draft.plan.seed, threads)
+    return draft.skeleton.root
+
+
+def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor]:
+    """The example inputs, each from its own stream: standard normal, zeros for integers, or as its `fill` says."""
+    found = {}
+    for given, each in zip(draft.inputs, draft.plan.inputs, strict=True):
+        tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype])
+        name = f"input {each.name}"
+        default = "normal" if tensor.is_floating_point() else "zeros"
+        problems = Problems()
+        if given.fill is None:
+            named = spec.Fill(
+                name=default, arguments=tuple(fills.bind(fills.FILLS[default], [], {}).items()), key=given.key
+            )
+        else:
+            named = given.fill
+        entry = initialize.Entry(tensor=tensor, kind="buffer", persistent=False, key=given.key, owner="")
+        decision = initialize._decision(named, draft.values, str(given.key), 1, problems, entry)
+        problems.check()
+        assert decision is not None
+        if decision.fill is not None:
+            what = fills.problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
+            if what is not None:
+                problems.add(given.key, f"{decision.fill.name} {what}.")
+                problems.check()
+            fills.run(fills.tasks(tensor, decision.fill, decision.arguments, seed=draft.plan.seed, name=name))
+        else:
+            initialize.Program(tensor, [decision], name, draft.plan.seed, draft.skeleton.max_steps)()
+        found[each.name] = tensor.to(device)
+    return found

@@ -1,0 +1,142 @@
+"""The command line: the single place that meets exceptions, and says what is wrong in the words of `errors`."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from modelzoo.errors import IN_FULL, ConfigError, located, render
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+FAILED, INTERRUPTED = 1, 130
+
+
+class JobFailedError(Exception):
+    """A job of a sweep failed; its problems have been printed."""
+
+
+def main() -> int:
+    """Composes a config from the command line and runs it; returns the exit code.
+
+    A sweep (`-m`) runs all its jobs; the exit code is 1 if one of them failed.
+    """
+    return guarded(_hydra_main)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Runs a command; what is wrong with a config is printed to stderr without a traceback."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except ConfigError as error:
+        report(error, _flag("traceback=true"), None if _flag("problems=all") else IN_FULL)
+    except JobFailedError:
+        pass
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _close_stdout()
+    return FAILED
+
+
+def _close_stdout() -> None:
+    """Lets nobody read on: without it the interpreter's last flush complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
+    """Prints the problems to stderr, or the traceback, which ends with them."""
+    if with_traceback:
+        traceback.print_exception(error)
+    else:
+        print(render(error.problems, limit), file=sys.stderr)
+
+
+@contextmanager
+def composing(overrides: list[str]) -> Iterator[list[Exception]]:
+    """Turns what Hydra raises into problems like ours; exceptions put into the list it yields pass as they are."""
+    own: list[Exception] = []
+    try:
+        yield own
+    except (ConfigError, JobFailedError):
+        raise
+    except Exception as error:
+        from modelzoo.composition import composition_problem
+
+        problem = None if error in own else composition_problem(error, overrides)
+        if problem is None:
+            raise
+        raise ConfigError([problem]) from error
+
+
+def _hydra_main() -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving
+    gc.disable()  # nothing that an import makes is garbage; `_thaw` is called when they are done
+    try:
+        import hydra
+
+        from modelzoo import border
+
+        border.register()
+        failed: list[Exception] = []
+        with composing([each for each in sys.argv[1:] if not each.startswith("-")]) as own:
+
+            def task(cfg: DictConfig) -> None:
+                try:
+                    _job(cfg, failed)
+                except Exception as error:
+                    own.append(error)
+                    raise
+
+            hydra.main(config_path=str(border.conf_directory()), config_name=border.CONFIG_NAME, **border.VERSION)(
+                task
+            )()
+    finally:
+        _thaw()
+    return FAILED if failed else 0
+
+
+def _job(cfg: DictConfig, failed: list[Exception]) -> None:
+    """One job. What is wrong with it is printed at once; only in a sweep an exception tells Hydra that it failed."""
+    from modelzoo import border
+
+    options: dict[str, Any] = {}
+    try:
+        config = border.from_hydra(cfg)
+        options = config.options
+        with located(config.locate):
+            from modelzoo.run import run
+
+            _thaw()
+            run(config, border.run_directory())
+            sys.stdout.flush()
+    except ConfigError as error:
+        failed.append(error)
+        problems = options.get("problems", IN_FULL)
+        if border.is_sweep():
+            print(f"Job {border.job_number()}: {border.typed()}", file=sys.stderr)
+        report(error, options.get("traceback") is True, problems if type(problems) is int else None)
+        if border.is_sweep():
+            raise JobFailedError(border.job_number()) from error
+    except BrokenPipeError as error:
+        failed.append(error)
+        _close_stdout()
+
+
+def _thaw() -> None:
+    """Collects garbage again, but never looks at what the imports made."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
+def _flag(override: str) -> bool:
+    return override in sys.argv

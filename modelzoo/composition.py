@@ -1,0 +1,281 @@
+"""What Hydra says when it cannot compose a config, as a problem like ours: seen, expected, what to type."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, ListConfig
+from omegaconf.errors import ConfigAttributeError, ConfigIndexError, ConfigKeyError, OmegaConfBaseException
+
+from modelzoo import border, marks
+from modelzoo.errors import Path, Problem, nearest
+from modelzoo.places import parts
+
+_CALL = re.compile(r"[A-Za-z_][\w.]*\(")
+
+
+def composition_problem(error: BaseException, overrides: Sequence[str]) -> Problem | None:
+    """Explains an error that was raised while a config was composed.
+
+    Args:
+        error: what Hydra, OmegaConf or PyYAML raised.
+        overrides: what was typed on the command line.
+
+    Returns:
+        The problem; `None` if the error is none of theirs.
+    """
+    match error:
+        case yaml.YAMLError():
+            return _syntax(error)
+        case OverrideParseException():
+            return _unreadable(error.override, str(error))
+        case MissingConfigException() if error.missing_cfg_file:
+            return _unknown_name(error, overrides)
+        case ConfigCompositionException() if isinstance(error.__cause__, (ConfigAttributeError, ConfigKeyError)):
+            return _unknown_key(error, error.__cause__, overrides)
+        case ConfigCompositionException() if isinstance(error.__cause__, ConfigIndexError):
+            return _unknown_index(error, error.__cause__, overrides)
+        case HydraException() | OmegaConfBaseException() | ValueError():
+            return _other(error, overrides)
+    return None
+
+
+def quoted(key: str, value: str) -> str:
+    """The override as it has to be typed so that Hydra takes the value as a text.
+
+    >>> print(quoted("model.layers.act", "LeakyReLU(0.1)"))
+    "model.layers.act='LeakyReLU(0.1)'"
+    """
+    text = f"{key}='" + value.replace("'", r"\'") + "'"
+    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
+
+
+def _command_line(override: str, what: str, hint: str = "") -> Problem:
+    return Problem(where="command line", path=override, what=what, hint=hint)
+
+
+def _syntax(error: yaml.YAMLError) -> Problem:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    name = str(mark.name) if mark is not None else getattr(error, "name", "")
+    return marks.yaml_problem(error, border.shown(pathlib.Path(name), pathlib.Path.cwd()))
+
+
+def _unreadable(override: str, message: str) -> Problem:
+    key, equals, value = override.partition("=")
+    if not equals:
+        return _command_line(override, "This sets nothing: an override is written key=value.")
+    if not re.fullmatch(r"[~+]{0,2}[\w.$/@\[\]:-]+", key):
+        return _command_line(override, f"'{key}' cannot be the key of an override.")
+    value = value.strip()
+    if _CALL.match(value):
+        what = f"Hydra reads {value.split('(')[0]}(...) as a function of its own."
+    elif value.startswith("="):
+        what = "Hydra does not read a value that begins with '='."
+    else:
+        what = f"Hydra cannot read the value {value}."
+    if value[:1] in ("[", "{", "'", '"'):
+        return _command_line(override, what, "Close every bracket and every quote.")
+    typed = quoted(key, value)
+    hint = f"Put the text in quotes of its own: {typed}" if _parses(shlex.split(typed)[0]) else ""
+    return _command_line(override, what, hint)
+
+
+def _parses(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except Exception:  # whatever it raises, the line must not be recommended
+        return False
+    return True
+
+
+def _unknown_name(error: MissingConfigException, overrides: Sequence[str]) -> Problem:
+    group, _, name = (error.missing_cfg_file or "").lstrip("/").rpartition("/")
+    options = [str(each) for each in error.options or ()]
+    what = f"There is no '{name}' in conf/{group}." if group else f"There is no config '{name}'."
+    hint = nearest(name, options) or (f"Known: {', '.join(options)}." if options else "")
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+").partition("@")[0] == group and name in re.split(r"[,\[\]\s'\"]+", value):
+            return _command_line(override, what, hint)
+    parent = re.match("In '(.*?)'", str(error))
+    where = _in_defaults(parent[1], name) if parent else ""
+    return Problem(where=where, path="defaults", what=what, hint=hint)
+
+
+def _in_defaults(config: str, name: str) -> str:
+    """Where the defaults of a config name another, as far as that can be found."""
+    document = _document(config)
+    if document is None:
+        return ""
+    found = document.find(Path(("defaults",)))
+    nodes: list[Any] = [found.node] if found and found.depth else []
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.ScalarNode) and node.value.rpartition("/")[2] == name:
+            return marks.at(document.shown, node.start_mark)
+        for entry in node.value if isinstance(node.value, list) else ():
+            nodes.extend(entry[1:] if isinstance(entry, tuple) else [entry])
+    return document.place(Path(("defaults",)))
+
+
+def _document(config: str) -> marks.Document | None:
+    cwd = pathlib.Path.cwd()
+    for directory in (cwd / "conf", border.conf_directory()):
+        file = directory / f"{config}.yaml"
+        try:
+            return marks.read(file.read_text("utf-8-sig"), border.shown(file, cwd))
+        except Exception:  # an explanation without a line is better than none
+            continue
+    return None
+
+
+def _unknown_key(
+    error: ConfigCompositionException, cause: ConfigAttributeError | ConfigKeyError, overrides: Sequence[str]
+) -> Problem:
+    key = _overridden(error)
+    override = _typed(key, overrides)
+    keys = parts(key)
+    known = parts(str(cause.full_key))
+    name = known[len(known) - 1] if known else key
+    parent = Path(known[:-1])
+    places = border.places(_choices(overrides, override), pathlib.Path.cwd())
+    try:
+        written = places.value(parent) if parent else {}
+    except Exception:  # without the files Hydra's own words have to do
+        written = {}
+    value = override.partition("=")[2]
+    if isinstance(written, str):
+        instead = quoted(str(parent), written)
+        return _command_line(override, f"'{parent}' is written as text, {written}.", f"Replace it whole: {instead}")
+    names = [str(each) for each in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
+    names = [each for each in names if each != "hydra"]
+    what = f"There is no '{name}' in {parent}." if parent else f"There is no key '{name}'."
+    hint = nearest(str(name), names)
+    if not hint.startswith("Did") and len(keys) == len(known) and parent:
+        hint = f"{hint} To add it, type +{key}={value}".strip()
+    return _command_line(override, what, hint)
+
+
+def _unknown_index(error: ConfigCompositionException, cause: ConfigIndexError, overrides: Sequence[str]) -> Problem:
+    override = str(error).rpartition("override ")[2]
+    known = parts(str(cause.full_key))
+    count = len(cause.parent_node) if isinstance(cause.parent_node, ListConfig) else 0
+    what = f"The list {'.'.join(known[:-1])} has {count} entries, 0 to {count - 1}; there is no {known[-1]}."
+    return _command_line(override if override in overrides else _typed(".".join(known), overrides), what)
+
+
+def _other(error: BaseException, overrides: Sequence[str]) -> Problem:
+    message = str(error).strip()
+    first = message.splitlines()[0] if message else type(error).__name__
+    for pattern, explain in _MESSAGES:
+        match = re.search(pattern, message, re.DOTALL)
+        if match:
+            return explain(match, overrides)
+    where = re.match("In '(.*?)': ", first)
+    document = _document(where[1]) if where else None
+    lines = [each.strip() for each in message.splitlines() if "full_key" not in each and "object_type" not in each]
+    what = re.sub(r"^In '.*?': \w+ raised while composing config: ?", "", " ".join(filter(None, lines)))
+    return Problem(
+        where=document.shown if document else "command line",
+        path="" if document else " ".join(overrides),
+        what=_sentence(what),
+    )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else text + "."
+
+
+def _ambiguous(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    key, _, value = match[1].partition("=")
+    what = "Several values are a sweep: one job for each."
+    return _command_line(
+        match[1],
+        what,
+        f'To run them all, add -m. For one list type "{key}=[{value}]", for one text {quoted(key, value)}.',
+    )
+
+
+def _needs_multirun(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    return _command_line(match[1], "Several values are a sweep: one job for each.", "To run them all, add -m.")
+
+
+def _exists(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    override = _typed(match[1], overrides)
+    return _command_line(override, f"'{match[1]}' exists already.", f"To change it, type {override.lstrip('+')}")
+
+
+def _nothing_to_delete(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    return _command_line(_typed(match[1], overrides), f"There is no '{match[1]}' that could be deleted.")
+
+
+def _not_in_defaults(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    override = _typed(match[1], overrides)
+    what = f"No defaults list names '{match[1]}'."
+    other = re.search("Did you mean to override (.*?)\\?", match[0])
+    hint = f"Did you mean {other[1]}?" if other else f"To add it, type +{override}"
+    return _command_line(override, what, hint)
+
+
+def _name_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    parser = OverridesParser.create()
+    for override in overrides:
+        key = override.partition("=")[0]
+        if not key:
+            return _command_line(override, "This sets nothing: an override is written key=value.")
+        group = (border.conf_directory() / key.lstrip("+~").partition("@")[0]).is_dir()
+        if group and not isinstance(parser.parse_override(override).value(), (str, list)):
+            value = override.partition("=")[2]
+            return _command_line(override, f"'{key}' takes the name of a file in conf/{key}, not {value}.")
+    return _command_line(" ".join(overrides), _sentence(match[0]))
+
+
+def _index_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    keys = [(each, each.partition("=")[0]) for each in overrides]
+    override = next((each for each, key in keys if match[1] in parts(key)), " ".join(overrides))
+    return _command_line(override, f"A list takes an index, not '{match[1]}'.")
+
+
+def _list_and_mapping(match: re.Match[str], overrides: Sequence[str]) -> Problem:
+    document = _document(match[1])
+    what = "The file has a list where one before it has a mapping, or the other way round."
+    return Problem(where=document.shown if document else match[1], what=what, hint="Hydra cannot merge the two.")
+
+
+_Explain = Callable[[re.Match[str], Sequence[str]], Problem]
+_MESSAGES: tuple[tuple[str, _Explain], ...] = (
+    (r"Ambiguous value for argument '(.*?)'\n", _ambiguous),
+    (r"Sweep parameters '(.*)' requires --multirun", _needs_multirun),
+    (r"An item is already at '(.*?)'", _exists),
+    (r"Could not delete from config. '(.*?)' does not exist", _nothing_to_delete),
+    (r"Could not delete '(.*?)'. No match", _nothing_to_delete),
+    (r"Could not override '(.*?)'.*", _not_in_defaults),
+    (r"Config group override must be .*", _name_expected),
+    (r"invalid literal for int\(\) with base 10: '(.*)'", _index_expected),
+    (r"^In '(.*?)': .*Cannot merge (?:DictConfig with ListConfig|ListConfig with DictConfig)", _list_and_mapping),
+)
+
+
+def _overridden(error: BaseException) -> str:
+    match = re.match("Could not override '(.*?)'", str(error))
+    return match[1] if match else ""
+
+
+def _typed(key: str, overrides: Sequence[str]) -> str:
+    """The override that set a key, as it was typed."""
+    wanted = parts(key)
+    for override in reversed(overrides):
+        if parts(override.partition("=")[0].lstrip("+~")) == wanted:
+            return override
+    return key
+
+
+def _choices(overrides: Sequence[str], without: str) -> tuple[str, ...]:
+    return tuple(each for each in overrides if each != without)

@@ -1,0 +1,174 @@
+"""What can be wrong with a config: problems are values, collected, located late and rendered in one place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+IN_FULL = 10
+
+
+class Path(tuple[str | int, ...]):
+    """Where something stands in a config or a model: its keys from the root.
+
+    >>> str(Path(("model", "layers", 0)) / "bias")
+    'model.layers.0.bias'
+    """
+
+    __slots__ = ()
+
+    def __truediv__(self, key: str | int) -> Path:
+        return Path((*self, key))
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake: what was seen and expected, what to type, and where.
+
+    Attributes:
+        where: `file:line:column`, or `command line`; empty while the place is not known.
+        path: the dotted config key, or the override as it was typed.
+        what: what was seen and what was expected, in sentences.
+        hint: what to type; may be empty.
+        key: the path as keys, from which `where` is found.
+        line, column: the position inside the text at `key`, from 1; 0 means the whole value.
+    """
+
+    where: str = ""
+    path: str = ""
+    what: str
+    hint: str = ""
+    key: Path = Path()
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        head = "  ".join(part for part in (self.where, self.path) if part)
+        what = f"{self.what}." if self.hint and self.what[-1:] not in ".?!" else self.what
+        body = " ".join(part for part in (what, self.hint) if part)
+        return "\n".join((head, *("  " + line for line in body.splitlines())) if head else (body,))
+
+
+class ConfigError(Exception):
+    """Everything that is wrong with a config, all at once.
+
+    Attributes:
+        problems: the `Problem`s, sorted by place.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return render(self.problems)
+
+
+class TextError(Exception):
+    """A mistake inside one text of a config, at a line and column of that text (from 1)."""
+
+    def __init__(self, what: str, hint: str = "", line: int = 0, column: int = 0) -> None:
+        self.what, self.hint, self.line, self.column = what, hint, line, column
+        super().__init__(what)
+
+
+class Problems:
+    """Collects problems, so that all of them are reported together."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, key: Path, what: str, hint: str = "", *, line: int = 0, column: int = 0) -> None:
+        problem = Problem(path=str(key), what=what, hint=hint, key=key, line=line, column=column)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def add_text(self, key: Path, error: TextError) -> None:
+        self.add(key, error.what, error.hint, line=error.line, column=error.column)
+
+    def at(self, key: Path) -> _At:
+        """Turns a `TextError` raised inside `with` into a problem at `key`, and goes on after it."""
+        return _At(self, key)
+
+    def check(self) -> None:
+        """Raises all problems found so far, if there are any."""
+        if self.found:
+            raise ConfigError(self.found)
+
+
+class _At:
+    """A context that keeps `TextError`s, so that reading can go on."""
+
+    def __init__(self, problems: Problems, key: Path) -> None:
+        self.problems, self.key = problems, key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, TextError):
+            self.problems.add_text(self.key, error)
+            return True
+        return False
+
+
+def fail(key: Path, what: str, hint: str = "", *, cause: BaseException | None = None) -> NoReturn:
+    """Raises a single problem."""
+    raise ConfigError([Problem(path=str(key), what=what, hint=hint, key=key)]) from cause
+
+
+Locate = Callable[[Path, int, int], tuple[str, str]]
+"""Finds the place of a key: (key, line, column) -> (where, path); `("", str(key))` where it is not known."""
+
+
+@contextmanager
+def located(locate: Locate) -> Iterator[None]:
+    """Adds places to the problems raised inside, and sorts them by place; keeps the cause."""
+    try:
+        yield
+    except ConfigError as error:
+        problems = [
+            problem if problem.where else replace(problem, where=place[0], path=place[1])
+            for problem in error.problems
+            for place in (locate(problem.key, problem.line, problem.column),)
+        ]
+        unique = dict.fromkeys(sorted(problems, key=_place))
+        raise ConfigError(unique).with_traceback(error.__traceback__) from error.__cause__
+
+
+def _place(problem: Problem) -> list[Any]:
+    """A sort key under which `x.yaml:7:2` comes before `x.yaml:12:1`."""
+    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in problem.where.split(":")]
+
+
+def render(problems: Iterable[Problem], limit: int | None = IN_FULL) -> str:
+    """The text that a user reads: the first `limit` problems in full, the rest counted."""
+    every = list(problems)
+    shown = every if limit is None else every[:limit]
+    rest = len(every) - len(shown)
+    more = [f"... and {rest} more problem{'s' * (rest > 1)} (problems=all shows all)"] if rest else []
+    return "\n".join([*map(str, shown), *more])
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A repair for a misspelt name.
+
+    >>> nearest("Linaer", ["Linear", "ReLU"])
+    "Did you mean 'Linear'?"
+    >>> nearest("foo", ["Linear", "ReLU"])
+    'Known: Linear, ReLU.'
+    """
+    names = list(dict.fromkeys(str(each) for each in known))
+    folded = {each.lower(): each for each in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean '{folded[close[0]]}'?"
+    if not names or len(names) > 12:
+        return ""
+    return f"Known: {', '.join(names)}."

@@ -1,0 +1,473 @@
+"""Who fills each tensor: torch's defaults, its own fill, the rules, `_init_`; decided per unique tensor, done once."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import construct as building
+from modelzoo import defaults, fills, language, spec, streams
+from modelzoo import plans as planned
+from modelzoo.errors import Path, Problem, Problems, nearest
+from modelzoo.resolve import Instance, Resolver, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One fill that reaches a tensor, and who asked for it.
+
+    Attributes:
+        rule: "torch", a config key, "init.NAME" or "_init_".
+        strength: 0 torch, 1 the tensor's own fill, 2 rules, 3 `_init_`.
+        exact: a name that decides alone where the homes of a shared tensor disagree.
+    """
+
+    rule: str
+    strength: int
+    fill: fills.Fill | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    program: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    key: Path = Path()
+    exact: bool = False
+
+    @property
+    def reads_value(self) -> bool:
+        return bool(self.program) and spec.Fill(program=self.program).reads_value
+
+    def text(self) -> str:
+        if self.fill is not None:
+            return self.fill.text(self.arguments)
+        lines = self.program.strip().lstrip("= ").splitlines()
+        return "; ".join(line.strip() for line in lines)
+
+
+@dataclass(slots=True, kw_only=True)
+class Home:
+    """One name of a tensor."""
+
+    name: str
+    owner: nn.Module
+    local: str
+    decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """A unique tensor with all its homes, and the fills that will be computed."""
+
+    tensor: Tensor
+    kind: str
+    persistent: bool
+    key: Path
+    owner: str
+    homes: list[Home] = field(default_factory=list)
+    chain: list[Decision] = field(default_factory=list)
+    matched: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.homes[0].name
+
+
+def entries(skeleton: building.Skeleton) -> list[Entry]:
+    """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
+    found: dict[int, Entry] = {}
+    for kind in ("parameter", "buffer"):
+        for prefix, module in skeleton.root.named_modules(remove_duplicate=False):
+            own = module._parameters if kind == "parameter" else module._buffers
+            for local, tensor in own.items():
+                if tensor is None:
+                    continue
+                entry = found.get(id(tensor))
+                if entry is None:
+                    persistent = kind == "parameter" or local not in module._non_persistent_buffers_set
+                    instance = skeleton.instances.get(id(module))
+                    key = Path() if instance is None else instance.key
+                    entry = found[id(tensor)] = Entry(
+                        tensor=tensor, kind=kind, persistent=persistent, key=key, owner=type_name(skeleton, module)
+                    )
+                name = f"{prefix}.{local}" if prefix else local
+                entry.homes.append(Home(name=name, owner=module, local=local))
+    return list(found.values())
+
+
+def type_name(skeleton: building.Skeleton, module: nn.Module) -> str:
+    """A layer's type, or the name of the block that a module was made from."""
+    instance = skeleton.instances.get(id(module))
+    if instance is None or instance.block is None:
+        return type(module).__name__
+    return "Sequential" if instance.block.forward is None else instance.block.name
+
+
+def decide(
+    skeleton: building.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any], ties: Mapping[str, str]
+) -> tuple[list[Entry], list[Problem]]:
+    """The fills of every tensor, weakest first, and warnings about rules without effect.
+
+    Raises:
+        ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
+    """
+    problems, warnings = Problems(), Problems()
+    table = entries(skeleton)
+    _torch_defaults(skeleton, table)
+    _own_fills(skeleton, table, problems)
+    hits = _rules(skeleton, table, rules, root_values, problems)
+    _inits(skeleton, table, problems)
+    for entry in table:
+        _settle(entry, problems)
+    _unused(rules, table, hits, problems, warnings)
+    for entry in table:
+        _check(entry, problems)
+    problems.check()
+    return table, warnings.found
+
+
+def _torch_defaults(skeleton: building.Skeleton, table: list[Entry]) -> None:
+    by_owner: dict[tuple[int, str], Decision] = {}
+    for module, instance in _layers(skeleton):
+        for dotted, (name, arguments) in defaults.defaults(module).items():
+            *owners, local = dotted.split(".")
+            owner = module.get_submodule(".".join(owners)) if owners else module
+            fill = fills.FILLS[name]
+            by_owner[id(owner), local] = Decision(
+                rule="torch", strength=0, fill=fill, arguments=arguments, key=instance.key
+            )
+    for entry in table:
+        # of a tie, the right-hand side's: the owner that made the tensor; all homes of one tensor share it
+        found = [
+            by_owner[id(home.owner), home.local] for home in entry.homes if (id(home.owner), home.local) in by_owner
+        ]
+        made = getattr(entry.tensor, "_made_by", None)
+        if made is not None and made in by_owner:
+            found = [by_owner[made]]
+        for home in entry.homes:
+            home.decisions += found[:1]
+
+
+def _layers(skeleton: building.Skeleton) -> Iterator[tuple[nn.Module, Instance]]:
+    for module in skeleton.root.modules():
+        instance = skeleton.instances.get(id(module))
+        if instance is not None and instance.layer is not None:
+            yield module, instance
+
+
+def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
+    for entry in table:
+        for home in entry.homes:
+            instance = skeleton.instances.get(id(home.owner))
+            if instance is None or instance.block is None:
+                continue
+            own = next(
+                (each for each in (*instance.block.tensors, *instance.block.buffers) if each.name == home.local), None
+            )
+            if own is not None and own.fill is not None:
+                decision = _decision(own.fill, instance.values, str(own.key), 1, problems, entry)
+                if decision is not None:
+                    home.decisions.append(decision)
+                    entry.key = own.key
+
+
+def _decision(
+    fill: spec.Fill,
+    values: Mapping[str, Any],
+    rule: str,
+    strength: int,
+    problems: Problems,
+    entry: Entry,
+    exact: bool = False,
+) -> Decision | None:
+    if fill.program:
+        return Decision(rule=rule, strength=strength, program=fill.program, values=values, key=fill.key, exact=exact)
+    shape = tuple(entry.tensor.shape)
+    known = dict(values)
+    if len(shape) >= 2:
+        known["fan_in"], known["fan_out"] = fills.fans_of(shape)
+    resolver = Resolver(problems)
+    scope = Scope(values=known, origins={}, blocks={})
+    before = len(problems.found)
+    arguments = {name: resolver.value(value, scope, fill.key / name) for name, value in fill.arguments}
+    if len(problems.found) > before:
+        return None
+    return Decision(
+        rule=rule, strength=strength, fill=fills.FILLS[fill.name], arguments=arguments, key=fill.key, exact=exact
+    )
+
+
+def _rules(
+    skeleton: building.Skeleton,
+    table: list[Entry],
+    rules: tuple[spec.Rule, ...],
+    values: Mapping[str, Any],
+    problems: Problems,
+) -> dict[str, int]:
+    hits = {rule.name: 0 for rule in rules}
+    for rule in rules:
+        for entry in table:
+            reached = [home for home in entry.homes if _selects(skeleton, rule, entry, home)]
+            if not reached:
+                continue
+            exact = rule.pattern is not None and len(reached) < len(entry.homes)
+            decision = _decision(rule.fill, values, f"init.{rule.name}", 2, problems, entry, exact)
+            if decision is None:
+                continue
+            hits[rule.name] += 1
+            entry.matched.append(decision.rule)
+            for home in reached:
+                home.decisions.append(decision)
+    return hits
+
+
+def _selects(skeleton: building.Skeleton, rule: spec.Rule, entry: Entry, home: Home) -> bool:
+    if entry.kind == "buffer" and rule.pattern != home.name:
+        return False
+    if rule.param is not None and rule.param != home.local:
+        return False
+    if rule.pattern is not None and not _glob(rule.pattern)(home.name):
+        return False
+    return not rule.layers or bool({each.rpartition(".")[2] for each in rule.layers} & _types(skeleton, home.owner))
+
+
+@cache
+def _glob(pattern: str) -> Callable[[str], Any]:
+    return re.compile(fnmatch.translate(pattern)).match
+
+
+def _types(skeleton: building.Skeleton, module: nn.Module) -> set[str]:
+    """The names by which a rule may select what a module owns: its type, what that derives from, its block."""
+    names = {each.__name__ for each in type(module).__mro__}
+    instance = skeleton.instances.get(id(module))
+    if instance is not None and instance.block is not None:
+        names.add(instance.block.name)
+    return names
+
+
+def _inits(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
+    """`_init_`, outer nodes first, so that the innermost wins."""
+    nodes = [
+        (prefix, skeleton.instances[id(module)])
+        for prefix, module in skeleton.root.named_modules(remove_duplicate=False)
+        if id(module) in skeleton.instances and skeleton.instances[id(module)].init
+    ]
+    for prefix, instance in sorted(nodes, key=lambda each: each[0].count(".") + bool(each[0])):
+        start = f"{prefix}." if prefix else ""
+        for pattern, fill, values in instance.init:
+            found = False
+            for entry in table:
+                reached = [h for h in entry.homes if h.name.startswith(start) and _glob(pattern)(h.name[len(start) :])]
+                if not reached:
+                    continue
+                found = True
+                decision = _decision(fill, values, "_init_", 3, problems, entry, exact=True)
+                if decision is not None:
+                    entry.matched.append(f"_init_ of {prefix or 'the model'}")
+                    for home in reached:
+                        home.decisions.append(decision)
+            if not found:
+                names = [h.name[len(start) :] for entry in table for h in entry.homes if h.name.startswith(start)]
+                problems.add(
+                    instance.key / "_init_" / pattern,
+                    f"_init_ finds no tensor '{pattern}' here.",
+                    nearest(pattern, names),
+                )
+
+
+def _settle(entry: Entry, problems: Problems) -> None:
+    """The chain of fills that is computed: the last that does not build on what came before, and all after it."""
+    last: dict[int, Home] = {}
+    for home in entry.homes:
+        if home.decisions:
+            last.setdefault(id(home.decisions[-1]), home)
+    if not last:
+        entry.chain = []
+        return
+    homes = list(last.values())
+    chosen = homes[0]
+    if len(homes) > 1:
+        strongest = max(home.decisions[-1].strength for home in homes)
+        own = [home for home in homes if home.decisions[-1].strength == 3] if strongest == 3 else []
+        exact = own or [home for home in homes if home.decisions[-1].strength == 2 and home.decisions[-1].exact]
+        ruled = [home for home in homes if home.decisions[-1].strength >= 1]
+        same = {(home.decisions[-1].text(), home.decisions[-1].program) for home in homes}
+        if len(same) == 1:
+            chosen = max(homes, key=lambda home: home.decisions[-1].strength)
+        elif len(exact) == 1:
+            chosen = exact[0]
+        elif len(ruled) == 1:
+            chosen = ruled[0]
+        else:
+            shown = "; ".join(
+                f"{h.decisions[-1].rule} fills {h.name} with {h.decisions[-1].text()}" for h in (exact or ruled)[:2]
+            )
+            key = (exact or ruled)[1].decisions[-1].key
+            what = f"{entry.homes[0].name} and {entry.homes[-1].name} are one tensor, and two fills disagree: {shown}."
+            problems.add(key, what, f"Write a rule with name: {entry.homes[0].name}.")
+    entry.chain = _chain(chosen.decisions)
+
+
+def _chain(decisions: list[Decision]) -> list[Decision]:
+    start = max((index for index, each in enumerate(decisions) if not each.reads_value), default=0)
+    return decisions[start:]
+
+
+def _unused(
+    rules: tuple[spec.Rule, ...], table: list[Entry], hits: dict[str, int], problems: Problems, warnings: Problems
+) -> None:
+    used = {decision.rule for entry in table for decision in entry.chain}
+    names = [home.name for entry in table for home in entry.homes]
+    for rule in rules:
+        collector = warnings if rule.pattern is None else problems
+        if not hits[rule.name]:
+            hint = nearest(rule.pattern, names) if rule.pattern else ""
+            collector.add(
+                rule.key, f"the rule '{rule.name}' ({_selector(rule)}) selects no tensor of this model.", hint
+            )
+        elif f"init.{rule.name}" not in used:
+            collector.add(
+                rule.key,
+                f"later fills overwrite everything that the rule '{rule.name}' fills.",
+                "Remove it, or move it down.",
+            )
+
+
+def _selector(rule: spec.Rule) -> str:
+    parts = {"layer": ", ".join(rule.layers), "param": rule.param, "name": rule.pattern}
+    return ", ".join(f"{name}: {value}" for name, value in parts.items() if value)
+
+
+def _check(entry: Entry, problems: Problems) -> None:
+    if not entry.chain or all(each.reads_value for each in entry.chain):
+        what = f"'{entry.name}' has no fill and no rule fills it."
+        problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
+        return
+    for each in entry.chain:
+        if each.fill is not None:
+            wrong = fills.problem_with(each.fill, each.arguments, tuple(entry.tensor.shape), entry.tensor.dtype)
+            if wrong is not None:
+                problems.add(each.key, f"{each.rule} cannot fill '{entry.name}': {each.fill.name} {wrong}.")
+
+
+def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
+    """The ledger."""
+    return tuple(
+        planned.Tensor(
+            name=entry.name,
+            aliases=tuple(home.name for home in entry.homes[1:]),
+            shape=tuple(entry.tensor.shape),
+            dtype=str(entry.tensor.dtype).removeprefix("torch."),
+            kind=entry.kind,
+            persistent=entry.persistent,
+            trainable=entry.kind == "parameter" and entry.tensor.requires_grad,
+            owner=entry.owner,
+            fill=" -> ".join(each.text() for each in entry.chain),
+            rule=entry.chain[-1].rule,
+            matched=tuple(entry.matched),
+            erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
+            stream=streams.label(seed, entry.name)
+            if any(each.fill is None or each.fill.draws for each in entry.chain)
+            else "",
+            key=entry.key,
+        )
+        for entry in table
+    )
+
+
+# -- filling ----------------------------------------------------------------------------------------------------------
+
+
+def fill(skeleton: building.Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
+    """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
+    fills.run(_tasks(skeleton, table, seed), threads)
+    problems = Problems()
+    for entry in table:
+        if entry.tensor.is_floating_point() and any(each.program for each in entry.chain):
+            tensor = _current(entry)
+            if not bool(torch.isfinite(tensor).all()):
+                problems.add(
+                    entry.chain[-1].key, f"{entry.chain[-1].rule} fills '{entry.name}' with values that are not finite."
+                )
+    problems.check()
+
+
+def _current(entry: Entry) -> Tensor:
+    """The tensor that stands in its home now, after the storage was made."""
+    home = entry.homes[0]
+    own = home.owner._parameters if entry.kind == "parameter" else home.owner._buffers
+    tensor = own[home.local]
+    assert tensor is not None
+    return tensor
+
+
+def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
+    for entry in table:
+        tensor = _current(entry)
+        if len(entry.chain) == 1 and entry.chain[0].fill is not None:
+            decision = entry.chain[0]
+            assert decision.fill is not None
+            yield from fills.tasks(tensor, decision.fill, decision.arguments, seed=seed, name=entry.name)
+        elif not tensor.is_meta:
+            yield fills.Task(tensor.numel(), Program(tensor, entry.chain, entry.name, seed, skeleton.max_steps))
+
+
+@dataclass(slots=True)
+class Program:
+    """Computes a tensor by fills that build on each other, and texts."""
+
+    tensor: Tensor
+    chain: list[Decision]
+    name: str
+    seed: int
+    max_steps: int
+    drawn: int = 0
+
+    def draw(self, name: str, *positional: Any, **named: Any) -> Tensor:
+        fill = fills.find_fill(name)
+        assert fill is not None
+        arguments = fills.bind(fill, positional, named)
+        shape = tuple(self.tensor.shape)
+        what = fills.problem_with(fill, arguments, shape, self.tensor.dtype)
+        if what is not None:
+            raise ValueError(f"{name} {what}")
+        number, self.drawn = self.drawn, self.drawn + 1
+        return fills.draw(fill, arguments, shape, self.tensor.dtype, seed=self.seed, name=self.name, number=number)
+
+    def __call__(self) -> None:
+        value: Any = None
+        for each in self.chain:
+            value = self.draw(each.fill.name, **each.arguments) if each.fill is not None else self.program(each, value)
+        with torch.no_grad():
+            self.tensor.detach().copy_(value) if isinstance(value, Tensor) else self.tensor.detach().fill_(value)
+
+    def program(self, decision: Decision, value: Any) -> Any:
+        values = {name: each for name, each in decision.values.items() if name not in spec.FILL_INPUTS}
+        names = spec.fill_names(frozenset(values))
+        translation = language.translate(decision.program, names, "fill")
+        problems = Problems()
+        for error in translation.errors:
+            problems.add_text(decision.key, error)
+        problems.check()
+        assert translation.code is not None
+        function = language.link(translation.code, values, self.max_steps)
+        shape = tuple(self.tensor.shape)
+        fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
+        start = value.clone() if isinstance(value, Tensor) else value
+        try:
+            result = function(None, self.draw, shape, *fans, start)
+        except Exception as error:
+            problems.add(decision.key, f"{decision.rule} cannot fill '{self.name}': {str(error).splitlines()[0]}")
+            problems.check()
+        if isinstance(result, Tensor):
+            try:
+                return result.expand(shape)
+            except RuntimeError:
+                what = f"{decision.rule} gives '{self.name}' shape {list(result.shape)} instead of {list(shape)}."
+                problems.add(decision.key, what)
+                problems.check()
+        return result

@@ -1,0 +1,375 @@
+"""Reads YAML into nodes that know their line and column, within bounds that hold before an alias expands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from modelzoo.errors import ConfigError, Path, Problem, Problems
+
+DEPTH = 100
+NODES = 200_000
+
+Mark = yaml.error.Mark
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader where PyYAML was built with one
+_STR = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_ANY, _QUOTE = re.compile("."), re.compile("''|.")
+_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.|$)|.")
+
+
+class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
+    """Plain scalars as OmegaConf reads them: YAML 1.1, but `1e-3` is a float and a date is a text."""
+
+    def __init__(self) -> None:
+        yaml.constructor.SafeConstructor.__init__(self)
+        yaml.resolver.Resolver.__init__(self)
+
+    def read(self, text: str) -> Any:
+        tag: str = self.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        if tag in (_STR, _MERGE):
+            return text
+        return self.yaml_constructors[tag](self, yaml.ScalarNode(tag, text))  # KeyError: '=' alone
+
+
+_Scalars.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.resolver.Resolver.yaml_implicit_resolvers.items()
+}
+_Scalars.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+_scalars = _Scalars()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """How far a key can be followed in a document.
+
+    Attributes:
+        depth: the number of parts of the key that are there.
+        mark: where the last of them is written: its key, or its entry of a list.
+        node: its value.
+    """
+
+    depth: int
+    mark: Mark
+    node: yaml.Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One YAML file: its text, its nodes, and the name under which messages show it.
+
+    >>> document = read("layers:\\n  out: Linear(4, 1)\\n", "x.yaml")
+    >>> document.place(Path(("layers", "out")))
+    'x.yaml:2:3'
+    >>> document.place(Path(("layers", "out")), 1, 8)
+    'x.yaml:2:15'
+    """
+
+    shown: str
+    text: str
+    root: yaml.Node | None
+
+    def find(self, key: Path) -> Found | None:
+        """Follows `key` from the root as far as it goes; `None` in an empty document."""
+        if self.root is None:
+            return None
+        found = Found(depth=0, mark=self.root.start_mark, node=self.root)
+        for depth, part in enumerate(key, start=1):
+            child = _child(found.node, part)
+            if child is None:
+                break
+            found = Found(depth=depth, mark=child[0].start_mark, node=child[1])
+        return found
+
+    def place(self, key: Path, line: int = 0, column: int = 0) -> str:
+        """`file:line:column` of a key, of its nearest ancestor, or of a position inside its text."""
+        found = self.find(key)
+        if found is None:
+            return f"{self.shown}:1:1"
+        at = (found.mark.line + 1, found.mark.column + 1)
+        if line and found.depth == len(key) and isinstance(found.node, yaml.ScalarNode):
+            at = position(self.text, found.node, line, column)
+        return f"{self.shown}:{at[0]}:{at[1]}"
+
+
+def read(text: str, shown: str) -> Document:
+    """Reads one YAML document.
+
+    Args:
+        text: the YAML.
+        shown: the name of the file in messages.
+
+    Raises:
+        ConfigError: it is not YAML, not one document, contains itself, or is deeper or larger than allowed.
+    """
+    try:
+        return Document(shown=shown, text=text, root=_compose(yaml.parse(text, Loader=_Loader), shown))
+    except yaml.YAMLError as error:
+        raise ConfigError([yaml_problem(error, shown)]) from error
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not been read yet."""
+
+    node: Any
+    anchor: str | None
+    size: int = 1
+    height: int = 1
+
+
+def _compose(events: Iterator[Any], shown: str) -> yaml.Node | None:
+    anchors: dict[str, tuple[yaml.Node, int, int] | None] = {}  # None: still open
+    stack: list[_Open] = []
+    root: yaml.Node | None = None
+    nodes = 0
+    documents = 0
+
+    def close(node: yaml.Node, anchor: str | None, size: int, height: int, mark: Any) -> None:
+        nonlocal root, nodes
+        if anchor is not None:
+            anchors[anchor] = (node, size, height)
+        if len(stack) + height > DEPTH:
+            raise _refusal(shown, mark, f"This is nested more than {DEPTH} levels deep.")
+        if not stack:
+            root, nodes = node, size
+            return
+        top = stack[-1]
+        top.node.value.append(node)
+        top.size += size
+        top.height = max(top.height, height + 1)
+        if sum(each.size for each in stack) > NODES:
+            raise _refusal(shown, mark, f"The file holds more than {NODES:,} values, aliases counted in full.")
+
+    for event in events:
+        mark = event.start_mark
+        match event:
+            case yaml.DocumentStartEvent():
+                documents += 1
+                if documents > 1:
+                    raise _refusal(shown, mark, "A second document begins here; a file holds one.")
+            case yaml.AliasEvent():
+                name = str(event.anchor)
+                known = anchors.get(name)
+                if known is None:
+                    what = "stands inside its own anchor" if name in anchors else "has no anchor before it"
+                    raise _refusal(shown, mark, f"The alias '*{name}' {what}.")
+                close(known[0], None, known[1], known[2], mark)
+            case yaml.ScalarEvent():
+                close(_node(yaml.ScalarNode, event, event.value), event.anchor, 1, 1, mark)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                kind = yaml.MappingNode if isinstance(event, yaml.MappingStartEvent) else yaml.SequenceNode
+                stack.append(_Open(_node(kind, event, []), event.anchor))
+                if event.anchor is not None:
+                    anchors[event.anchor] = None
+                if len(stack) > DEPTH:
+                    raise _refusal(shown, mark, f"This is nested more than {DEPTH} levels deep.")
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                done = stack.pop()
+                done.node.end_mark = event.end_mark
+                if isinstance(done.node, yaml.MappingNode):
+                    flat = done.node.value
+                    done.node.value = list(zip(flat[::2], flat[1::2], strict=True))
+                close(done.node, done.anchor, done.size, done.height, done.node.start_mark)
+    return root
+
+
+def _node(kind: Any, event: Any, value: Any) -> Any:
+    style = event.style if kind is yaml.ScalarNode else event.flow_style
+    return kind(event.tag, value, event.start_mark, event.end_mark, style)
+
+
+def _refusal(shown: str, mark: Mark, what: str, hint: str = "") -> ConfigError:
+    return ConfigError([Problem(where=at(shown, mark), what=what, hint=hint)])
+
+
+def at(shown: str, mark: Mark) -> str:
+    """`file:line:column` of a mark."""
+    return f"{shown}:{mark.line + 1}:{mark.column + 1}"
+
+
+def yaml_problem(error: yaml.YAMLError, shown: str) -> Problem:
+    """What a YAML parser says, as a problem."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem(where=shown, what=f"This is not YAML: {str(error).splitlines()[0]}.")
+    mark = error.problem_mark or error.context_mark
+    duplicate = re.match("found duplicate key (.*)", error.problem or "")
+    if duplicate:
+        what, hint = f"The key '{duplicate[1]}' stands twice in one mapping.", ""
+    else:
+        what = f"This is not YAML: {error.problem or error.context}."
+        inside = "flow" in (error.context or "")
+        hint = "Inside [] and {} a text with a comma, a bracket, a colon or ??? needs quotes." if inside else ""
+    return Problem(where=at(shown, mark) if mark else shown, what=what, hint=hint)
+
+
+def plain(document: Document, problems: Problems) -> Any:
+    """The document as plain data; what is not plain data is a problem.
+
+    Refused are tags, keys that are no text or integer, and keys that are one after normalisation (`1` and `'1'`).
+    """
+
+    def refuse(node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
+        problem = Problem(where=at(document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key)
+        if problem not in problems.found:
+            problems.found.append(problem)
+
+    def value(node: yaml.Node, key: Path) -> Any:
+        if node.tag:
+            refuse(node, key, f"The tag '{_short(node.tag)}' is not allowed: a file is plain data.", "Remove it.")
+            return None
+        match node:
+            case yaml.ScalarNode():
+                return scalar(node, key)
+            case yaml.SequenceNode():
+                return [value(each, key / index) for index, each in enumerate(node.value)]
+            case _:
+                return mapping(node, key)
+
+    def scalar(node: yaml.ScalarNode, key: Path) -> Any:
+        try:
+            return _scalar(node)
+        except (KeyError, ValueError):
+            refuse(node, key, f"'{node.value[:40]}' cannot be read as a value.", "Quote it, if a text is meant.")
+            return None
+
+    def mapping(node: yaml.Node, key: Path) -> dict[str | int, Any]:
+        own: dict[str | int, Any] = {}
+        inherited: dict[str | int, Any] = {}
+        seen: set[str] = set()
+        for key_node, value_node in node.value:
+            if _is_merge(key_node):
+                inherited |= merged(value_node, key)
+                continue
+            name = name_of(key_node, key)
+            if name is None:
+                continue
+            if str(name) in seen:
+                refuse(key_node, key / name, f"The key '{name}' stands twice in one mapping.")
+            seen.add(str(name))
+            own[name] = value(value_node, key / name)
+        return inherited | own
+
+    def merged(node: yaml.Node, key: Path) -> dict[str | int, Any]:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        result: dict[str | int, Any] = {}
+        for part in reversed(parts):
+            if isinstance(part, yaml.MappingNode):
+                result |= mapping(part, key)
+            else:
+                refuse(part, key, "'<<' takes a mapping or a list of mappings.")
+        return result
+
+    def name_of(node: yaml.Node, key: Path) -> str | int | None:
+        if not isinstance(node, yaml.ScalarNode):
+            refuse(node, key, "A key must be a name or an index, not a list or a mapping.", "Quote it.")
+            return None
+        name = value(node, key / str(node.value))
+        if isinstance(name, str) or type(name) is int:
+            return name
+        if not node.tag:
+            refuse(node, key / str(node.value), *bad_key(name, str(node.value)))
+        return None
+
+    return value(document.root, Path()) if document.root is not None else None
+
+
+def bad_key(name: object, written: str = "") -> tuple[str, str]:
+    """What is wrong with a key that is no text and no integer, and what to type."""
+    kind = {bool: "a boolean", type(None): "nothing (null)", float: "a number"}.get(type(name), "no name")
+    shown = written or str(name)
+    example = repr(written) if written else "'no' or 'on'" if isinstance(name, bool) else repr(str(name))
+    return f"YAML reads the key '{shown}' as {kind}.", f"Put it in quotes: {example}."
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    return _scalars.read(node.value) if node.style in (None, "") and not node.tag else node.value
+
+
+def _is_merge(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == "<<" and node.style in (None, "") and not node.tag
+
+
+def _short(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """The key and the value below a node; in a list both are the entry."""
+    if isinstance(node, yaml.SequenceNode):
+        index = str(part)
+        entry = node.value[int(index)] if index.isdecimal() and int(index) < len(node.value) else None
+        return (entry, entry) if entry else None
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    for key, value in reversed(node.value):
+        if isinstance(key, yaml.ScalarNode) and _same(key, part):
+            return key, value
+    for key, value in reversed(node.value):
+        if _is_merge(key):
+            for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                child = _child(base, part)
+                if child:
+                    return child
+    return None
+
+
+def _same(node: yaml.ScalarNode, part: str | int) -> bool:
+    if node.value == str(part):
+        return True
+    try:
+        return str(_scalar(node)) == str(part)
+    except (KeyError, ValueError):
+        return False
+
+
+def position(text: str, node: yaml.ScalarNode, line: int, column: int) -> tuple[int, int]:
+    """The line and column in the file of a position inside a scalar's value; all count from 1.
+
+    Folding, indentation and quoting move only white space, so the n-th other character of the value is the n-th in the
+    file.
+    """
+    value = _LINE_BREAK.split(node.value)
+    line = min(line, len(value))
+    row = value[line - 1]
+    column = max(column, 1)
+    before = "".join(value[: line - 1]) + row[: column - 1]
+    count = len("".join(before.split()))
+    written = list(_written(text, node))
+    if not written:
+        return node.start_mark.line + 1, node.start_mark.column + 1
+    on_a_character = bool(row[column - 1 : column].strip())
+    in_the_indent = not row[: column - 1].strip()
+    if count < len(written) and (on_a_character or in_the_indent):
+        return written[count]
+    last = written[min(count, len(written)) - 1]
+    return last[0], last[1] + 1
+
+
+def _written(text: str, node: yaml.ScalarNode) -> Iterator[tuple[int, int]]:
+    """Where the characters of a scalar that are no white space stand in the file."""
+    lines = _LINE_BREAK.split(text)
+    block, quoted = node.style in ("|", ">"), node.style in ("'", '"')
+    for number in range(node.start_mark.line + block, min(node.end_mark.line + 1, len(lines))):
+        row = lines[number]
+        start = node.start_mark.column + quoted if number == node.start_mark.line else 0
+        end = node.end_mark.column - quoted if number == node.end_mark.line else len(row)
+        token = {'"': _ESCAPE, "'": _QUOTE}.get(node.style or "", _ANY)
+        for match in token.finditer(row, start, end):
+            if not (_is_space(match[0]) if token is _ESCAPE else match[0].isspace()):
+                yield number + 1, match.start() + 1
+
+
+def _is_space(token: str) -> bool:
+    """Whether a character of a text in double quotes stands for white space, or a line's last backslash for nothing."""
+    if len(token) > 2:
+        return chr(int(token[2:], 16)).isspace()
+    return token == "\\" or (token[1] in "tnvfrNLP_ \t" if token[0] == "\\" else token.isspace())

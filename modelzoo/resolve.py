@@ -1,0 +1,503 @@
+"""From a `Spec` to what is constructed: every formula computed, every reference followed, every copy made.
+
+All of it follows from one idea, "build the node": a reference gives the node that was built already, a repetition
+builds its node anew each time, a condition builds it or leaves it out, a recipe is a node with the scope around it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelzoo import catalog, language, sizes, spec
+from modelzoo.errors import Path, Problems, nearest
+
+MAX_DEPTH = 100
+MAX_NODES = 1_000_000
+MAX_REPEAT = 100_000
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Instance:
+    """One module to construct. The same instance under several names is the same module.
+
+    Attributes:
+        type: a layer's name, "Sequential", or a block's name.
+        layer: the catalog's entry, or None for a block.
+        arguments, positional: plain values and instances.
+        children: by local name, in order; None is absent.
+        block: what a block was made from; `values` are its args, and what its texts see from outside.
+        shapes: the sizes of its own tensors, by name.
+        init: its own fills: a glob over the names below it, the fill, and the values its texts see.
+    """
+
+    type: str
+    key: Path
+    layer: catalog.Layer | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    positional: tuple[Any, ...] = ()
+    children: dict[str, Instance | None] = field(default_factory=dict)
+    block: spec.Block | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    init: list[tuple[str, spec.Fill, Mapping[str, Any]]] = field(default_factory=list)
+
+    def call(self) -> str:
+        """As it would be written: `Linear(in_features=20, out_features=64)`."""
+        parts = [repr(each) for each in self.positional]
+        parts += [f"{name}={value!r}" for name, value in self.arguments.items()]
+        return f"{self.type}({', '.join(parts)})"
+
+    def __repr__(self) -> str:
+        return self.call()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Recipe:
+    """A layer given as an argument: each use builds it anew, in the scope where it was written."""
+
+    node: spec.Node
+    scope: Scope
+
+    def __repr__(self) -> str:
+        return self.node.target if isinstance(self.node, spec.Call) else "a layer"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Scope:
+    """What a node sees: values, definitions, and the children of the blocks around it."""
+
+    values: dict[str, Any]
+    origins: dict[str, Path]
+    blocks: Mapping[str, spec.Block]
+    children: Children | None = None
+    depth: int = 0
+
+    def with_index(self, index: int) -> Scope:
+        values = {**self.values, "i": index}
+        return Scope(values=values, origins=self.origins, blocks=self.blocks, children=self.children, depth=self.depth)
+
+
+class Children:
+    """The children of one block while they are being built, for references to find."""
+
+    def __init__(self, block: spec.Block, instance: Instance, outer: Children | None) -> None:
+        self.nodes = dict(block.layers)
+        self.instance, self.outer, self.block = instance, outer, block
+        self.building: list[str] = []
+        self.scope: Scope | None = None
+
+
+def resolve(node: spec.Node) -> tuple[Instance, spec.Block]:
+    """The tree of modules of a model, and its root block (a single layer becomes the root's only content).
+
+    Raises:
+        ConfigError: all problems with the values of args, formulas, references and arguments.
+    """
+    problems = Problems()
+    resolver = Resolver(problems)
+    root = Scope(values={}, origins={}, blocks={})
+    instance = resolver.build(node, root, "Model")
+    problems.check()
+    assert instance is not None
+    return instance, node if isinstance(node, spec.Block) else spec.Block(key=node.key)
+
+
+class Resolver:
+    """Builds instances; every problem goes to `problems`, and building goes on."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.count = 0
+
+    # -- nodes
+
+    def build(self, node: spec.Node, scope: Scope, name: str = "") -> Instance | None:
+        self.count += 1
+        if self.count > MAX_NODES:
+            self.problems.add(node.key, f"the model has more than {MAX_NODES:,} nodes")
+            self.problems.check()
+        if isinstance(node, spec.Call):
+            return self.build_call(node, scope)
+        if isinstance(node, spec.Block):
+            return self.build_block(node, scope, {}, {}, closed=False)
+        if isinstance(node, spec.Reference):
+            return self.build_reference(node, scope)
+        if isinstance(node, spec.Condition):
+            return self.build(node.node, scope, name) if self.truth(node, scope) else None
+        if isinstance(node, spec.Repeat):
+            return self.build_repeat(node, scope)
+        value = self.value(node.formula, scope, node.key)
+        return self.build_value(value, scope, node.key)
+
+    def truth(self, node: spec.Condition, scope: Scope) -> bool:
+        value = self.value(node.test, scope, node.key / "_if_")
+        if not isinstance(value, (bool, int, float, type(None))):
+            self.problems.add(node.key / "_if_", f"_if_ must be true or false, not {value!r}")
+            return False
+        return bool(value)
+
+    def build_repeat(self, node: spec.Repeat, scope: Scope) -> Instance | None:
+        count = self.value(node.count, scope, node.key / "_repeat_")
+        if type(count) is not int or not 0 <= count <= MAX_REPEAT:
+            what = f"_repeat_ must be an integer from 0 to {MAX_REPEAT:,}, not {count!r}."
+            self.problems.add(node.key / "_repeat_", what, "Write _repeat_: 4.")
+            return None
+        instance = Instance(type="Sequential", key=node.key)
+        for index in range(count):
+            inside = scope.with_index(index)
+            name = self.name(node, inside)
+            if name in instance.children:
+                self.problems.add(node.key / "_name_", f"two copies are named '{name}'.", 'Write _name_: "block{i}".')
+                break
+            child = self.build(node.node, inside)
+            if child is not None:
+                instance.children[name] = child
+        return instance
+
+    def name(self, node: spec.Repeat, scope: Scope) -> str:
+        def part(match: re.Match[str]) -> str:
+            return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
+
+        name = re.sub(r"\{([^{}]*)\}", part, node.name)
+        if not name.isdigit() and not spec.NAME.fullmatch(name):
+            self.problems.add(
+                node.key / "_name_", f"'{name}' cannot be the name of a layer.", 'Write _name_: "block{i}".'
+            )
+        return name
+
+    def build_reference(self, node: spec.Reference, scope: Scope) -> Instance | None:
+        first, *rest = node.target
+        children = scope.children
+        while children is not None and first not in children.nodes:
+            children = children.outer
+        text = ".".join(node.target)
+        if children is None:
+            known = list(scope.children.nodes) if scope.children else []
+            self.problems.add(node.key / "_ref_", f"there is no layer '{text}' to refer to.", nearest(first, known))
+            return None
+        if children.block.listed and any(isinstance(each, spec.Condition) for each in children.nodes.values()):
+            what = f"'{text}' is an index into a list that has _if_, where indices move."
+            self.problems.add(node.key / "_ref_", what, "Name the layers: write them as a mapping.")
+            return None
+        found = self.child(children, first, node)
+        for index, name in enumerate(rest):
+            if found is None:
+                return None
+            if name not in found.children:
+                inside = ".".join((first, *rest[:index]))
+                self.problems.add(
+                    node.key / "_ref_", f"'{inside}' has no layer '{name}'.", nearest(name, found.children)
+                )
+                return None
+            found = found.children[name]
+        return found
+
+    def child(self, children: Children, name: str, asked: spec.Node | None = None) -> Instance | None:
+        """A child of a block, built at the first time it is asked for."""
+        if name in children.instance.children:
+            return children.instance.children[name]
+        if name in children.building:
+            cycle = " -> ".join([*children.building[children.building.index(name) :], name])
+            key = asked.key / "_ref_" if asked is not None else children.instance.key
+            self.problems.add(key, f"a layer cannot contain itself: {cycle}.", "Refer to a layer that is built before.")
+            return None
+        assert children.scope is not None
+        children.building.append(name)
+        built = self.build(children.nodes[name], children.scope, name)
+        children.building.pop()
+        children.instance.children[name] = built
+        return built
+
+    def build_call(self, node: spec.Call, scope: Scope) -> Instance | None:
+        if node.target in scope.values:
+            return self.build_recipe(node, scope)
+        if node.target in scope.blocks:
+            given = {name: self.value(value, scope, self.place(node, name)) for name, value in node.arguments}
+            origins = {name: self.origin(value, scope, self.place(node, name)) for name, value in node.arguments}
+            if scope.depth >= MAX_DEPTH:
+                self.problems.add(
+                    node.key, f"blocks are nested more than {MAX_DEPTH} deep.", "Let _if_ end the recursion."
+                )
+                return None
+            built = self.build_block(scope.blocks[node.target], scope, given, origins, closed=True)
+            if built is not None and node.init:
+                built.init += [(pattern, fill, scope.values) for pattern, fill in node.init]
+            return built
+        layer = catalog.find_layer(node.target)
+        if layer is None:
+            self.problems.add(
+                node.key, f"there is no layer '{node.target}'.", nearest(node.target, catalog.layer_names())
+            )
+            return None
+        return self.build_layer(node, layer, scope)
+
+    def place(self, node: spec.Call, name: str) -> Path:
+        value = dict(node.arguments).get(name)
+        return value.key if isinstance(value, spec.Formula) else node.key / name
+
+    def origin(self, value: Any, scope: Scope, key: Path) -> Path:
+        """Where a value was decided: an arg passed on comes from where the arg was set."""
+        if isinstance(value, spec.Formula) and isinstance(value.tree, ast.Name):
+            return scope.origins.get(value.tree.id, key)
+        return key
+
+    def build_layer(self, node: spec.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
+        before = len(self.problems.found)
+        arguments = {name: self.value(value, scope, self.place(node, name)) for name, value in node.arguments}
+        positional = tuple(self.value(value, scope, node.key) for value in node.positional)
+        if len(self.problems.found) > before:
+            return None
+        plain = {name: value for name, value in arguments.items() if not self.is_layer_argument(layer, name, value)}
+        for name, what in catalog.problem_with_all(layer, plain):
+            origin = self.origin(dict(node.arguments).get(name), scope, self.place(node, name))
+            shown = f"{node.key}.{name}"
+            self.problems.add(origin, f"{name} of {layer.name} {what}" if str(origin) in shown else f"{shown} {what}")
+        optional = sizes.inferable(layer)
+        missing = [
+            each.name
+            for each in layer.signature.values()
+            if each.default is each.empty
+            and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+            and each.name not in arguments
+            and each.name not in optional
+        ]
+        for name in missing:
+            self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
+        if layer.name in ("Sequential", "ModuleList", "ModuleDict"):
+            return self.build_container(node, layer, positional, arguments, scope)
+        children = {
+            name: self.as_layer(layer, name, value, scope, node.key / name) for name, value in arguments.items()
+        }
+        fills: list[tuple[str, spec.Fill, Mapping[str, Any]]] = [
+            (pattern, fill, scope.values) for pattern, fill in node.init
+        ]
+        return Instance(
+            type=layer.name,
+            key=node.key,
+            layer=layer,
+            arguments={name: tuple(value) if isinstance(value, list) else value for name, value in children.items()},
+            positional=positional,
+            init=fills,
+        )
+
+    def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
+        return isinstance(value, (Recipe, Instance)) or (
+            catalog.takes_layer(layer, name) and isinstance(value, (str, dict))
+        )
+
+    def as_layer(self, layer: catalog.Layer, name: str, value: Any, scope: Scope, key: Path) -> Any:
+        if isinstance(value, Recipe) or (catalog.takes_layer(layer, name) and isinstance(value, str)):
+            return self.build_value(value, scope, key)
+        return value
+
+    def build_container(
+        self,
+        node: spec.Call,
+        layer: catalog.Layer,
+        positional: tuple[Any, ...],
+        arguments: dict[str, Any],
+        scope: Scope,
+    ) -> Instance:
+        """`Sequential(a, b)`, `ModuleList([a, b])`: children of a block in all but the notation."""
+        given: list[Any] = [*positional, *arguments.values()]
+        if len(given) == 1 and isinstance(given[0], (list, tuple)):
+            given = list(given[0])
+        named = given[0].items() if len(given) == 1 and isinstance(given[0], dict) else enumerate(given)
+        instance = Instance(type=layer.name, key=node.key, layer=layer if layer.name != "Sequential" else None)
+        for name, value in named:
+            child = self.build_value(value, scope, node.key)
+            if child is not None:
+                instance.children[str(name)] = child
+        instance.init = [(pattern, fill, scope.values) for pattern, fill in node.init]
+        return instance
+
+    def build_recipe(self, node: spec.Call, scope: Scope) -> Instance | None:
+        """`act()` or `=act`: the arg's layer, with further arguments if it was a name."""
+        recipe = scope.values[node.target]
+        if isinstance(recipe, str):
+            recipe = self.read_recipe(recipe, scope, scope.origins.get(node.target, node.key))
+        if recipe is None and not node.arguments and not node.positional:
+            return None
+        if not isinstance(recipe, Recipe):
+            what = f"'{node.target}' is {recipe!r}, not a layer."
+            self.problems.add(node.key, what, f"Give a layer: {node.target}: GELU.")
+            return None
+        if (node.positional or node.arguments) and isinstance(recipe.node, spec.Call):
+            return self.build_extended(node, recipe, recipe.node, scope)
+        return self.build(recipe.node, recipe.scope)
+
+    def build_extended(self, node: spec.Call, recipe: Recipe, call: spec.Call, scope: Scope) -> Instance | None:
+        values = [self.value(each, scope, node.key) for each in node.positional]
+        named = {name: self.value(each, scope, node.key) for name, each in node.arguments}
+        parser = spec.Parser(self.problems)
+        signatures = {name: block.args for name, block in recipe.scope.blocks.items()}
+        visible = spec.Visible(values=frozenset(recipe.scope.values), signatures=signatures)
+        given = dict(call.arguments)
+        names = self.names_of(call.target, recipe.scope)
+        free = [name for name in names if name not in given]
+        if len(values) > len(free) and names:
+            what = f"{call.target} takes at most {len(free)} more arguments, not {len(values)}."
+            self.problems.add(node.key, what)
+            return None
+        bound = parser.bound(
+            call.target, [], {**given, **dict(zip(free, values, strict=False)), **named}, node.key, visible, None
+        )
+        return None if bound is None else self.build(bound, recipe.scope)
+
+    def names_of(self, target: str, scope: Scope) -> list[str]:
+        if target in scope.blocks:
+            return [each.name for each in scope.blocks[target].args]
+        layer = catalog.find_layer(target)
+        return [] if layer is None else [each.name for each in layer.signature.values()]
+
+    def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
+        signatures = {name: block.args for name, block in scope.blocks.items()}
+        visible = spec.Visible(values=frozenset(scope.values), signatures=signatures)
+        node = spec.Parser(self.problems).node(text, key, visible)
+        return None if node is None else Recipe(node=node, scope=scope)
+
+    def build_value(self, value: Any, scope: Scope, key: Path) -> Instance | None:
+        """The layer that a computed value describes."""
+        if value is None or isinstance(value, Instance):
+            return value
+        if isinstance(value, Recipe):
+            return self.build(value.node, value.scope)
+        if isinstance(value, (str, list, tuple, dict)):
+            recipe = self.read_recipe(value, scope, key)
+            return None if recipe is None else self.build(recipe.node, recipe.scope)
+        self.problems.add(key, f"{value!r} is not a layer.", "Write a layer such as ReLU.")
+        return None
+
+    # -- blocks
+
+    def build_block(
+        self, block: spec.Block, outer: Scope, given: dict[str, Any], origins: dict[str, Path], *, closed: bool
+    ) -> Instance | None:
+        before = len(self.problems.found)
+        scope = Scope(
+            values={} if closed else dict(outer.values),
+            origins={} if closed else dict(outer.origins),
+            blocks={**outer.blocks, **dict(block.blocks)} if not closed else self.seen_by(block, outer),
+            depth=outer.depth + 1,
+        )
+        self.bind(block, scope, given, origins)
+        if len(self.problems.found) > before:
+            return None
+        instance = Instance(type="Sequential" if block.forward is None else block.name, key=block.key, block=block)
+        instance.values = scope.values
+        children = Children(block, instance, None if closed else outer.children)
+        children.scope = scope
+        scope.children = children
+        for name, _ in block.layers:
+            self.child(children, name)
+        built = {name: instance.children[name] for name, _ in block.layers}
+        instance.children = self.arranged(block, built)
+        for tensor in (*block.tensors, *block.buffers):
+            instance.shapes[tensor.name] = self.shape(tensor.shape, scope, tensor.key / "shape")
+        instance.init = [(pattern, fill, scope.values) for pattern, fill in block.init]
+        return instance
+
+    @staticmethod
+    def seen_by(block: spec.Block, outer: Scope) -> dict[str, spec.Block]:
+        """What a definition sees: its siblings, and its own definitions."""
+        siblings = next((outer.blocks for name, each in outer.blocks.items() if each is block), {})
+        return {**siblings, **dict(block.blocks)}
+
+    @staticmethod
+    def arranged(block: spec.Block, built: dict[str, Instance | None]) -> dict[str, Instance | None]:
+        """In a sequence an absent child leaves no gap; a `forward` sees None."""
+        if block.listed:
+            return {str(index): each for index, each in enumerate(each for each in built.values() if each is not None)}
+        if block.forward is None:
+            return {name: each for name, each in built.items() if each is not None}
+        return built
+
+    def bind(self, block: spec.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path]) -> None:
+        for parameter in block.args:
+            if parameter.name in given:
+                value, origin = given[parameter.name], origins.get(parameter.name, parameter.key)
+            elif parameter.default is spec.REQUIRED:
+                what = (
+                    f"{block.name} needs the arg '{parameter.name}'."
+                    if given or block.name != "Model"
+                    else "this arg is required."
+                )
+                hint = f"Write {parameter.name}=..." if block.name != "Model" else f"Type {parameter.key}=..."
+                self.problems.add(parameter.key, what, hint)
+                continue
+            else:
+                value = self.value(parameter.default, scope, parameter.key)
+                origin = self.origin(parameter.default, scope, parameter.key)
+            scope.values[parameter.name], scope.origins[parameter.name] = value, origin
+
+    def shape(self, values: tuple[Any, ...], scope: Scope, key: Path) -> tuple[int, ...]:
+        found: list[int] = []
+        for index, each in enumerate(values):
+            size = self.value(each, scope, key / index)
+            for one in size if isinstance(size, (list, tuple)) else (size,):
+                if type(one) is not int or one < 0 or one > catalog.LARGEST:
+                    self.problems.add(
+                        self.origin(each, scope, key / index), f"a size must be an integer of 0 or more, not {one!r}"
+                    )
+                    one = 0
+                found.append(one)
+        return tuple(found)
+
+    # -- values
+
+    def value(self, value: Any, scope: Scope, key: Path) -> Any:
+        """A value of the spec as plain data, recipes included."""
+        if isinstance(value, spec.Formula):
+            return self.formula(value.tree, scope, value.key)
+        if isinstance(value, (spec.Block, spec.Call, spec.Computed, spec.Reference, spec.Repeat, spec.Condition)):
+            return Recipe(node=value, scope=scope)
+        if isinstance(value, tuple):
+            return tuple(self.value(each, scope, key) for each in value)
+        if isinstance(value, dict):
+            return {name: self.value(each, scope, key / name) for name, each in value.items()}
+        if isinstance(value, str) and value == "???":
+            self.problems.add(key, "this value is required.", f"Type {key}=...")
+            return None
+        return value
+
+    def formula(self, tree: ast.expr, scope: Scope, key: Path) -> Any:
+        with self.problems.at(key):
+            return self.evaluated(tree, scope, key)
+        return None
+
+    def evaluated(self, tree: ast.expr, scope: Scope, key: Path) -> Any:
+        kind = type(tree)
+        if kind is ast.Constant:
+            return tree.value  # type: ignore[attr-defined]
+        if isinstance(tree, ast.Name) and tree.id in scope.values:
+            return scope.values[tree.id]
+        if isinstance(tree, (ast.Tuple, ast.List)):
+            return tuple(self.evaluated(each, scope, key) for each in tree.elts)
+        if isinstance(tree, ast.Dict):
+            return {each.value: self.evaluated(v, scope, key) for each, v in zip(tree.keys, tree.values, strict=True)}  # type: ignore[union-attr]
+        if isinstance(tree, ast.IfExp):
+            return self.evaluated(tree.body if self.evaluated(tree.test, scope, key) else tree.orelse, scope, key)
+        parser = spec.Parser(self.problems)
+        signatures = {name: block.args for name, block in scope.blocks.items()}
+        visible = spec.Visible(values=frozenset(scope.values), signatures=signatures)
+        if parser.is_layer(tree, visible):
+            node = parser.call_of(tree, ast.unparse(tree), key, visible)
+            return None if node is None else Recipe(node=node, scope=scope)
+        return language.evaluate(tree, scope.values)
+
+
+def walk(instance: Instance) -> Iterator[Instance]:
+    """Every instance once, the root first."""
+    seen: set[int] = set()
+    stack = [instance]
+    while stack:
+        each = stack.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        stack.extend(child for child in reversed(list(each.children.values())) if child is not None)

@@ -1,0 +1,277 @@
+"""The dry run: one pass through the model's forwards, before any fill, that checks shapes and finds those left out."""
+
+from __future__ import annotations
+
+import linecache
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from modelzoo import construct as building
+from modelzoo import language, sizes
+from modelzoo.errors import ConfigError, Path, Problem, Problems, TextError
+from modelzoo.plans import Input
+
+MAX_RUNS = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """What a dry run saw, by the id of a module.
+
+    Attributes:
+        outputs: the shapes of what each module returned last.
+        calls: how often it was called.
+        notes: what could not be checked, and why.
+    """
+
+    outputs: dict[int, Any] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def shape_of(value: Any) -> Any:
+    """The shapes of an output, nested as it is.
+
+    >>> shape_of((torch.zeros(2, 3), None))
+    ((2, 3), None)
+    """
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, dict):
+        return {name: shape_of(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(shape_of, value)) if type(value) in (tuple, list) else tuple(map(shape_of, value))
+    return None
+
+
+class Watch:
+    """Decides conditions on data during a dry run, and compares what the ways through them leave behind."""
+
+    def __init__(self, problems: Problems, skeleton: building.Skeleton) -> None:
+        self.problems, self.skeleton = problems, skeleton
+        self.sites: list[tuple[int, str]] = []
+        self.flipped: tuple[int, str] | None = None
+        self.turned: set[tuple[int, str]] = set()
+        self.merged: dict[tuple[int, str], dict[str, Any]] = {}
+
+    def branch(self, owner: nn.Module, site: str, value: Any) -> bool:
+        if not isinstance(value, Tensor):
+            return bool(value)
+        key = (id(owner), site)
+        if key not in self.sites:
+            self.sites.append(key)
+        return key != self.flipped
+
+    def turn(self, owner: nn.Module, site: str, value: Any) -> bool:
+        """A loop on data turns once."""
+        if not isinstance(value, Tensor):
+            return bool(value)
+        key = (id(owner), site)
+        first = key not in self.turned
+        self.turned ^= {key}
+        return first
+
+    def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
+        key = (id(owner), site)
+        shapes = {name: shape_of(value) for name, value in values.items() if isinstance(value, Tensor)}
+        before = self.merged.setdefault(key, shapes)
+        for name in before.keys() & shapes.keys():
+            if before[name] != shapes[name]:
+                line, column = map(int, site.split(":"))
+                ways = f"{list(before[name])} on one way through here and {list(shapes[name])} on another"
+                what = f"'{name}' has shape {ways}."
+                self.problems.add(
+                    _text_key(self.skeleton, owner), what, "Make both equal.", line=line, column=column + 1
+                )
+        self.merged[key] = shapes
+
+
+def dry_run(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> Record:
+    """Runs the model once on example inputs, and once more for each condition on data, flipped.
+
+    Args:
+        skeleton: modules on zeros or on meta.
+        inputs: by name, on the skeleton's device.
+
+    Raises:
+        ConfigError: what does not fit, with the layer, its place and both shapes.
+    """
+    problems, record = Problems(), Record()
+    watch = Watch(problems, skeleton)
+    training = skeleton.root.training
+    skeleton.root.eval()
+    try:
+        with building.forwards(skeleton, watch):
+            _pass(skeleton, inputs, record)
+            runs = 0
+            while runs < len(watch.sites) and runs < MAX_RUNS:
+                watch.flipped, watch.turned = watch.sites[runs], set()
+                _pass(skeleton, inputs, Record())
+                runs += 1
+    finally:
+        skeleton.root.train(training)
+    problems.check()
+    return record
+
+
+def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record) -> None:
+    stack: list[tuple[nn.Module, Any, Any]] = []
+    produced: dict[int, tuple[Tensor, nn.Module]] = {}
+    last: list[nn.Module] = []
+    try:
+        with _hooked(stack, produced, last, record), torch.no_grad():
+            skeleton.root(**inputs) if _by_name(skeleton.root) else skeleton.root(*inputs.values())
+    except ConfigError:
+        raise
+    except _DataError as error:
+        record.notes.append(str(error))
+    except Exception as error:
+        if _depends_on_data(error):
+            record.notes.append(f"sizes after this depend on data and were not checked: {_first_line(error)}")
+            return
+        raise ConfigError([_explain(skeleton, stack, produced, last, error)]) from error
+
+
+def _by_name(root: nn.Module) -> bool:
+    return hasattr(type(root), "frozen")
+
+
+class _DataError(Exception):
+    """The shape of a value depends on data."""
+
+
+def _depends_on_data(error: Exception) -> bool:
+    text = str(error)
+    return isinstance(error, NotImplementedError) or "data-dependent" in text or "meta tensors" in text
+
+
+@contextmanager
+def _hooked(stack: list[Any], produced: dict[int, Any], last: list[nn.Module], record: Record) -> Iterator[None]:
+    thread = threading.get_ident()
+
+    def before(module: nn.Module, inputs: Any) -> None:
+        if threading.get_ident() == thread:
+            stack.append((module, inputs, None))
+
+    def after(module: nn.Module, inputs: Any, output: Any) -> None:
+        if threading.get_ident() == thread:
+            if stack:
+                stack.pop()
+            record.outputs[id(module)] = shape_of(output)
+            record.calls[id(module)] = record.calls.get(id(module), 0) + 1
+            last[:] = [module]
+            if isinstance(output, Tensor):
+                produced.setdefault(id(output), (output, module))
+
+    handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+# -- explaining -------------------------------------------------------------------------------------------------------
+
+
+def _explain(
+    skeleton: building.Skeleton, stack: list[Any], produced: dict[int, Any], last: list[nn.Module], error: Exception
+) -> Problem:
+    """Which layer or line failed, on what, and who made it."""
+    module, inputs, _ = stack[-1] if stack else (skeleton.root, (), None)
+    while len(stack) > 1 and id(module) not in skeleton.instances and not isinstance(module, building.Unsized):
+        stack.pop()
+        module, inputs, _ = stack[-1]
+    instance = module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
+    if isinstance(error, language.LoopError) or (
+        instance is not None and instance.block is not None and instance.block.forward
+    ):
+        return _explain_text(skeleton, module, error)
+    key = Path(("model",)) if instance is None else instance.key
+    name = _name(skeleton, module)
+    hint = ""
+    if isinstance(error, TextError):
+        what, hint = error.what, error.hint
+    else:
+        expected = None
+        if instance is not None and instance.layer is not None and not isinstance(module, building.Unsized):
+            try:
+                expected = sizes.expected(instance.layer, instance.arguments, inputs)
+            except Exception:
+                expected = None
+        shown = instance.call() if instance is not None else type(module).__name__
+        got = ", ".join(str(list(each.shape)) for each in inputs if isinstance(each, Tensor))
+        what = (
+            f"'{name}' is {shown}: it {expected}"
+            if expected
+            else f"'{name}' is {shown} and cannot take {got}: {_first_line(error)}"
+        )
+    source = _producer(skeleton, inputs, produced, last)
+    return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.{source}", hint=hint)
+
+
+def _producer(skeleton: building.Skeleton, inputs: Any, produced: dict[int, Any], last: list[nn.Module]) -> str:
+    for each in inputs:
+        if isinstance(each, Tensor) and id(each) in produced:
+            return f" The input is what '{_name(skeleton, produced[id(each)][1])}' returns."
+    if last:
+        return f" The layer called before is '{_name(skeleton, last[0])}'."
+    return " The input is the model's."
+
+
+def _name(skeleton: building.Skeleton, module: nn.Module) -> str:
+    names = {id(each): name for name, each in skeleton.root.named_modules()}
+    for unsized in skeleton.unsized:
+        names.update({id(layer): names.get(id(unsized), "") for layer in unsized.layer})
+    return str(names.get(id(module), ""))
+
+
+def _text_key(skeleton: building.Skeleton, owner: nn.Module) -> Path:
+    instance = skeleton.instances.get(id(owner))
+    return Path(("model",)) if instance is None else instance.key / "forward"
+
+
+def _explain_text(skeleton: building.Skeleton, module: nn.Module, error: Exception) -> Problem:
+    return text_problem(error, _text_key(skeleton, module))
+
+
+def text_problem(error: BaseException, key: Path) -> Problem:
+    """What went wrong inside a `forward` text, at its line."""
+    line, text = 0, ""
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.startswith("<") and ".forward " in name:
+            line, text = trace.tb_lineno, linecache.getline(name, trace.tb_lineno).strip()
+        trace = trace.tb_next
+    if isinstance(error, language.LoopError):
+        line = error.line
+        text = linecache.getline(error.filename, error.line).strip()
+        what = f"this loop did not end after {error.steps:,} steps: {text}"
+        return Problem(
+            path=str(key),
+            key=key,
+            what=what,
+            hint="Set max_steps=... if it should turn more often.",
+            line=line,
+            column=1,
+        )
+    what = f"{text} fails: {_first_line(error)}" if text else _first_line(error)
+    return Problem(path=str(key), key=key, what=what, line=line, column=1 if line else 0)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def example(inputs: tuple[Input, ...], device: torch.device) -> dict[str, Tensor]:
+    """Inputs for a dry run: zeros of the right shapes."""
+    return {each.name: torch.zeros(each.shape, dtype=getattr(torch, each.dtype), device=device) for each in inputs}

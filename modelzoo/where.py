@@ -1,0 +1,55 @@
+"""`python -m modelzoo where KEY`: every place that sets a key of a composed config, the one that decides it last."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+from typing import Any
+
+from modelzoo.errors import Path, fail
+
+
+def command(arguments: list[str]) -> int:
+    """Prints the chain of places that set a key; what a `${...}` refers to follows the place where it stands.
+
+    Args:
+        arguments: the key, then overrides as `python run.py` takes them.
+
+    Raises:
+        ConfigError: no place sets the key.
+    """
+    parser = argparse.ArgumentParser(prog="python -m modelzoo where", description=__doc__)
+    parser.add_argument("key", help="as in model.layers.out")
+    parser.add_argument("overrides", nargs="*", help="as in model=nested model.args.dim=3")
+    options = parser.parse_args(arguments)
+
+    from modelzoo import border
+    from modelzoo.cli import composing
+    from modelzoo.places import parts
+
+    with composing(options.overrides):
+        config = border.compose(options.overrides)
+    places = border.places(tuple(options.overrides), pathlib.Path.cwd())
+    key = Path(parts(options.key))
+    known = _known({"model": config.model, "init": config.init, **config.options}, key)
+    if known < len(key):
+        nearest = Path(key[:known])
+        fail(key, "No place sets this key.", f"The nearest that is set is '{nearest}'." if nearest else "")
+    chain = places.chain(key)
+    width = max(len(place.where) for place in chain)
+    for place in chain:
+        value = place.value.splitlines()[0] if place.value else ""
+        print(f"{place.where:<{width}}  {place.path}{': ' + value if value else ''}", file=sys.stdout)
+    return 0
+
+
+def _known(data: Any, key: Path) -> int:
+    """How many parts of a key the composed config has."""
+    for depth, part in enumerate(key):
+        entries = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        name = next((name for name in entries if str(name) == part), None)
+        if name is None:
+            return depth
+        data = entries[name]
+    return len(key)

@@ -1,0 +1,150 @@
+"""A plan read off a finished model by torch's own means, for the tests of what shows plans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+BLOCKS = ("Sequential", "Block", "Tied")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    name: str
+    aliases: tuple[str, ...]
+    type: str
+    call: str
+    block: bool
+    calls: int
+    output: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    name: str
+    aliases: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    kind: str
+    persistent: bool
+    trainable: bool
+    owner: str
+    fill: str
+    rule: str
+    matched: tuple[str, ...]
+    erased: tuple[str, ...]
+    stream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    modules: tuple[Module, ...]
+    tensors: tuple[Tensor, ...]
+    inputs: tuple[Input, ...]
+    seed: int = 0
+    dtype: str = "float32"
+    scheme: int = 1
+    warnings: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def _count(self, kind: str) -> int:
+        return sum(torch.Size(each.shape).numel() for each in self.tensors if each.kind == kind)
+
+    @property
+    def parameters(self) -> int:
+        return self._count("parameter")
+
+    @property
+    def trainable(self) -> int:
+        return sum(torch.Size(t.shape).numel() for t in self.tensors if t.kind == "parameter" and t.trainable)
+
+    @property
+    def buffers(self) -> int:
+        return self._count("buffer")
+
+    @property
+    def bytes(self) -> int:
+        return sum(torch.Size(t.shape).numel() * getattr(torch, t.dtype).itemsize for t in self.tensors)
+
+
+def plan_of(model: nn.Module, *inputs: torch.Tensor, fills: dict[str, str] | None = None, **more: Any) -> Any:
+    """The plan that would have led to `model`: names and sharing from torch, outputs and calls from one forward."""
+    calls: Counter[nn.Module] = Counter()
+    outputs: dict[nn.Module, Any] = {}
+
+    def hook(module: nn.Module, _: Any, output: Any) -> None:
+        calls[module] += 1
+        outputs[module] = shapes(output)
+
+    if inputs:
+        handles = [module.register_forward_hook(hook) for module in model.modules()]
+        with torch.no_grad():
+            model(*inputs)
+        for handle in handles:
+            handle.remove()
+    modules = {
+        names[0]: Module(
+            name=names[0],
+            aliases=tuple(names[1:]),
+            type=type(module).__name__,
+            call=repr(module),
+            block=type(module).__name__ in BLOCKS,
+            calls=calls[module],
+            output=outputs.get(module),
+        )
+        for module, names in homes(model.named_modules(remove_duplicate=False)).items()
+    }
+    kept = set(model.state_dict())
+    tensors = []
+    for kind, found in (
+        ("parameter", model.named_parameters(remove_duplicate=False)),
+        ("buffer", model.named_buffers(remove_duplicate=False)),
+    ):
+        for value, names in homes(found).items():
+            owner = type(model.get_submodule(names[0].rpartition(".")[0])).__name__
+            tensors.append(
+                Tensor(
+                    name=names[0],
+                    aliases=tuple(names[1:]),
+                    shape=tuple(value.shape),
+                    dtype=str(value.dtype).removeprefix("torch."),
+                    kind=kind,
+                    persistent=names[0] in kept,
+                    trainable=value.requires_grad,
+                    owner=owner,
+                    fill=(fills or {}).get(names[0].rpartition(".")[2], "default"),
+                    rule="torch",
+                    matched=("torch",),
+                    erased=(),
+                    stream=f"1:0:{names[0]}",
+                )
+            )
+    shown = tuple(Input(name=f"x{i}", shape=tuple(x.shape), dtype="float32") for i, x in enumerate(inputs))
+    return Plan(modules=tuple(modules.values()), tensors=tuple(tensors), inputs=shown, **more)
+
+
+def homes(named: Any) -> dict[Any, list[str]]:
+    """All names of each thing, first name first."""
+    found: dict[Any, list[str]] = {}
+    for name, each in named:
+        found.setdefault(each, []).append(name)
+    return found
+
+
+def shapes(output: Any) -> Any:
+    if isinstance(output, torch.Tensor):
+        return tuple(output.shape)
+    if isinstance(output, (tuple, list)):
+        return type(output)(map(shapes, output))
+    return None

@@ -1,0 +1,86 @@
+"""Every kind of mistake, and the whole text that answers it (golden/errors; UPDATE_GOLDEN=1 writes it anew)."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import modelzoo
+
+GOLDEN = Path(__file__).parent / "golden" / "errors"
+
+MISTAKES = {
+    "unknown_layer": "layers:\n  hidden: Linaer(4, 8)\n",
+    "unknown_argument": "layers:\n  hidden: {_target_: Linear, in_features: 4, out_feature: 8}\n",
+    "unknown_argument_in_a_text": "layers:\n  hidden: Linear(4, out_feature=8)\n",
+    "unknown_fill": "layers: [ReLU]\nforward: relu(x) * s\nparameters:\n  s: {shape: [4], fill: onez}\n",
+    "unknown_function": "layers: {a: ReLU}\nforward: |\n  x = a(x)\n  return rleu(x)\n",
+    "unknown_method": "forward: x.reshapee(2, 4)\n",
+    "in_place_method": "forward: x.zero_()\n",
+    "unknown_reference": "layers:\n  hidden: Linear(4, 4)\n  again: {_ref_: hiden}\n",
+    "unknown_tie_target": "layers:\n  a: Linear(4, 4)\n  b: Linear(4, 4)\ntie: {b.weight: a.wieght}\n",
+    "unknown_key_of_a_block": "layer: [ReLU]\nlayers: [ReLU]\n",
+    "missing_argument": "layers:\n  hidden: Conv2d(4)\n",
+    "negative_size": "layers:\n  hidden: Linear(4, -8)\n",
+    "zero_size": "layers:\n  hidden: Linear(4, 0)\n",
+    "boolean_size": "layers:\n  hidden: Linear(4, true)\n".replace("true", "True"),
+    "text_size": "layers:\n  hidden: {_target_: Linear, in_features: 4, out_features: eight}\n",
+    "float_size": "layers:\n  hidden: Linear(4, 8.0)\n",
+    "size_from_an_arg": "args: {dim: -3}\nlayers:\n  hidden: Linear(4, dim)\n",
+    "too_many_arguments": "layers:\n  hidden: ReLU(True, 2)\n",
+    "reference_to_itself": "layers:\n  a: {_ref_: a}\n",
+    "reference_cycle": "layers:\n  a: {layers: {inner: {_ref_: b}}}\n  b: {layers: {inner: {_ref_: a}}}\n",
+    "reference_with_other_keys": "layers:\n  a: Linear(4, 4)\n  b: {_ref_: a, bias: false}\n",
+    "name_twice": "args: {dim: 4}\nlayers:\n  dim: Linear(4, 4)\n",
+    "reserved_name": "layers:\n  train: Linear(4, 4)\n",
+    "python_word": "layers:\n  class: Linear(4, 4)\n",
+    "shapes_do_not_fit": "inputs: {x: [2, 4]}\nlayers:\n  a: Linear(4, 3)\n  act: ReLU\n  b: Linear(5, 2)\n",
+    "shapes_do_not_fit_in_a_forward": (
+        "inputs: {x: [2, 4]}\nlayers: {a: 'Linear(4, 3)'}\nparameters:\n  w: {shape: [5, 5], fill: zeros}\n"
+        "forward: |\n  x = a(x)\n  return x @ w\n"
+    ),
+    "syntax_error": "layers: {a: ReLU}\nforward: |\n  x = a(x)\n  return (x\n",
+    "used_before_it_is_set": "layers: {a: ReLU}\nforward: |\n  x = a(x) + h\n  return x\n",
+    "no_return": "layers: {a: ReLU}\nforward: |\n  x = a(x)\n",
+    "assigns_what_the_block_owns": "layers: {a: ReLU}\nforward: |\n  a = x\n  return a\n",
+    "text_cut_in_a_list": "layers: [Linear(4, 8), ReLU]\n",
+    "text_cut_in_a_mapping": "layers: {a: Linear(4, 8), b: ReLU}\n",
+    "tensor_without_a_fill": "forward: x * scale\nparameters:\n  scale: {shape: [4]}\n",
+    "bad_formula": "args: {dim: 4}\nlayers:\n  hidden: Linear(dim // 0, 8)\n",
+    "unknown_name_in_a_formula": "args: {dim: 4}\nlayers:\n  hidden: Linear(dmi, 8)\n",
+    "tie_of_other_shapes": "layers:\n  a: Linear(4, 4)\n  b: Linear(4, 8)\ntie: {b.weight: a.weight}\n",
+    "sequence_with_two_inputs": "inputs: [x, y]\nlayers: [ReLU]\n",
+    "negative_repeat": "layers:\n  - {_repeat_: -1, _target_: ReLU}\n",
+    "two_copies_of_one_name": 'layers:\n  - {_repeat_: 2, _name_: "same", _target_: ReLU}\n',
+    "several_at_once": "layers:\n  a: Linaer(4, 8)\n  b: Linear(4)\n  c: Conv2d(3, 4, 0)\nforward: a(b(c(x))) + d\n",
+    "rule_without_effect": (
+        "model:\n  layers: [Linear(4, 8)]\ninit:\n  first: {name: 1.weight, fill: 0}\n".replace("[L", '["L').replace(
+            ")]", ')"]'
+        )
+    ),
+    "fill_that_cannot_apply": (
+        'model:\n  layers: ["Linear(4, 8)"]\ninit:\n  all: {layer: Linear, fill: xavier_uniform}\n'
+    ),
+    "unknown_fill_in_a_rule": 'model:\n  layers: ["Linear(4, 8)"]\ninit:\n  all: {layer: Linear, fill: xavier_unifrm}\n',
+    "negative_std": 'model:\n  layers: ["Linear(4, 8)"]\ninit:\n  all: {param: weight, fill: normal(std=-1)}\n',
+    "rules_that_disagree": (
+        "model:\n  layers:\n    a: Linear(4, 4)\n    b: Embedding(4, 4)\n  forward: a(x)\n  tie: {a.weight: b.weight}\n"
+        "init:\n  linears: {layer: Linear, param: weight, fill: 1}\n  tables: {layer: Embedding, fill: 2}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_answered_with_its_place_and_what_to_type(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model.yaml").write_text(MISTAKES[name])
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build("model.yaml")
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(str(caught.value) + "\n")
+    assert str(caught.value) + "\n" == golden.read_text()
+
+
+def test_every_golden_file_belongs_to_a_mistake():
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(MISTAKES)
