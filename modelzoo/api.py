@@ -98,7 +98,7 @@ def draft(
     skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps)
     problems = Problems()
     building.finish(skeleton, problems)
-    table, warnings = initialize.decide(skeleton, rules, values, {})
+    table, warnings = initialize.decide(skeleton, rules, values)
     planned = Plan(
         modules=_modules(skeleton, record),
         tensors=initialize.tensors(table, seed),

@@ -80,6 +80,7 @@ class Skeleton:
         made: the module of each instance, by its id.
         instances: the instance of each module, by the module's id.
         unsized: layers whose sizes a dry run must find.
+        tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
     """
 
     root: nn.Module
@@ -89,6 +90,7 @@ class Skeleton:
     made: dict[int, nn.Module] = field(default_factory=dict)
     instances: dict[int, Instance] = field(default_factory=dict)
     unsized: list[Unsized] = field(default_factory=list)
+    tied: dict[int, tuple[int, str]] = field(default_factory=dict)
 
 
 class TooLargeError(Exception):
@@ -264,7 +266,7 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
         block = instance.block
         assert block is not None
         for left, right in block.tie:
-            _tie(made, block.key / "tie", left, right, problems)
+            _tie(skeleton, made, block.key / "tie", left, right, problems)
     problems.check()
 
 
@@ -307,16 +309,17 @@ def _blocks(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance]]:
             yield module, instance
 
 
-def _tie(block: nn.Module, key: Path, left: str, right: str, problems: Problems) -> None:
+def _tie(skeleton: Skeleton, block: nn.Module, key: Path, left: str, right: str, problems: Problems) -> None:
     """`left` becomes `right`: put in place with setattr, which RNNs need for their second list."""
     home, other = (_tensor_at(block, key, left, each, problems) for each in (left, right))
     if home is None or other is None:
         return
-    (owner, name, old), new = home, other[2]
+    (owner, name, old), (source, local, new) = home, other
     if old.shape != new.shape:
         what = f"'{left}' has shape {list(old.shape)} and '{right}' {list(new.shape)}: one tensor cannot have both."
         problems.add(key / left, what, "Tie tensors of equal shape.")
         return
+    skeleton.tied.setdefault(id(new), (id(source), local))
     if name in owner._buffers:
         owner._buffers[name] = new
     else:

@@ -108,7 +108,7 @@ def type_name(skeleton: building.Skeleton, module: nn.Module) -> str:
 
 
 def decide(
-    skeleton: building.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any], ties: Mapping[str, str]
+    skeleton: building.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any]
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
 
@@ -141,15 +141,10 @@ def _torch_defaults(skeleton: building.Skeleton, table: list[Entry]) -> None:
                 rule="torch", strength=0, fill=fill, arguments=arguments, key=instance.key
             )
     for entry in table:
-        # of a tie, the right-hand side's: the owner that made the tensor; all homes of one tensor share it
-        found = [
-            by_owner[id(home.owner), home.local] for home in entry.homes if (id(home.owner), home.local) in by_owner
-        ]
-        made = getattr(entry.tensor, "_made_by", None)
-        if made is not None and made in by_owner:
-            found = [by_owner[made]]
+        first = entry.homes[0]
+        place = skeleton.tied.get(id(entry.tensor), (id(first.owner), first.local))  # of a tie, the right-hand side's
         for home in entry.homes:
-            home.decisions += found[:1]
+            home.decisions += [by_owner[place]] if place in by_owner else []
 
 
 def _layers(skeleton: building.Skeleton) -> Iterator[tuple[nn.Module, Instance]]:

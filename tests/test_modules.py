@@ -151,3 +151,11 @@ def test_building_neither_reads_nor_moves_the_global_generator():
     torch.manual_seed(6)
     second = modelzoo.build(MODEL, seed=3).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("tie", [{"table.weight": "head.weight"}, {"head.weight": "table.weight"}])
+def test_a_tied_tensor_starts_as_its_right_hand_side_does(tie):
+    layers = {"table": "Embedding(16, 16)", "head": "Linear(16, 16)"}
+    plan = modelzoo.plan({"layers": layers, "forward": "head(table(x))", "tie": tie})
+    fill = next(each.fill for each in plan.tensors if each.name == "table.weight")
+    assert fill == ("normal(mean=0.0, std=1.0)" if "head.weight" in tie else "uniform(a=-0.25, b=0.25)")
