@@ -7,6 +7,7 @@ node is either rewritten by a rule or refused. What comes out is an ordinary fun
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 import linecache
 import math
@@ -186,9 +187,12 @@ def parse_statements(text: str) -> tuple[ast.stmt, ...]:
         pass
     code, shifts = _dedented(text)
     try:
-        return tuple(_placed(ast.parse(code), code, shifts).body)
+        statements = tuple(_placed(ast.parse(code), code, shifts).body)
     except _UNREADABLE as error:
         raise _syntax_error(error, text, *shifts) from None
+    if not statements:
+        raise TextError("this text is empty", "Write an expression.")
+    return statements
 
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -243,7 +247,7 @@ def _check_depth(tree: ast.AST) -> None:
 def _check_text(text: str) -> None:
     if len(text) > MAX_TEXT:
         raise TextError(f"this text has {len(text):,} characters; at most {MAX_TEXT:,} are allowed")
-    if not text.strip("= \t\r\n"):
+    if not text.replace("=", " ").strip():
         raise TextError("this text is empty", "Write an expression.")
     odd = re.search(r"[\\\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]", text)
     if odd:
@@ -550,8 +554,8 @@ class _Rewriter:
             self.error(node, f"the text {value!r} has no place here", hint)
         elif isinstance(value, (bytes, complex)) or value is ...:
             self.error(node, f"{'...' if value is ... else repr(value)} has no place here")
-        elif isinstance(value, (int, float)) and not abs(value) < MAX_INTEGER:
-            self.error(node, "this number is too large", f"Numbers are below {MAX_INTEGER:,}.")
+        elif value == math.inf or (isinstance(value, int) and value >= MAX_INTEGER):
+            self.error(node, "this number is too large", f"Integers are below {MAX_INTEGER:,}.")
         return node
 
     def expression_name(self, node: ast.Name) -> ast.expr:
@@ -945,8 +949,11 @@ def link(
         return steps
 
     known = {**_HELPERS, **values, "_max_steps": max_steps, "_stop": stop, "_range": bounded, "_watch": watch}
-    scope = {"__name__": "modelzoo.forward", **_used(code, known)}
-    return FunctionType(code, scope, code.co_name, defaults)
+    # torch imports through the builtins of the frame that calls it, and torch.compile reads them
+    # and without a __name__, torch.compile looks for no module of that name
+    function = FunctionType(code, {"__builtins__": vars(builtins), **_used(code, known)}, code.co_name, defaults)
+    function.__module__ = __name__
+    return function
 
 
 def _used(code: CodeType, known: Mapping[str, Any]) -> dict[str, Any]:
