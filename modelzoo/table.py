@@ -209,7 +209,7 @@ def _lines(nodes: Sequence[_Node], usual: str, indent: int = 0) -> Iterator[_Lin
             layer=layer,
             shape=shape_text(row.shape),
             parameters=f"{times}{node.parameters:,}" if node.parameters else "",
-            fill="; ".join(row.fill.splitlines()) if first else "",
+            fill=_short("; ".join(row.fill.splitlines())) if first else "",
             mean=f"{seen.mean:.3g}" if seen else "",
             std=f"{seen.std:.3g}" if seen else "",
             shared="" if first else f"= {row.same_as}",
@@ -266,6 +266,11 @@ def _number(name: str) -> tuple[str, str]:
 def _follows(before: str, after: str) -> bool:
     (left, one), (right, two) = _number(before), _number(after)
     return left == right and bool(one) and bool(two) and int(two) == int(one) + 1
+
+
+def _short(fill: str) -> str:
+    """A fill with its long numbers rounded: the ledger has them in full."""
+    return re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", fill)
 
 
 def shape_text(shape: Any) -> str:

@@ -76,6 +76,7 @@ def test_device_meta_stops_after_the_plan(tmp_path):
     done = run("model=mlp", "device=meta", "hydra.run.dir=out", cwd=tmp_path)
     assert done.returncode == 0
     assert "7,946 parameters" in done.stdout
+    assert "uniform(a=-0.2236, b=0.2236)" in done.stdout  # the ledger has the numbers in full
     assert not (tmp_path / "out" / "parameters.json").exists()
 
 
