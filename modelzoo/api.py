@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import catalog, config, fills, initialize, shapes, spec, streams
+from modelzoo import catalog, config, fills, initialize, memory, shapes, spec, streams
 from modelzoo import construct as building
-from modelzoo.errors import Path, Problems, located, nearest
+from modelzoo.errors import ConfigError, Path, Problems, located, nearest
 from modelzoo.plans import Input, Module, Plan
 from modelzoo.resolve import Instance, Resolver, Scope, resolve
 
@@ -49,7 +49,7 @@ def plan(model: config.Source, init: config.Source | None = None, *, seed: int =
     """
     given = config.from_mapping(model, init)
     with located(given.locate):
-        return draft(given.model, given.init, seed=seed, dtype=dtype, device="meta").plan
+        return draft(given.model, given.init, seed=seed, dtype=dtype, count=True).plan
 
 
 def build(
@@ -60,6 +60,7 @@ def build(
     device: str | torch.device = "cpu",
     dtype: str = "float32",
     max_steps: int = building.MAX_STEPS,
+    memory: int | str | None = None,
 ) -> nn.Module:
     """Builds an ordinary module in training mode, every tensor filled once.
 
@@ -67,6 +68,7 @@ def build(
         model, init, seed, dtype: as for `plan`.
         device: where the tensors are made.
         max_steps: how often a loop of a `forward` text may turn.
+        memory: how much the tensors may take: bytes, or a text as in "4GB"; by default what the machine has free.
 
     Raises:
         ConfigError: all problems found.
@@ -76,7 +78,8 @@ def build(
     """
     given = config.from_mapping(model, init)
     with located(given.locate):
-        return fill(draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps), device)
+        made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps)
+        return fill(made, device, budget=memory)
 
 
 def draft(
@@ -87,15 +90,16 @@ def draft(
     dtype: str = "float32",
     device: str | torch.device = "cpu",
     max_steps: int = building.MAX_STEPS,
+    count: bool = False,
 ) -> Draft:
-    """The plan of plain data, and its modules."""
+    """The plan of plain data, and its modules; with `count` (or on meta) it knows the floating-point operations."""
     _check_options(seed, dtype, max_steps)
     node = spec.parse(model)
     instance, root = resolve(node)
     values = dict(instance.values)
     inputs, examples = _examples(root, values, dtype)
     rules = spec.parse_rules(init, frozenset(values))
-    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps)
+    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, count)
     problems = Problems()
     building.finish(skeleton, problems)
     table, warnings = initialize.decide(skeleton, rules, values)
@@ -108,6 +112,8 @@ def draft(
         scheme=streams.SCHEME,
         warnings=tuple(warnings),
         notes=tuple(record.notes),
+        activations=record.activations,
+        flops=record.flops,
     )
     return Draft(plan=planned, skeleton=skeleton, table=table, inputs=inputs, values=values)
 
@@ -143,20 +149,34 @@ def _examples(root: spec.Block, values: dict[str, Any], dtype: str) -> tuple[tup
 
 
 def _dry(
-    instance: Instance, examples: tuple[Input, ...], device: torch.device, dtype: torch.dtype, max_steps: int
+    instance: Instance,
+    examples: tuple[Input, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    max_steps: int,
+    count: bool,
 ) -> tuple[building.Skeleton, shapes.Record]:
-    """Constructs and checks: on zeros of the CPU where that is cheap, else on meta."""
+    """Constructs and checks: on zeros of the CPU where that is cheap, else on meta.
+
+    What fails on the CPU must fail on meta too: some operations have no CPU kernel for a dtype.
+    """
     cpu, meta = torch.device("cpu"), torch.device("meta")
-    if not examples:
-        skeleton = building.construct(instance, meta if device.type == "meta" else cpu, dtype, max_steps=max_steps)
-        return _checked(skeleton), shapes.Record()
+    failed: ConfigError | None = None
+    if device.type != "meta":
+        try:
+            limit = SMALL if examples else memory.available()
+            zeroed = bool(examples)
+            skeleton = building.construct(instance, cpu, dtype, max_steps=max_steps, zeroed=zeroed, limit=limit)
+            return _checked(skeleton), shapes.dry_run(skeleton, shapes.example(examples, cpu), count)
+        except building.TooLargeError:
+            pass
+        except ConfigError as error:
+            failed = error
     try:
-        skeleton = building.construct(instance, cpu, dtype, max_steps=max_steps, zeroed=True, limit=SMALL)
-        return _checked(skeleton), shapes.dry_run(skeleton, shapes.example(examples, cpu))
-    except building.TooLargeError:
-        pass
-    skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps))
-    return skeleton, shapes.dry_run(skeleton, shapes.example(examples, meta))
+        skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps))
+        return skeleton, shapes.dry_run(skeleton, shapes.example(examples, meta), count or device.type == "meta")
+    except ConfigError as error:
+        raise failed or error from error.__cause__
 
 
 def _checked(skeleton: building.Skeleton) -> building.Skeleton:
@@ -190,9 +210,13 @@ def _modules(skeleton: building.Skeleton, record: shapes.Record) -> tuple[Module
     return tuple(found)
 
 
-def fill(draft: Draft, device: str | torch.device, threads: int | None = None) -> nn.Module:
-    """Gives the modules of a draft their storage and values."""
+def fill(
+    draft: Draft, device: str | torch.device, threads: int | None = None, budget: int | str | None = None
+) -> nn.Module:
+    """Gives the modules of a draft their storage and values, if they fit into memory."""
     target = torch.device(device)
+    if target.type == "cpu" or budget is not None:
+        memory.check(draft.plan, budget)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         initialize.fill(draft.skeleton, draft.table, draft.plan.seed, threads)

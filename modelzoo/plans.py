@@ -86,7 +86,18 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will be built. It prints as a table."""
+    """What will be built. It prints as a table.
+
+    Attributes:
+        modules, tensors: in the order of `named_modules()`, and parameters before buffers.
+        inputs: the example inputs.
+        seed, scheme: decide every random value; `scheme` is the version of the streams.
+        dtype: of what names none.
+        warnings: rules without effect.
+        notes: what the dry run could not check.
+        activations: the bytes of what all layers return for the example input.
+        flops: floating-point operations for the example input; None where they were not counted.
+    """
 
     modules: tuple[Module, ...]
     tensors: tuple[Tensor, ...]
@@ -96,6 +107,8 @@ class Plan:
     scheme: int = 1
     warnings: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    activations: int = 0
+    flops: int | None = None
 
     @property
     def parameters(self) -> int:

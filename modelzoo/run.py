@@ -45,7 +45,7 @@ def run(config: Config, directory: pathlib.Path) -> None:
             print(draft.plan)
             return
         _check_inputs(draft)
-        model = api.fill(draft, device)
+        model = api.fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
             dump.load_parameters(model, options["load"])
         inputs = api.example_inputs(draft, device)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import linecache
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo import construct as building
 from modelzoo import language, sizes
@@ -29,11 +30,15 @@ class Record:
         outputs: the shapes of what each module returned last.
         calls: how often it was called.
         notes: what could not be checked, and why.
+        activations: the bytes of what all layers returned.
+        flops: the floating-point operations of one forward pass, where they were counted.
     """
 
     outputs: dict[int, Any] = field(default_factory=dict)
     calls: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    activations: int = 0
+    flops: int | None = None
 
 
 def shape_of(value: Any) -> Any:
@@ -93,23 +98,28 @@ class Watch:
         self.merged[key] = shapes
 
 
-def dry_run(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> Record:
+def dry_run(skeleton: building.Skeleton, inputs: dict[str, Tensor], count: bool = False) -> Record:
     """Runs the model once on example inputs, and once more for each condition on data, flipped.
 
     Args:
         skeleton: modules on zeros or on meta.
-        inputs: by name, on the skeleton's device.
+        inputs: by name, on the skeleton's device; without any nothing is run.
+        count: whether floating-point operations are counted, which takes a multiple of the time.
 
     Raises:
         ConfigError: what does not fit, with the layer, its place and both shapes.
     """
     problems, record = Problems(), Record()
+    if not inputs:
+        return record
     watch = Watch(problems, skeleton)
     training = skeleton.root.training
     skeleton.root.eval()
     try:
         with building.forwards(skeleton, watch):
-            _pass(skeleton, inputs, record)
+            with FlopCounterMode(display=False) if count else nullcontext() as counter:
+                _pass(skeleton, inputs, record)
+            record.flops = None if counter is None else counter.get_total_flops()
             runs = 0
             while runs < len(watch.sites) and runs < MAX_RUNS:
                 watch.flipped, watch.turned = watch.sites[runs], set()
@@ -128,7 +138,7 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
     try:
         with _hooked(stack, produced, last, record), torch.no_grad():
             skeleton.root(**inputs) if _by_name(skeleton.root) else skeleton.root(*inputs.values())
-    except ConfigError:
+    except (ConfigError, building.TooLargeError):
         raise
     except _DataError as error:
         record.notes.append(str(error))
@@ -168,6 +178,7 @@ def _hooked(stack: list[Any], produced: dict[int, Any], last: list[nn.Module], r
             record.calls[id(module)] = record.calls.get(id(module), 0) + 1
             last[:] = [module]
             if isinstance(output, Tensor):
+                record.activations += 0 if module._modules else output.nbytes
                 produced.setdefault(id(output), (output, module))
 
     handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]

@@ -140,7 +140,8 @@ def plan_table(plan: Plan) -> str:
     inputs = [f"input {each.name}  {shape_text(each.shape)}  {each.dtype}" for each in plan.inputs]
     warnings = [f"warning: {problem}" for problem in plan.warnings]
     notes = [f"note: {note}" for note in plan.notes]
-    return "\n".join([*inputs, *[""] * bool(inputs), text(model_table(rows(plan))), *warnings, *notes])
+    costs = [] if plan.flops is None else [f"{plan.flops:,} FLOPs, {plan.activations:,} bytes of activations"]
+    return "\n".join([*inputs, *[""] * bool(inputs), text(model_table(rows(plan))), *costs, *warnings, *notes])
 
 
 def _tree(rows: Sequence[Row]) -> list[_Node]:

@@ -3,79 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from modelzoo.plans import Input, Module, Plan, Tensor
+
 BLOCKS = ("Sequential", "Block", "Tied")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Module:
-    name: str
-    aliases: tuple[str, ...]
-    type: str
-    call: str
-    block: bool
-    calls: int
-    output: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
-    name: str
-    aliases: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    kind: str
-    persistent: bool
-    trainable: bool
-    owner: str
-    fill: str
-    rule: str
-    matched: tuple[str, ...]
-    erased: tuple[str, ...]
-    stream: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    modules: tuple[Module, ...]
-    tensors: tuple[Tensor, ...]
-    inputs: tuple[Input, ...]
-    seed: int = 0
-    dtype: str = "float32"
-    scheme: int = 1
-    warnings: tuple[Any, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def _count(self, kind: str) -> int:
-        return sum(torch.Size(each.shape).numel() for each in self.tensors if each.kind == kind)
-
-    @property
-    def parameters(self) -> int:
-        return self._count("parameter")
-
-    @property
-    def trainable(self) -> int:
-        return sum(torch.Size(t.shape).numel() for t in self.tensors if t.kind == "parameter" and t.trainable)
-
-    @property
-    def buffers(self) -> int:
-        return self._count("buffer")
-
-    @property
-    def bytes(self) -> int:
-        return sum(torch.Size(t.shape).numel() * getattr(torch, t.dtype).itemsize for t in self.tensors)
 
 
 def plan_of(model: nn.Module, *inputs: torch.Tensor, fills: dict[str, str] | None = None, **more: Any) -> Any:
