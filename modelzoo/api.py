@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from modelzoo import catalog, config, fills, initialize, memory, shapes, spec, streams
 from modelzoo import construct as building
-from modelzoo.errors import ConfigError, Path, Problems, located, nearest
+from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
+from modelzoo.factory import TooLargeError
 from modelzoo.plans import Input, Module, Plan
 from modelzoo.resolve import Instance, Resolver, Scope, resolve
 
@@ -18,15 +20,40 @@ SMALL = 64 * 2**20
 """Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A plan together with the modules it was read off, still without values."""
+    """Everything that is decided about a model, and its modules, still without values."""
 
-    plan: Plan
     skeleton: building.Skeleton
+    record: shapes.Record
     table: list[initialize.Entry]
     inputs: tuple[spec.Input, ...]
+    examples: tuple[Input, ...]
     values: dict[str, Any]
+    seed: int
+    dtype: str
+    warnings: tuple[Problem, ...]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """All that as plain values, written out when it is asked for: a build alone does not need it."""
+        return Plan(
+            modules=_modules(self.skeleton, self.record),
+            tensors=initialize.tensors(self.table, self.seed),
+            inputs=self.examples,
+            seed=self.seed,
+            dtype=self.dtype,
+            scheme=streams.SCHEME,
+            warnings=self.warnings,
+            notes=tuple(self.record.notes),
+            activations=self.record.activations,
+            flops=self.record.flops,
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Of all tensors."""
+        return sum(each.tensor.nbytes for each in self.table)
 
 
 def plan(model: config.Source, init: config.Source | None = None, *, seed: int = 0, dtype: str = "float32") -> Plan:
@@ -93,33 +120,34 @@ def draft(
     count: bool = False,
 ) -> Draft:
     """The plan of plain data, and its modules; with `count` (or on meta) it knows the floating-point operations."""
-    _check_options(seed, dtype, max_steps)
-    node = spec.parse(model)
-    instance, root = resolve(node)
+    problems = Problems()
+    _check_options(seed, dtype, max_steps, problems)
+    node = spec.parse(model, problems)
+    root = node if isinstance(node, spec.Block) else spec.Block(key=node.key)
+    instance = resolve(node, problems)
+    rules = spec.parse_rules(init, frozenset(each.name for each in root.args), problems)
+    problems.check()
+    if instance is None:
+        fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
     values = dict(instance.values)
     inputs, examples = _examples(root, values, dtype)
-    rules = spec.parse_rules(init, frozenset(values))
-    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, count)
-    problems = Problems()
+    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, count, seed)
     building.finish(skeleton, problems)
     table, warnings = initialize.decide(skeleton, rules, values)
-    planned = Plan(
-        modules=_modules(skeleton, record),
-        tensors=initialize.tensors(table, seed),
-        inputs=examples,
+    return Draft(
+        skeleton=skeleton,
+        record=record,
+        table=table,
+        inputs=inputs,
+        examples=examples,
+        values=values,
         seed=seed,
         dtype=dtype,
-        scheme=streams.SCHEME,
         warnings=tuple(warnings),
-        notes=tuple(record.notes),
-        activations=record.activations,
-        flops=record.flops,
     )
-    return Draft(plan=planned, skeleton=skeleton, table=table, inputs=inputs, values=values)
 
 
-def _check_options(seed: Any, dtype: Any, max_steps: Any) -> None:
-    problems = Problems()
+def _check_options(seed: Any, dtype: Any, max_steps: Any, problems: Problems) -> None:
     if type(seed) is not int or seed < 0:
         problems.add(Path(("seed",)), f"seed must be an integer of 0 or more, not {seed!r}.", "Type seed=0.")
     if dtype not in ("float32", "float64", "float16", "bfloat16"):
@@ -132,7 +160,6 @@ def _check_options(seed: Any, dtype: Any, max_steps: Any) -> None:
         problems.add(
             Path(("max_steps",)), f"max_steps must be a positive integer, not {max_steps!r}.", "Type max_steps=10000."
         )
-    problems.check()
 
 
 def _examples(root: spec.Block, values: dict[str, Any], dtype: str) -> tuple[tuple[spec.Input, ...], tuple[Input, ...]]:
@@ -155,6 +182,7 @@ def _dry(
     dtype: torch.dtype,
     max_steps: int,
     count: bool,
+    seed: int,
 ) -> tuple[building.Skeleton, shapes.Record]:
     """Constructs and checks: on zeros of the CPU where that is cheap, else on meta.
 
@@ -166,14 +194,16 @@ def _dry(
         try:
             limit = SMALL if examples else memory.available()
             zeroed = bool(examples)
-            skeleton = building.construct(instance, cpu, dtype, max_steps=max_steps, zeroed=zeroed, limit=limit)
+            skeleton = building.construct(
+                instance, cpu, dtype, max_steps=max_steps, zeroed=zeroed, limit=limit, seed=seed
+            )
             return _checked(skeleton), shapes.dry_run(skeleton, shapes.example(examples, cpu), count)
-        except building.TooLargeError:
+        except TooLargeError:
             pass
         except ConfigError as error:
             failed = error
     try:
-        skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps))
+        skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps, seed=seed))
         return skeleton, shapes.dry_run(skeleton, shapes.example(examples, meta), count or device.type == "meta")
     except ConfigError as error:
         raise failed or error from error.__cause__
@@ -216,10 +246,10 @@ def fill(
     """Gives the modules of a draft their storage and values, if they fit into memory."""
     target = torch.device(device)
     if target.type == "cpu" or budget is not None:
-        memory.check(draft.plan, budget)
+        memory.check(draft.bytes, lambda: draft.plan, budget)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
-        initialize.fill(draft.skeleton, draft.table, draft.plan.seed, threads)
+        initialize.fill(draft.skeleton, draft.table, draft.seed, threads)
     return draft.skeleton.root
 
 

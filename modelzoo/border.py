@@ -83,7 +83,7 @@ def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:
         check_keys(data, problems)
         problems.check()
     options = {name: value for name, value in data.items() if name not in ("model", "init", "hydra")}
-    return Config(model=data.get("model"), init=data.get("init"), options=options, locate=where.locate)
+    return Config(model=data.get("model"), init=data.get("init"), options=options, locate=where.trace)
 
 
 def is_config(value: object) -> bool:

@@ -10,48 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from modelzoo import catalog, language, sizes, spec
+from modelzoo import catalog, language, sizes, spec, streams
 from modelzoo.errors import Path, Problems, fail, nearest
+from modelzoo.factory import Factory, TooLargeError
 from modelzoo.generated import Frozen, class_of, hashable
 from modelzoo.resolve import Instance
 
 MAX_STEPS = 10_000
-
-_FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
-_PLACED = _FACTORIES | {torch.tensor, torch.full, torch.arange, torch.eye}
-_FILLS = {
-    *(getattr(nn.init, name) for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")),
-    *(getattr(Tensor, name) for name in ("uniform_", "normal_", "fill_", "zero_", "exponential_", "bernoulli_")),
-}
-
-
-class Constructing(TorchFunctionMode):
-    """While a constructor of torch runs: its tensors get our device and dtype, and nothing is drawn or filled.
-
-    Args:
-        device: where tensors are made.
-        dtype: of floating tensors for which the constructor names none.
-        zeroed: whether tensors are zeros instead of untouched memory.
-    """
-
-    def __init__(self, device: torch.device, dtype: torch.dtype, zeroed: bool) -> None:
-        super().__init__()
-        self.device, self.dtype, self.empty = device, dtype, torch.zeros if zeroed else torch.empty
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _FILLS:
-            return args[0] if args else kwargs["tensor"]
-        kwargs = dict(kwargs or {})
-        if func in _PLACED:
-            if kwargs.get("device") is None:
-                kwargs["device"] = self.device
-            if func in _FACTORIES and kwargs.get("dtype") is None:
-                kwargs["dtype"] = self.dtype
-            if func is torch.empty:
-                func = self.empty
-        return func(*args, **kwargs)
 
 
 class Unsized(nn.Module):
@@ -81,6 +47,7 @@ class Skeleton:
         instances: the instance of each module, by the module's id.
         unsized: layers whose sizes a dry run must find.
         tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
+        kept: what the constructors of registered layers left in their tensors, by module (its id) and name.
     """
 
     root: nn.Module
@@ -91,10 +58,7 @@ class Skeleton:
     instances: dict[int, Instance] = field(default_factory=dict)
     unsized: list[Unsized] = field(default_factory=list)
     tied: dict[int, tuple[int, str]] = field(default_factory=dict)
-
-
-class TooLargeError(Exception):
-    """The tensors made so far exceed the limit; construct on meta instead."""
+    kept: dict[tuple[int, str], Tensor] = field(default_factory=dict)
 
 
 def construct(
@@ -105,6 +69,7 @@ def construct(
     max_steps: int = MAX_STEPS,
     zeroed: bool = False,
     limit: float = float("inf"),
+    seed: int = 0,
 ) -> Skeleton:
     """Calls every constructor once.
 
@@ -114,73 +79,70 @@ def construct(
         dtype: of all floating tensors that name none.
         zeroed: make zeros, for a dry run on them.
         limit: in bytes; beyond it `TooLargeError` is raised.
+        seed: of what the constructors of registered layers draw.
     """
-    builder = Builder(device, dtype, max_steps, zeroed, limit)
-    with Constructing(device, dtype, zeroed):
-        builder.skeleton.root = builder.module(root)
-    return builder.skeleton
+    skeleton = Skeleton(root=nn.Module(), device=device, dtype=dtype, max_steps=max_steps)
+    skeleton.root = Builder(skeleton, Factory(device, dtype, zeroed, limit), seed).module(root, "")
+    return skeleton
 
 
 class Builder:
     """Constructs each instance once."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype, max_steps: int, zeroed: bool, limit: float) -> None:
-        self.skeleton = Skeleton(root=nn.Module(), device=device, dtype=dtype, max_steps=max_steps)
-        self.zeroed, self.left = zeroed, limit
+    def __init__(self, skeleton: Skeleton, factory: Factory, seed: int) -> None:
+        self.skeleton, self.factory, self.seed = skeleton, factory, seed
 
-    def module(self, instance: Instance) -> nn.Module:
+    def module(self, instance: Instance, name: str) -> nn.Module:
+        """The module of an instance, made under its first dotted name."""
         made = self.skeleton.made.get(id(instance))
         if made is None:
-            made = self.layer(instance) if instance.layer is not None else self.block(instance)
+            made = self.layer(instance, name) if instance.layer is not None else self.block(instance, name)
             self.skeleton.made[id(instance)] = made
             self.skeleton.instances[id(made)] = instance
-            self.count(made)
         return made
 
-    def count(self, module: nn.Module) -> None:
-        own = (*module._parameters.values(), *module._buffers.values())
-        if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerDecoder | nn.Transformer):
-            own = (*module.parameters(), *module.buffers())
-        self.left -= sum(each.nbytes for each in own if each is not None)
-        if self.left < 0:
-            raise TooLargeError
-
-    def layer(self, instance: Instance) -> nn.Module:
+    def layer(self, instance: Instance, name: str) -> nn.Module:
         assert instance.layer is not None
         if instance.children or instance.layer.name in ("ModuleList", "ModuleDict"):
-            return self.container(instance)
+            return self.container(instance, name)
         layer = instance.layer
         missing = [
-            name
-            for name in sizes.inferable(layer)
-            if name not in instance.arguments and layer.signature[name].default is layer.signature[name].empty
+            size
+            for size in sizes.inferable(layer)
+            if size not in instance.arguments and layer.signature[size].default is layer.signature[size].empty
         ]
         if missing:
-            unsized = Unsized(instance, lambda arguments: self.late(instance, arguments))
+            unsized = Unsized(instance, lambda arguments: self.late(instance, name, arguments))
             self.skeleton.unsized.append(unsized)
             return unsized
-        return self.call(instance, instance.arguments)
+        return self.call(instance, name, instance.arguments)
 
-    def late(self, instance: Instance, arguments: dict[str, Any]) -> nn.Module:
-        for name, what in catalog.problem_with_all(instance.layer, arguments):  # type: ignore[arg-type]
-            fail(instance.key / name, f"{name} of {instance.type} {what}")
-        with Constructing(self.skeleton.device, self.skeleton.dtype, self.zeroed):
-            made = self.call(instance, arguments)
+    def late(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
+        for size, what in catalog.problem_with_all(instance.layer, arguments):  # type: ignore[arg-type]
+            fail(instance.key / size, f"{size} of {instance.type} {what}")
+        made = self.call(instance, name, arguments)
         instance.arguments = arguments
         self.skeleton.made[id(instance)] = made
         self.skeleton.instances[id(made)] = instance
-        self.count(made)
         return made
 
-    def call(self, instance: Instance, arguments: dict[str, Any]) -> nn.Module:
+    def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
         assert instance.layer is not None
-        given = {name: self.module(each) if isinstance(each, Instance) else each for name, each in arguments.items()}
-        positional = [self.module(each) if isinstance(each, Instance) else each for each in instance.positional]
+        given = {
+            argument: self.module(each, f"{name}.{argument}") if isinstance(each, Instance) else each
+            for argument, each in arguments.items()
+        }
+        positional = [
+            self.module(each, f"{name}.{index}") if isinstance(each, Instance) else each
+            for index, each in enumerate(instance.positional)
+        ]
         try:
             if positional:
-                names = [name for name in instance.layer.signature if name in given]
-                return instance.layer.cls(*(given.pop(name) for name in names), *positional, **given)
-            return instance.layer.cls(**given)
+                names = [each for each in instance.layer.signature if each in given]
+                positional = [*(given.pop(each) for each in names), *positional]
+            if instance.layer.registered:
+                return self.registered(instance.layer, name, positional, given)
+            return self.factory.layer(instance.layer.cls, positional, given)
         except TooLargeError:
             raise
         except MemoryError as error:
@@ -190,17 +152,51 @@ class Builder:
                 raise TooLargeError from error
             fail(instance.key, f"{instance.call()} cannot be constructed: {str(error).splitlines()[0]}", cause=error)
 
-    def container(self, instance: Instance) -> nn.Module:
-        assert instance.layer is not None
-        made = instance.layer.cls()
-        for name, child in instance.children.items():
-            made.add_module(name, None if child is None else self.module(child))
+    def registered(self, layer: catalog.Layer, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
+        """A user's own layer, as its constructor leaves it: made on the CPU, its draws from a stream of its own."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(streams.generator(self.seed, name.removeprefix(".")).get_state())
+            made = layer.cls(*positional, **given)
+        ours = {id(each) for child in self.skeleton.made.values() for each in child.modules()}
+        placed: dict[int, Tensor] = {}
+        for module in made.modules():
+            if id(module) not in ours:
+                self.keep(module, placed)
         return made
 
-    def block(self, instance: Instance) -> nn.Module:
+    def keep(self, module: nn.Module, placed: dict[int, Tensor]) -> None:
+        """Remembers the values of a module's tensors, which get our dtype, and on meta stand-ins without memory."""
+        for own in (module._parameters, module._buffers):
+            for local, value in list(own.items()):
+                if value is None:
+                    continue
+                ours = value.dtype is torch.get_default_dtype()
+                dtype = self.skeleton.dtype if ours else value.dtype
+                if id(value) not in placed:
+                    moved = value.detach().to(self.skeleton.device, dtype)
+                    if moved.dtype is value.dtype and moved.device == value.device:
+                        placed[id(value)] = value
+                    elif isinstance(value, nn.Parameter):
+                        placed[id(value)] = nn.Parameter(moved, requires_grad=value.requires_grad)
+                    else:
+                        placed[id(value)] = moved
+                    self.factory.spend(placed[id(value)])
+                self.skeleton.kept[id(module), local] = value
+                if placed[id(value)] is not value:
+                    setattr(module, local, placed[id(value)])
+
+    def container(self, instance: Instance, name: str) -> nn.Module:
+        assert instance.layer is not None
+        made = instance.layer.cls()
+        for local, child in instance.children.items():
+            made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
+        return made
+
+    def block(self, instance: Instance, name: str) -> nn.Module:
         block = instance.block
         if block is None or block.forward is None:
-            named = ((name, self.module(child)) for name, child in instance.children.items() if child is not None)
+            children = instance.children.items()
+            named = ((local, self.module(child, f"{name}.{local}")) for local, child in children if child is not None)
             return nn.Sequential(OrderedDict(named))
         made = class_of(frozen(instance, block, self.skeleton.max_steps))()
         for tensor in block.tensors:
@@ -210,14 +206,14 @@ class Builder:
         for tensor in block.buffers:
             value = self.tensor(tensor, instance.shapes[tensor.name])
             made.register_buffer(tensor.name, value, persistent=tensor.persistent)
-        for name, child in instance.children.items():
-            made.add_module(name, None if child is None else self.module(child))
+        for local, child in instance.children.items():
+            made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
         return made
 
     def tensor(self, tensor: spec.Tensor, shape: tuple[int, ...]) -> Tensor:
         dtype = self.skeleton.dtype if tensor.dtype is None else catalog.DTYPES[tensor.dtype]
         try:
-            return torch.empty(shape, dtype=dtype)
+            return self.factory.tensor(shape, dtype)
         except RuntimeError as error:
             raise TooLargeError from error
 
@@ -253,7 +249,11 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
     for unsized in skeleton.unsized:
         if not unsized.layer:
             what = f"{unsized.instance.type} was left without a size, and no input reached it."
-            problems.add(unsized.instance.key, what, "Write the size, or call the layer in forward.")
+            problems.add(
+                unsized.instance.key,
+                what,
+                "Write the size, or an example of every input, or call the layer in forward.",
+            )
     problems.check()
     real = {id(each): each.layer[0] for each in skeleton.unsized}
     if real:
@@ -262,11 +262,12 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
             for name, child in module._modules.items():
                 if id(child) in real:
                     module._modules[name] = real[id(child)]
+    homes: Homes = {}
     for made, instance in _blocks(skeleton):
         block = instance.block
         assert block is not None
         for left, right in block.tie:
-            _tie(skeleton, made, block.key / "tie", left, right, problems)
+            _tie(skeleton, homes, made, block.key / "tie", left, right, problems)
     problems.check()
 
 
@@ -309,8 +310,17 @@ def _blocks(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance]]:
             yield module, instance
 
 
-def _tie(skeleton: Skeleton, block: nn.Module, key: Path, left: str, right: str, problems: Problems) -> None:
-    """`left` becomes `right`: put in place with setattr, which RNNs need for their second list."""
+Homes = dict[int, list[tuple[nn.Module, str]]]
+"""Where each tied tensor stands, by its id."""
+
+
+def _tie(
+    skeleton: Skeleton, homes: Homes, block: nn.Module, key: Path, left: str, right: str, problems: Problems
+) -> None:
+    """`left` becomes `right`, wherever it stands already: no tie undoes another, in whatever order they come.
+
+    It is put in place with setattr, which RNNs need for their second list.
+    """
     home, other = (_tensor_at(block, key, left, each, problems) for each in (left, right))
     if home is None or other is None:
         return
@@ -319,12 +329,18 @@ def _tie(skeleton: Skeleton, block: nn.Module, key: Path, left: str, right: str,
         what = f"'{left}' has shape {list(old.shape)} and '{right}' {list(new.shape)}: one tensor cannot have both."
         problems.add(key / left, what, "Tie tensors of equal shape.")
         return
+    if old is new:
+        return
+    skeleton.tied.pop(id(old), None)
     skeleton.tied.setdefault(id(new), (id(source), local))
-    if name in owner._buffers:
-        owner._buffers[name] = new
-    else:
-        setattr(owner, name, new)
-        if getattr(owner, name) is not new:
+    moved = homes.pop(id(old), [(owner, name)])
+    homes.setdefault(id(new), [(source, local)]).extend(moved)
+    for module, each in moved:
+        if each in module._buffers:
+            module._buffers[each] = new
+            continue
+        setattr(module, each, new)
+        if getattr(module, each) is not new:
             problems.add(key / left, f"'{left}' could not be tied.")
 
 

@@ -23,8 +23,43 @@ class Path(tuple[str | int, ...]):
     def __truediv__(self, key: str | int) -> Path:
         return Path((*self, key))
 
+    def touches(self, other: Path) -> bool:
+        """Whether one of the two stands inside the other.
+
+        >>> Path(("model", "layers")).touches(Path(("model", "layers", 0)))
+        True
+        """
+        shorter = min(len(self), len(other))
+        return self[:shorter] == other[:shorter]
+
     def __str__(self) -> str:
         return ".".join(map(str, self))
+
+
+Locate = Callable[[Path, int, int], tuple[str, str]]
+"""Finds the place of a key: (key, line, column) -> (where, path); `("", str(key))` where it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A second place that a problem is about.
+
+    Attributes:
+        text: a sentence; `{}` in it becomes the place, in parentheses, or nothing where it is not known.
+        key: what stands there.
+        elsewhere: whether to say it only if that place is in another file than the problem, or on the command line.
+    """
+
+    text: str
+    key: Path
+    elsewhere: bool = False
+
+    def sentence(self, locate: Locate, where: str) -> str:
+        place, path = locate(self.key, 0, 0)
+        if self.elsewhere and (not place or place.partition(":")[0] == where.partition(":")[0]):
+            return ""
+        shown = f"{place}  {path}" if place == "command line" else place
+        return self.text.replace("{}", f" ({shown})" if shown else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +73,7 @@ class Problem:
         hint: what to type; may be empty.
         key: the path as keys, from which `where` is found.
         line, column: the position inside the text at `key`, from 1; 0 means the whole value.
+        beside: another place that matters; `located` makes it a sentence of the hint.
     """
 
     where: str = ""
@@ -47,6 +83,13 @@ class Problem:
     key: Path = Path()
     line: int = 0
     column: int = 0
+    beside: Beside | None = None
+
+    def located(self, locate: Locate) -> Problem:
+        """With its place."""
+        where, path = locate(self.key, self.line, self.column)
+        more = "" if self.beside is None else self.beside.sentence(locate, where)
+        return replace(self, where=where, path=path, hint=" ".join(filter(None, (self.hint, more))), beside=None)
 
     def __str__(self) -> str:
         head = "  ".join(part for part in (self.where, self.path) if part)
@@ -84,8 +127,10 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
-    def add(self, key: Path, what: str, hint: str = "", *, line: int = 0, column: int = 0) -> None:
-        problem = Problem(path=str(key), what=what, hint=hint, key=key, line=line, column=column)
+    def add(
+        self, key: Path, what: str, hint: str = "", *, line: int = 0, column: int = 0, beside: Beside | None = None
+    ) -> None:
+        problem = Problem(path=str(key), what=what, hint=hint, key=key, line=line, column=column, beside=beside)
         if problem not in self.found:
             self.found.append(problem)
 
@@ -123,21 +168,13 @@ def fail(key: Path, what: str, hint: str = "", *, cause: BaseException | None = 
     raise ConfigError([Problem(path=str(key), what=what, hint=hint, key=key)]) from cause
 
 
-Locate = Callable[[Path, int, int], tuple[str, str]]
-"""Finds the place of a key: (key, line, column) -> (where, path); `("", str(key))` where it is not known."""
-
-
 @contextmanager
 def located(locate: Locate) -> Iterator[None]:
     """Adds places to the problems raised inside, and sorts them by place; keeps the cause."""
     try:
         yield
     except ConfigError as error:
-        problems = [
-            problem if problem.where else replace(problem, where=place[0], path=place[1])
-            for problem in error.problems
-            for place in (locate(problem.key, problem.line, problem.column),)
-        ]
+        problems = [problem if problem.where else problem.located(locate) for problem in error.problems]
         unique = dict.fromkeys(sorted(problems, key=_place))
         raise ConfigError(unique).with_traceback(error.__traceback__) from error.__cause__
 

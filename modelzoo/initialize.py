@@ -24,9 +24,10 @@ class Decision:
     """One fill that reaches a tensor, and who asked for it.
 
     Attributes:
-        rule: "torch", a config key, "init.NAME" or "_init_".
-        strength: 0 torch, 1 the tensor's own fill, 2 rules, 3 `_init_`.
+        rule: "torch", "constructor" (of a registered layer), a config key, "init.NAME" or "_init_".
+        strength: 0 torch or a constructor, 1 the tensor's own fill, 2 rules, 3 `_init_`.
         exact: a name that decides alone where the homes of a shared tensor disagree.
+        value: what the constructor of a registered layer left.
     """
 
     rule: str
@@ -37,6 +38,7 @@ class Decision:
     values: Mapping[str, Any] = field(default_factory=dict)
     key: Path = Path()
     exact: bool = False
+    value: Tensor | None = None
 
     @property
     def reads_value(self) -> bool:
@@ -45,6 +47,8 @@ class Decision:
     def text(self) -> str:
         if self.fill is not None:
             return self.fill.text(self.arguments)
+        if self.value is not None:
+            return "as constructed"
         lines = self.program.strip().lstrip("= ").splitlines()
         return "; ".join(line.strip() for line in lines)
 
@@ -123,7 +127,7 @@ def decide(
     _inits(skeleton, table, problems)
     for entry in table:
         _settle(entry, problems)
-    _unused(rules, table, hits, problems, warnings)
+    _unused(skeleton, rules, table, hits, problems, warnings)
     for entry in table:
         _check(entry, problems)
     problems.check()
@@ -140,6 +144,8 @@ def _torch_defaults(skeleton: building.Skeleton, table: list[Entry]) -> None:
             by_owner[id(owner), local] = Decision(
                 rule="torch", strength=0, fill=fill, arguments=arguments, key=instance.key
             )
+    for place, value in skeleton.kept.items():
+        by_owner[place] = Decision(rule="constructor", strength=0, value=value)
     for entry in table:
         first = entry.homes[0]
         place = skeleton.tied.get(id(entry.tensor), (id(first.owner), first.local))  # of a tie, the right-hand side's
@@ -163,11 +169,13 @@ def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Proble
             own = next(
                 (each for each in (*instance.block.tensors, *instance.block.buffers) if each.name == home.local), None
             )
-            if own is not None and own.fill is not None:
+            if own is None:
+                continue
+            entry.key = own.key
+            if own.fill is not None:
                 decision = _decision(own.fill, instance.values, str(own.key), 1, problems, entry)
                 if decision is not None:
                     home.decisions.append(decision)
-                    entry.key = own.key
 
 
 def _decision(
@@ -313,23 +321,37 @@ def _chain(decisions: list[Decision]) -> list[Decision]:
 
 
 def _unused(
-    rules: tuple[spec.Rule, ...], table: list[Entry], hits: dict[str, int], problems: Problems, warnings: Problems
+    skeleton: building.Skeleton,
+    rules: tuple[spec.Rule, ...],
+    table: list[Entry],
+    hits: dict[str, int],
+    problems: Problems,
+    warnings: Problems,
 ) -> None:
     used = {decision.rule for entry in table for decision in entry.chain}
-    names = [home.name for entry in table for home in entry.homes]
     for rule in rules:
         collector = warnings if rule.pattern is None else problems
         if not hits[rule.name]:
-            hint = nearest(rule.pattern, names) if rule.pattern else ""
-            collector.add(
-                rule.key, f"the rule '{rule.name}' ({_selector(rule)}) selects no tensor of this model.", hint
-            )
+            what = f"the rule '{rule.name}' ({_selector(rule)}) selects no tensor of this model."
+            collector.add(rule.key, what, _nearest_selector(skeleton, rule, table))
         elif f"init.{rule.name}" not in used:
             collector.add(
                 rule.key,
                 f"later fills overwrite everything that the rule '{rule.name}' fills.",
                 "Remove it, or move it down.",
             )
+
+
+def _nearest_selector(skeleton: building.Skeleton, rule: spec.Rule, table: list[Entry]) -> str:
+    """What may have been meant by a rule that selects nothing."""
+    homes = [home for entry in table for home in entry.homes]
+    if rule.pattern is not None:
+        return nearest(rule.pattern, [home.name for home in homes])
+    types = {name for home in homes for name in _types(skeleton, home.owner)}
+    unknown = [name for name in rule.layers if name.rpartition(".")[2] not in types]
+    if unknown:
+        return nearest(unknown[0], sorted({type_name(skeleton, home.owner) for home in homes}))
+    return nearest(rule.param or "", sorted({home.local for home in homes}))
 
 
 def _selector(rule: spec.Rule) -> str:
@@ -346,7 +368,8 @@ def _check(entry: Entry, problems: Problems) -> None:
         if each.fill is not None:
             wrong = fills.problem_with(each.fill, each.arguments, tuple(entry.tensor.shape), entry.tensor.dtype)
             if wrong is not None:
-                problems.add(each.key, f"{each.rule} cannot fill '{entry.name}': {each.fill.name} {wrong}.")
+                end = "" if wrong.endswith("?") else "."
+                problems.add(each.key, f"{each.rule} cannot fill '{entry.name}': {each.fill.name} {wrong}{end}")
 
 
 def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
@@ -366,7 +389,7 @@ def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
             matched=tuple(entry.matched),
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
             stream=streams.label(seed, entry.name)
-            if any(each.fill is None or each.fill.draws for each in entry.chain)
+            if any(each.program or (each.fill and each.fill.draws) for each in entry.chain)
             else "",
             key=entry.key,
         )
@@ -407,7 +430,7 @@ def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterat
             decision = entry.chain[0]
             assert decision.fill is not None
             yield from fills.tasks(tensor, decision.fill, decision.arguments, seed=seed, name=entry.name)
-        elif not tensor.is_meta:
+        elif len(entry.chain) > 1 or entry.chain[0].value is not tensor:
             yield fills.Task(tensor.numel(), Program(tensor, entry.chain, entry.name, seed, skeleton.max_steps))
 
 
@@ -436,7 +459,10 @@ class Program:
     def __call__(self) -> None:
         value: Any = None
         for each in self.chain:
-            value = self.draw(each.fill.name, **each.arguments) if each.fill is not None else self.program(each, value)
+            if each.fill is not None:
+                value = self.draw(each.fill.name, **each.arguments)
+            else:
+                value = each.value if each.value is not None else self.program(each, value)
         with torch.no_grad():
             self.tensor.detach().copy_(value) if isinstance(value, Tensor) else self.tensor.detach().fill_(value)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
 
 from modelzoo.errors import Path, TextError, fail
-from modelzoo.plans import Plan
+
+if TYPE_CHECKING:
+    from modelzoo.plans import Plan
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 LARGEST = 5
@@ -51,10 +55,12 @@ def shown(count: int) -> str:
     return f"{count} bytes"
 
 
-def check(plan: Plan, budget: int | str | None = None) -> None:
+def check(needed: int, plan: Callable[[], Plan], budget: int | str | None = None) -> None:
     """Refuses a plan whose tensors exceed the budget, with the largest of them.
 
     Args:
+        needed: the bytes of all its tensors.
+        plan: makes the plan, for the message.
         budget: in bytes, or as `size` reads it; what the machine has free by default.
 
     Raises:
@@ -64,10 +70,10 @@ def check(plan: Plan, budget: int | str | None = None) -> None:
         limit = available() if budget is None else size(budget)
     except TextError as error:
         fail(Path(("memory",)), error.what, error.hint)
-    if plan.bytes <= limit:
+    if needed <= limit:
         return
-    largest = sorted(plan.tensors, key=lambda each: -each.bytes)[:LARGEST]
+    largest = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
     lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in largest]
-    what = f"the model needs {shown(plan.bytes)} and {shown(limit)} are there. The largest tensors:"
+    what = f"the model needs {shown(needed)} and {shown(limit)} are there. The largest tensors:"
     hint = "Choose smaller sizes, dtype=bfloat16, or device=meta to plan only."
     fail(Path(("model",)), "\n".join([what, *lines, hint]))

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from modelzoo import interpolation, marks
+from modelzoo import interpolation, marks, places
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
 
 SIZE = 2**20
@@ -74,15 +74,13 @@ def _load(path: str | os.PathLike[str], kind: str) -> ModelFile:
         for name in data.keys() - {"model", "init"}:
             problems.add(Path((name,)), f"'{name}' stands beside 'model'.", _SHAPE)
 
-    def locate(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
-        inside = key if whole else Path(key[1:]) if key[:1] == (kind,) else key
-        return document.place(inside, line, column), str(key)
-
-    with located(locate):
+    file = places.File(document=document, package=() if whole else (kind,))
+    where = places.Places(sources=lambda: [file])
+    with located(where.locate):
         problems.check()
         data = interpolation.resolve(data if whole else {kind: data}, problems)
         problems.check()
-    return ModelFile(data, locate)
+    return ModelFile(data, where.trace)
 
 
 def _text(path: pathlib.Path) -> str:

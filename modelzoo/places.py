@@ -111,6 +111,17 @@ class Places:
                 return place.where, place.path if place.where == "command line" else str(key)
         return "", str(key)
 
+    def trace(self, key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
+        """As `locate`; of a value that a `${...}` brought, both ends are named."""
+        where, path = self.locate(key, line, column)
+        with contextlib.suppress(Exception):
+            hits = self.hits(key)
+            target = _referred(tuple(map(str, key)), hits[-1]) if hits and not line else None
+            if target is not None and _REFERENCE.fullmatch(hits[-1].value) and hits[-1].depth == len(key):
+                end = self.chain(Path(target))[-1]
+                path += f"  <- {end.where}  {end.path}"
+        return where, path
+
     def chain(self, key: Path) -> list[Place]:
         """All places that set a key, in order; the last one decided. What a `${...}` there refers to follows it."""
         result: list[Place] = []

@@ -91,19 +91,21 @@ class Children:
         self.scope: Scope | None = None
 
 
-def resolve(node: spec.Node) -> tuple[Instance, spec.Block]:
-    """The tree of modules of a model, and its root block (a single layer becomes the root's only content).
+def resolve(node: spec.Node, problems: Problems) -> Instance | None:
+    """The tree of modules of a model, or None if it has problems.
 
-    Raises:
-        ConfigError: all problems with the values of args, formulas, references and arguments.
+    Args:
+        node: the root block, or a single layer.
+        problems: collects those with the values of args, formulas, references and arguments. Where one stands already,
+            nothing more is said: it may follow from the first.
     """
-    problems = Problems()
-    resolver = Resolver(problems)
+    found = Problems()
+    resolver = Resolver(found)
     root = Scope(values={}, origins={}, blocks={})
     instance = resolver.build(node, root, "Model")
-    problems.check()
-    assert instance is not None
-    return instance, node if isinstance(node, spec.Block) else spec.Block(key=node.key)
+    before = [each.key for each in problems.found]
+    problems.found += [each for each in found.found if not any(each.key.touches(key) for key in before)]
+    return None if found.found or before else instance
 
 
 class Resolver:
@@ -112,6 +114,7 @@ class Resolver:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.count = 0
+        self.owners: dict[int, spec.Block] = {}  # the block that holds a definition, by the definition's id
 
     # -- nodes
 
@@ -123,7 +126,7 @@ class Resolver:
         if isinstance(node, spec.Call):
             return self.build_call(node, scope)
         if isinstance(node, spec.Block):
-            return self.build_block(node, scope, {}, {}, closed=False)
+            return self.build_block(node, scope, {}, {})
         if isinstance(node, spec.Reference):
             return self.build_reference(node, scope)
         if isinstance(node, spec.Condition):
@@ -179,13 +182,11 @@ class Resolver:
             known = list(scope.children.nodes) if scope.children else []
             self.problems.add(node.key / "_ref_", f"there is no layer '{text}' to refer to.", nearest(first, known))
             return None
-        if children.block.listed and any(isinstance(each, spec.Condition) for each in children.nodes.values()):
-            what = f"'{text}' is an index into a list that has _if_, where indices move."
-            self.problems.add(node.key / "_ref_", what, "Name the layers: write them as a mapping.")
+        if self.moves(children.block, text, node):
             return None
         found = self.child(children, first, node)
         for index, name in enumerate(rest):
-            if found is None:
+            if found is None or (found.block is not None and self.moves(found.block, text, node)):
                 return None
             if name not in found.children:
                 inside = ".".join((first, *rest[:index]))
@@ -195,6 +196,14 @@ class Resolver:
                 return None
             found = found.children[name]
         return found
+
+    def moves(self, block: spec.Block, text: str, node: spec.Reference) -> bool:
+        """Whether a reference is into a list whose indices depend on conditions."""
+        moving = block.listed and any(isinstance(each, spec.Condition) for _, each in block.layers)
+        if moving:
+            what = f"'{text}' is an index into a list that has _if_, where indices move."
+            self.problems.add(node.key / "_ref_", what, "Name the layers: write them as a mapping.")
+        return moving
 
     def child(self, children: Children, name: str, asked: spec.Node | None = None) -> Instance | None:
         """A child of a block, built at the first time it is asked for."""
@@ -223,7 +232,7 @@ class Resolver:
                     node.key, f"blocks are nested more than {MAX_DEPTH} deep.", "Let _if_ end the recursion."
                 )
                 return None
-            built = self.build_block(scope.blocks[node.target], scope, given, origins, closed=True)
+            built = self.build_block(scope.blocks[node.target], scope, given, origins, call=node.key)
             if built is not None and node.init:
                 built.init += [(pattern, fill, scope.values) for pattern, fill in node.init]
             return built
@@ -286,11 +295,11 @@ class Resolver:
 
     def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
         return isinstance(value, (Recipe, Instance)) or (
-            catalog.takes_layer(layer, name) and isinstance(value, (str, dict))
+            catalog.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))
         )
 
     def as_layer(self, layer: catalog.Layer, name: str, value: Any, scope: Scope, key: Path) -> Any:
-        if isinstance(value, Recipe) or (catalog.takes_layer(layer, name) and isinstance(value, str)):
+        if value is not None and self.is_layer_argument(layer, name, value):
             return self.build_value(value, scope, key)
         return value
 
@@ -318,7 +327,7 @@ class Resolver:
     def build_recipe(self, node: spec.Call, scope: Scope) -> Instance | None:
         """`act()` or `=act`: the arg's layer, with further arguments if it was a name."""
         recipe = scope.values[node.target]
-        if isinstance(recipe, str):
+        if isinstance(recipe, (str, list, tuple)):
             recipe = self.read_recipe(recipe, scope, scope.origins.get(node.target, node.key))
         if recipe is None and not node.arguments and not node.positional:
             return None
@@ -375,16 +384,18 @@ class Resolver:
     # -- blocks
 
     def build_block(
-        self, block: spec.Block, outer: Scope, given: dict[str, Any], origins: dict[str, Path], *, closed: bool
+        self, block: spec.Block, outer: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None = None
     ) -> Instance | None:
-        before = len(self.problems.found)
+        """A block written in place, or a definition used by the `call`, which sees nothing of where it is used."""
+        before, closed = len(self.problems.found), call is not None
+        self.owners.update((id(each), block) for _, each in block.blocks)
         scope = Scope(
             values={} if closed else dict(outer.values),
             origins={} if closed else dict(outer.origins),
-            blocks={**outer.blocks, **dict(block.blocks)} if not closed else self.seen_by(block, outer),
+            blocks={**outer.blocks, **dict(block.blocks)} if not closed else self.seen_by(block),
             depth=outer.depth + 1,
         )
-        self.bind(block, scope, given, origins)
+        self.bind(block, scope, given, origins, call)
         if len(self.problems.found) > before:
             return None
         instance = Instance(type="Sequential" if block.forward is None else block.name, key=block.key, block=block)
@@ -401,11 +412,9 @@ class Resolver:
         instance.init = [(pattern, fill, scope.values) for pattern, fill in block.init]
         return instance
 
-    @staticmethod
-    def seen_by(block: spec.Block, outer: Scope) -> dict[str, spec.Block]:
-        """What a definition sees: its siblings, and its own definitions."""
-        siblings = next((outer.blocks for name, each in outer.blocks.items() if each is block), {})
-        return {**siblings, **dict(block.blocks)}
+    def seen_by(self, block: spec.Block) -> dict[str, spec.Block]:
+        """What a definition sees wherever it is used: its siblings, and its own definitions."""
+        return {**dict(self.owners[id(block)].blocks), **dict(block.blocks)}
 
     @staticmethod
     def arranged(block: spec.Block, built: dict[str, Instance | None]) -> dict[str, Instance | None]:
@@ -416,18 +425,18 @@ class Resolver:
             return {name: each for name, each in built.items() if each is not None}
         return built
 
-    def bind(self, block: spec.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path]) -> None:
+    def bind(
+        self, block: spec.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None
+    ) -> None:
         for parameter in block.args:
             if parameter.name in given:
                 value, origin = given[parameter.name], origins.get(parameter.name, parameter.key)
             elif parameter.default is spec.REQUIRED:
-                what = (
-                    f"{block.name} needs the arg '{parameter.name}'."
-                    if given or block.name != "Model"
-                    else "this arg is required."
-                )
-                hint = f"Write {parameter.name}=..." if block.name != "Model" else f"Type {parameter.key}=..."
-                self.problems.add(parameter.key, what, hint)
+                if call is None:
+                    self.problems.add(parameter.key, "this arg is required.", f"Type {parameter.key}=...")
+                else:
+                    what = f"{block.name} needs the arg '{parameter.name}'."
+                    self.problems.add(call, what, f"Write {parameter.name}=...")
                 continue
             else:
                 value = self.value(parameter.default, scope, parameter.key)

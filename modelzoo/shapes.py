@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo import construct as building
 from modelzoo import language, sizes
-from modelzoo.errors import ConfigError, Path, Problem, Problems, TextError
+from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError
+from modelzoo.factory import TooLargeError
 from modelzoo.plans import Input
 
 MAX_RUNS = 64
@@ -39,6 +40,14 @@ class Record:
     notes: list[str] = field(default_factory=list)
     activations: int = 0
     flops: int | None = None
+
+    def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
+        """What modules returned, in the order of their calls."""
+        for module, output in returned:
+            self.outputs[id(module)] = shape_of(output)
+            self.calls[id(module)] = self.calls.get(id(module), 0) + 1
+            if isinstance(output, Tensor) and not module._modules:
+                self.activations += output.nbytes
 
 
 def shape_of(value: Any) -> Any:
@@ -113,8 +122,7 @@ def dry_run(skeleton: building.Skeleton, inputs: dict[str, Tensor], count: bool 
     if not inputs:
         return record
     watch = Watch(problems, skeleton)
-    training = skeleton.root.training
-    skeleton.root.eval()
+    _set_training(skeleton.root, False)
     try:
         with building.forwards(skeleton, watch):
             with FlopCounterMode(display=False) if count else nullcontext() as counter:
@@ -126,19 +134,23 @@ def dry_run(skeleton: building.Skeleton, inputs: dict[str, Tensor], count: bool 
                 _pass(skeleton, inputs, Record())
                 runs += 1
     finally:
-        skeleton.root.train(training)
+        _set_training(skeleton.root, True)
     problems.check()
     return record
 
 
+def _set_training(root: nn.Module, mode: bool) -> None:
+    """As `root.train(mode)`, in an eighth of the time."""
+    for module in root.modules():
+        module.__dict__["training"] = mode
+
+
 def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record) -> None:
-    stack: list[tuple[nn.Module, Any, Any]] = []
-    produced: dict[int, tuple[Tensor, nn.Module]] = {}
-    last: list[nn.Module] = []
+    returned: list[tuple[nn.Module, Any]] = []
     try:
-        with _hooked(stack, produced, last, record), torch.no_grad():
+        with _recording(returned), torch.no_grad():
             skeleton.root(**inputs) if _by_name(skeleton.root) else skeleton.root(*inputs.values())
-    except (ConfigError, building.TooLargeError):
+    except (ConfigError, TooLargeError):
         raise
     except _DataError as error:
         record.notes.append(str(error))
@@ -146,7 +158,9 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
         if _depends_on_data(error):
             record.notes.append(f"sizes after this depend on data and were not checked: {_first_line(error)}")
             return
-        raise ConfigError([_explain(skeleton, stack, produced, last, error)]) from error
+        raise ConfigError([_explain(skeleton, returned, error)]) from error
+    finally:
+        record.add(returned)
 
 
 def _by_name(root: nn.Module) -> bool:
@@ -163,43 +177,31 @@ def _depends_on_data(error: Exception) -> bool:
 
 
 @contextmanager
-def _hooked(stack: list[Any], produced: dict[int, Any], last: list[nn.Module], record: Record) -> Iterator[None]:
+def _recording(returned: list[tuple[nn.Module, Any]]) -> Iterator[None]:
+    """While it lasts, what each module of this thread returns is kept."""
     thread = threading.get_ident()
 
-    def before(module: nn.Module, inputs: Any) -> None:
+    def after(module: nn.Module, _: Any, output: Any) -> None:
         if threading.get_ident() == thread:
-            stack.append((module, inputs, None))
+            returned.append((module, output))
 
-    def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        if threading.get_ident() == thread:
-            if stack:
-                stack.pop()
-            record.outputs[id(module)] = shape_of(output)
-            record.calls[id(module)] = record.calls.get(id(module), 0) + 1
-            last[:] = [module]
-            if isinstance(output, Tensor):
-                record.activations += 0 if module._modules else output.nbytes
-                produced.setdefault(id(output), (output, module))
-
-    handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
+    handle = hooks.register_module_forward_hook(after)
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
 
 
 # -- explaining -------------------------------------------------------------------------------------------------------
 
 
-def _explain(
-    skeleton: building.Skeleton, stack: list[Any], produced: dict[int, Any], last: list[nn.Module], error: Exception
-) -> Problem:
+def _explain(skeleton: building.Skeleton, returned: list[tuple[nn.Module, Any]], error: Exception) -> Problem:
     """Which layer or line failed, on what, and who made it."""
-    module, inputs, _ = stack[-1] if stack else (skeleton.root, (), None)
+    stack = _entered(error) or [(skeleton.root, ())]
+    module, inputs = stack[-1]
     while len(stack) > 1 and id(module) not in skeleton.instances and not isinstance(module, building.Unsized):
         stack.pop()
-        module, inputs, _ = stack[-1]
+        module, inputs = stack[-1]
     instance = module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
     if isinstance(error, language.LoopError) or (
         instance is not None and instance.block is not None and instance.block.forward
@@ -224,17 +226,33 @@ def _explain(
             if expected
             else f"'{name}' is {shown} and cannot take {got}: {_first_line(error)}"
         )
-    source = _producer(skeleton, inputs, produced, last)
-    return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.{source}", hint=hint)
+    source = _producer(skeleton, inputs, returned)
+    return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
 
 
-def _producer(skeleton: building.Skeleton, inputs: Any, produced: dict[int, Any], last: list[nn.Module]) -> str:
-    for each in inputs:
-        if isinstance(each, Tensor) and id(each) in produced:
-            return f" The input is what '{_name(skeleton, produced[id(each)][1])}' returns."
-    if last:
-        return f" The layer called before is '{_name(skeleton, last[0])}'."
-    return " The input is the model's."
+def _entered(error: Exception) -> list[tuple[nn.Module, Any]]:
+    """The modules whose calls an error came through, the outermost first, with their inputs."""
+    calls: list[tuple[nn.Module, Any]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code is nn.Module._call_impl.__code__:
+            calls.append((frame.f_locals["self"], frame.f_locals["args"]))
+        trace = trace.tb_next
+    return calls
+
+
+def _producer(skeleton: building.Skeleton, inputs: Any, returned: list[tuple[nn.Module, Any]]) -> Beside:
+    """Who made the input, and where it stands in the config."""
+    produced = {id(output): module for module, output in reversed(returned)}
+    made = [produced[id(each)] for each in inputs if isinstance(each, Tensor) and id(each) in produced]
+    last = [module for module, _ in returned[-1:]]
+    text = "The input is what '{name}' returns{}." if made else "The layer called before is '{name}'{}."
+    for module in (*made, *last):
+        instance = skeleton.instances.get(id(module))
+        key = Path(("model",)) if instance is None else instance.key
+        return Beside(text=text.replace("{name}", _name(skeleton, module)), key=key)
+    return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
 
 
 def _name(skeleton: building.Skeleton, module: nn.Module) -> str:

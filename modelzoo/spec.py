@@ -6,15 +6,16 @@ import ast
 import itertools
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from modelzoo import catalog, fills, language
-from modelzoo.errors import Path, Problems, TextError, nearest
+from modelzoo.errors import Beside, Path, Problems, TextError, nearest
 
 
 class Required:
@@ -179,37 +180,39 @@ class Visible:
     outer: frozenset[str] = frozenset()
 
 
-def parse(model: Any, key: Path = Path(("model",))) -> Node:
+def parse(model: Any, problems: Problems | None = None) -> Node:
     """The `Spec` of a model: a block, or a single layer.
 
     Args:
         model: plain data: a mapping, a list or a text.
-        key: where it stands, for messages.
+        problems: collects every problem that can be seen without the values of args, so that more can be looked for.
 
     Raises:
-        ConfigError: with every problem that can be seen without the values of args.
+        ConfigError: with these problems, if nobody collects them, or if nothing is left to look at.
 
     >>> parse({"layers": ["Linear(4, 2)"]}).layers[0][1].arguments
     (('in_features', 4), ('out_features', 2))
     """
-    problems = Problems()
-    node = Parser(problems).node(model, key, Visible(), "Model")
-    problems.check()
-    if node is None:
-        problems.add(key, "there is no model", "Write layers, or a layer such as Linear(20, 10).")
-        problems.check()
-        raise AssertionError
+    found = Problems() if problems is None else problems
+    key = Path(("model",))
+    node = Parser(found).node(model, key, Visible(), "Model")
+    if node is None and not found.found:
+        found.add(key, "there is no model", "Write layers, or a layer such as Linear(20, 10).")
+    if node is None or problems is None:
+        found.check()
+    assert node is not None
     return node
 
 
-def parse_rules(init: Any, values: frozenset[str], key: Path = Path(("init",))) -> tuple[Rule, ...]:
+def parse_rules(init: Any, values: frozenset[str], problems: Problems) -> tuple[Rule, ...]:
     """The rules of an `init` config, in their order.
 
     Args:
         init: a mapping of rules, or None.
         values: the names of the root's args, which fills may read.
+        problems: collects what is wrong with them.
     """
-    problems = Problems()
+    key = Path(("init",))
     parser = Parser(problems)
     if init is None:
         return ()
@@ -217,9 +220,8 @@ def parse_rules(init: Any, values: frozenset[str], key: Path = Path(("init",))) 
         problems.add(
             key, f"init must be a mapping of rules, not {_kind(init)}", "Write weights: {layer: Linear, fill: 0}."
         )
-        problems.check()
+        return ()
     rules = [parser.rule(str(name), value, key / name, values) for name, value in init.items() if value is not None]
-    problems.check()
     return tuple(rule for rule in rules if rule is not None)
 
 
@@ -271,14 +273,12 @@ class Parser:
                 self.check_formula(language.parse_expression(part), key, visible)
 
     def plain_node(self, value: dict[str, Any], key: Path, visible: Visible, name: str) -> Node | None:
+        if self.is_cut(value, key):
+            return None
         if "_ref_" in value:
             return self.reference(value, key)
         if "_target_" in value:
             return self.call(value, key, visible)
-        cut = next((each for each in value if language.unbalanced(str(each))), None)
-        if cut is not None:
-            self.cut(value, cut, key)
-            return None
         if not {"layers", "forward"} & value.keys():
             hint = nearest(next(iter(map(str, value)), ""), ("_target_", "_ref_", *BLOCK_KEYS)) if value else ""
             if not hint.startswith("Did"):
@@ -286,6 +286,12 @@ class Parser:
             self.problems.add(key, "this is neither a layer nor a block: it has no _target_, layers or forward.", hint)
             return None
         return self.block(value, key, visible, name)
+
+    def is_cut(self, value: Mapping[str, Any], key: Path) -> bool:
+        cut = next((each for each in value if language.unbalanced(str(each))), None)
+        if cut is not None:
+            self.cut(value, cut, key)
+        return cut is not None
 
     def cut(self, value: Mapping[str, Any], cut: str, key: Path) -> None:
         """`{a: Linear(4, 8)}` reaches us as {"a": "Linear(4", "8)": None}."""
@@ -321,8 +327,16 @@ class Parser:
             return self.call_of(tree, text, key, visible)
         return None
 
-    def call_of(self, tree: ast.expr, text: str, key: Path, visible: Visible) -> Call | None:
-        """A layer written as Python writes it: `Linear(20, 256, bias=False)`."""
+    def call_of(
+        self,
+        tree: ast.expr,
+        text: str,
+        key: Path,
+        visible: Visible,
+        items: Sequence[Any] = (),
+        others: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Call | None:
+        """A layer written as Python writes it: `Linear(20, 256, bias=False)`; a mapping may add `others`."""
         function = tree.func if isinstance(tree, ast.Call) else tree
         target = _dotted(function)
         if target is None:
@@ -343,7 +357,9 @@ class Parser:
                 )
             positional = [self.from_tree(each, key, visible) for each in tree.args]
             named = {str(each.arg): self.from_tree(each.value, key, visible) for each in tree.keywords}
-        return self.bound(target, positional, named, key, visible, place=function)
+        for name in named.keys() & others.keys():
+            self.problems.add(Path(key[:-1]) / name, f"{target} gets '{name}' twice.", "Remove one.")
+        return self.bound(target, [*positional, *items], {**named, **others}, key, visible, place=function)
 
     def from_tree(self, tree: ast.expr, key: Path, visible: Visible) -> Any:
         """A value of a text: a literal as itself, everything else as a formula."""
@@ -386,12 +402,9 @@ class Parser:
         named = {str(name): self.value(each, key / name, visible) for name, each in value.items()}
         with self.problems.at(key / "_target_"):
             tree = language.parse_expression(target)
-            call = self.call_of(tree, target, key / "_target_", visible) if isinstance(tree, ast.Call) else None
-            if call is not None:
-                merged = {**dict(call.arguments), **named}
-                return replace(
-                    call, arguments=tuple(merged.items()), positional=(*call.positional, *items), init=init, key=key
-                )
+            if isinstance(tree, ast.Call):
+                call = self.call_of(tree, target, key / "_target_", visible, items, named)
+                return None if call is None else replace(call, init=init, key=key)
             dotted = _dotted(tree)
             if dotted is None:
                 raise TextError(f"'{target}' is not the name of a layer", "Write _target_: Linear.")
@@ -459,7 +472,10 @@ class Parser:
             if name in arguments:
                 self.problems.add(where, f"{target} gets '{name}' twice.", "Remove one.", **at)
             elif name not in known:
-                self.problems.add(where, f"{target} has no argument '{name}'.", nearest(name, sorted(known)), **at)
+                text = f"The _target_ was changed{{}}: type ~{where} to remove this key."
+                stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
+                hint = nearest(name, sorted(known))
+                self.problems.add(where, f"{target} has no argument '{name}'.", hint, beside=stale, **at)
             else:
                 arguments[name] = value
         ordered = tuple(
@@ -604,17 +620,15 @@ class Parser:
         if value is None:
             return
         if isinstance(value, Mapping):
-            for name, default in value.items():
-                yield str(name), default, key / name
+            if not self.is_cut(value, key):
+                yield from ((str(name), default, key / name) for name, default in value.items())
             return
         if not isinstance(value, (list, tuple)):
             self.problems.add(key, f"a signature is a mapping or a list, not {value!r}", "Write [dim, stride=1].")
             return
-        for index, text in enumerate(value):
+        for index, text in self.joined(list(value), key, "an arg" if key[-1] == "args" else "an input"):
             with self.problems.at(key / index):
                 name, equals, default = str(text).partition("=")
-                if equals and language.unbalanced(default):
-                    raise TextError(f"YAML cut '{text}' in two", "Put it in quotes.")
                 yield name.strip(), language.parse_expression(default) if equals else REQUIRED, key / index
 
     def inputs(self, value: Any, key: Path, visible: Visible, args: tuple[Parameter, ...]) -> tuple[Input, ...]:
@@ -685,6 +699,8 @@ class Parser:
     def tensor(self, name: str, value: Any, key: Path, visible: Visible, buffer: bool) -> Tensor:
         self.check_name(name, key, "a buffer" if buffer else "a parameter")
         known = (*TENSOR_KEYS, "persistent") if buffer else (*TENSOR_KEYS, "trainable")
+        if isinstance(value, Mapping) and self.is_cut(value, key):
+            return Tensor(name=name, shape=(), key=key)
         if not isinstance(value, Mapping) or "shape" not in value:
             self.problems.add(key, "a tensor is a shape and a fill", f"Write {name}: {{shape: [8], fill: ones}}.")
             return Tensor(name=name, shape=(), key=key)
@@ -720,7 +736,7 @@ class Parser:
         pieces = self.joined(list(value), key)
         return [(str(index), each, key / index) for index, each in pieces]
 
-    def joined(self, items: list[Any], key: Path) -> list[tuple[int, Any]]:
+    def joined(self, items: list[Any], key: Path, kind: str = "a layer") -> list[tuple[int, Any]]:
         """Finds texts that YAML cut at their commas: [Linear(4, 8), ReLU] is ["Linear(4", "8)", "ReLU"] here."""
         found: list[tuple[int, Any]] = []
         index = 0
@@ -731,7 +747,7 @@ class Parser:
                     text, end = f"{text}, {items[end]}", end + 1
                 others = [_quoted(each) for each in items]
                 shown = f"[{', '.join([*others[:index], repr(text).replace(chr(39), chr(34)), *others[end:]])}]"
-                what = f"YAML cut a text in two at its comma: {items[index]!r} is not a layer."
+                what = f"YAML cut a text in two at its comma: {items[index]!r} is not {kind}."
                 self.problems.add(key / index, what, f"Write {shown}.")
             else:
                 found.append((index, text))
@@ -836,6 +852,8 @@ class Parser:
             self.problems.add(
                 key, f"a rule is a mapping, not {value!r}", "Write {layer: Linear, param: weight, fill: 0}."
             )
+            return None
+        if self.is_cut(value, key):
             return None
         for each in value.keys() - set(known):
             self.problems.add(key / each, f"'{each}' is not a key of a rule.", nearest(str(each), known))

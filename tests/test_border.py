@@ -15,9 +15,9 @@ import pytest
 from omegaconf import OmegaConf
 
 import modelzoo
-from modelzoo import border, cli
+from modelzoo import api, border, cli
 from modelzoo.__main__ import main as tools
-from modelzoo.errors import ConfigError, Path, Problem, fail
+from modelzoo.errors import ConfigError, Path, Problem, fail, located
 
 PACKAGE = pathlib.Path(border.__file__).parents[1]
 
@@ -208,7 +208,15 @@ FILES = {
 )
 def test_a_key_is_found_in_the_file_that_decided_it(project, overrides, key, where):
     project(FILES)
-    assert place(key, *overrides.split()) == f"{where}  {key}"
+    assert place(key, *overrides.split()).partition("  <- ")[0] == f"{where}  {key}"
+
+
+def test_of_a_value_that_an_interpolation_brought_both_ends_are_named(project):
+    project(FILES)
+    start = "conf/model/whole.yaml:6:3  model.args.same"
+    assert place("model.args.same", "model=whole") == f"{start}  <- conf/model/whole.yaml:5:3  model.args.width"
+    typed = "model.args.width=3"
+    assert place("model.args.same", "model=whole", typed) == f"{start}  <- command line  {typed}"
 
 
 @pytest.mark.parametrize(
@@ -242,6 +250,24 @@ def test_a_file_outside_is_shown_with_its_whole_path(project):
     file = border.conf_directory() / "config.yaml"
     number = next(i for i, row in enumerate(file.read_text().splitlines(), 1) if row.startswith("seed:"))
     assert place("seed") == f"{file}:{number}:1  seed"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "target"),
+    [
+        (["model=new"], "conf/model/new.yaml:3:7"),
+        (["model=old", "model.layers.a._target_=Conv2d"], "command line  model.layers.a._target_=Conv2d"),
+    ],
+)
+def test_a_key_that_an_exchanged_target_left_behind_names_both_places(project, overrides, target):
+    old = "layers:\n  a: {_target_: Linear, in_features: 4, out_features: 4}\n"
+    new = "defaults: [old, _self_]\nlayers:\n  a: {_target_: Conv2d}\n"
+    project({"model/old": old, "model/new": new})
+    config = border.compose(overrides)
+    with pytest.raises(ConfigError) as caught, located(config.locate):
+        api.draft(config.model)
+    assert str(caught.value).startswith("conf/model/old.yaml:2:25  model.layers.a.in_features\n")
+    assert f"The _target_ was changed ({target}): type ~model.layers.a.in_features to remove" in str(caught.value)
 
 
 def test_a_position_in_a_text_is_the_one_in_the_file(project):

@@ -62,6 +62,35 @@ MISTAKES = {
         'model:\n  layers: ["Linear(4, 8)"]\ninit:\n  all: {layer: Linear, fill: xavier_uniform}\n'
     ),
     "unknown_fill_in_a_rule": 'model:\n  layers: ["Linear(4, 8)"]\ninit:\n  all: {layer: Linear, fill: xavier_unifrm}\n',
+    "reversed_bounds": 'model: {layers: ["Linear(4, 8)"]}\ninit:\n  all: {param: weight, fill: "uniform(1, -1)"}\n',
+    "infinite_constant": 'model: {layers: ["Linear(4, 8)"]}\ninit:\n  all: {param: weight, fill: .inf}\n',
+    "values_that_are_not_finite": (
+        'model: {layers: ["Linear(4, 8)"]}\ninit:\n  all: {param: weight, fill: "log(zeros())"}\n'
+    ),
+    "overflow_of_a_dtype": ("forward: x * scale\nparameters:\n  scale: {shape: [4], fill: 1e6, dtype: float16}\n"),
+    "unknown_mode_of_a_fill": (
+        'model: {layers: ["Linear(4, 8)"]}\ninit:\n  all: {param: weight, fill: "kaiming_normal(mode=\'fan_outt\')"}\n'
+    ),
+    "unknown_argument_of_a_fill": (
+        'model: {layers: ["Linear(4, 8)"]}\ninit:\n  all: {param: weight, fill: normal(sdt=1)}\n'
+    ),
+    "fill_for_other_dimensions": ('model: {layers: ["Linear(4, 8)"]}\ninit:\n  all: {param: weight, fill: dirac}\n'),
+    "rule_that_is_overwritten": (
+        'model: {layers: ["Linear(4, 8)"]}\ninit:\n  a: {name: 0.weight, fill: 1}\n  b: {param: weight, fill: 2}\n'
+    ),
+    "constructor_that_refuses": "layers:\n  a: MultiheadAttention(10, 3)\n",
+    "size_from_another_key": "args: {dim: -3}\nlayers:\n  a: {_target_: Linear, in_features: 4, out_features: '${model.args.dim}'}\n",
+    "model_without_anything": "layers:\n  a: Linear(4, 4)\n_if_: false\n",
+    "loop_that_does_not_end": "inputs: {x: [2]}\nforward: |\n  while True:\n    x = x + 1\n  return x\n",
+    "branch_that_changes_a_shape": (
+        "inputs: {x: [2, 3]}\nforward: |\n  if x.sum() > 0:\n    y = x\n  else:\n    y = cat([x, x])\n  return y\n"
+    ),
+    "size_that_no_input_decides": "layers:\n  a: Linear(out_features=4)\n",
+    "recursion_without_an_end": "layers:\n  a: Again(3)\nblocks:\n  Again: {args: [n], layers: {b: Again(n)}}\n",
+    "required_arg": "args:\n  dim: ???\nlayers:\n  a: Linear(dim, dim)\n",
+    "string_in_a_forward": "forward: x + 'a'\n",
+    "duplicate_key": "layers:\n  a: ReLU\n  a: GELU\n",
+    "tag": "layers:\n  a: !!python/object:os.system {}\n",
     "negative_std": 'model:\n  layers: ["Linear(4, 8)"]\ninit:\n  all: {param: weight, fill: normal(std=-1)}\n',
     "rules_that_disagree": (
         "model:\n  layers:\n    a: Linear(4, 4)\n    b: Embedding(4, 4)\n  forward: a(x)\n  tie: {a.weight: b.weight}\n"
