@@ -9,6 +9,11 @@ from modelzoo.cli import guarded
 from modelzoo.errors import nearest
 
 COMMANDS = {
+    "run": ("modelzoo.runfile", "runs a model file from anywhere, in a process with limits"),
+    "check": ("modelzoo.check", "plans configs and model files without memory, and says what is wrong"),
+    "list": ("modelzoo.listing", "lists what a config may name: layers, fills, functions, methods, models, inits"),
+    "schema": ("modelzoo.schema", "prints a JSON Schema, with which an editor completes and checks configs"),
+    "source": ("modelzoo.source", "prints any model as plain PyTorch source"),
     "where": ("modelzoo.where", "prints every place that sets a key of a composed config"),
 }
 """Name of a command -> the module whose `command(arguments: list[str]) -> int` runs it, and what it does."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -56,6 +59,19 @@ class Draft:
         return sum(each.tensor.nbytes for each in self.table)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pauses the cyclic garbage collector of Python: a build makes next to no garbage, and a search takes longer."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def plan(model: config.Source, init: config.Source | None = None, *, seed: int = 0, dtype: str = "float32") -> Plan:
     """Decides everything about a model without filling a tensor.
 
@@ -76,9 +92,10 @@ def plan(model: config.Source, init: config.Source | None = None, *, seed: int =
     """
     given = config.from_mapping(model, init)
     with located(given.locate):
-        return draft(given.model, given.init, seed=seed, dtype=dtype, count=True).plan
+        return draft(given.model, given.init, seed=seed, dtype=dtype, count=True).plan.placed(given.locate)
 
 
+@_uncollected()
 def build(
     model: config.Source,
     init: config.Source | None = None,
@@ -105,7 +122,7 @@ def build(
     """
     given = config.from_mapping(model, init)
     with located(given.locate):
-        made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps)
+        made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps, planned=False)
         return fill(made, device, budget=memory)
 
 
@@ -118,8 +135,15 @@ def draft(
     device: str | torch.device = "cpu",
     max_steps: int = building.MAX_STEPS,
     count: bool = False,
+    planned: bool = True,
 ) -> Draft:
-    """The plan of plain data, and its modules; with `count` (or on meta) it knows the floating-point operations."""
+    """Decides everything about plain data, and makes its modules.
+
+    Args:
+        model, init, seed, dtype, device, max_steps: as for `build`.
+        count: whether the plan knows the floating-point operations; it always does on meta.
+        planned: whether the plan will be asked for what the modules return.
+    """
     problems = Problems()
     _check_options(seed, dtype, max_steps, problems)
     node = spec.parse(model, problems)
@@ -131,7 +155,8 @@ def draft(
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
     values = dict(instance.values)
     inputs, examples = _examples(root, values, dtype)
-    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, count, seed)
+    run = partial(shapes.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
+    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, run, seed)
     building.finish(skeleton, problems)
     table, warnings = initialize.decide(skeleton, rules, values)
     return Draft(
@@ -181,7 +206,7 @@ def _dry(
     device: torch.device,
     dtype: torch.dtype,
     max_steps: int,
-    count: bool,
+    run: Callable[[building.Skeleton, dict[str, Tensor]], shapes.Record],
     seed: int,
 ) -> tuple[building.Skeleton, shapes.Record]:
     """Constructs and checks: on zeros of the CPU where that is cheap, else on meta.
@@ -192,19 +217,21 @@ def _dry(
     failed: ConfigError | None = None
     if device.type != "meta":
         try:
+            if sum(each.bytes for each in examples) > SMALL:
+                raise TooLargeError
             limit = SMALL if examples else memory.available()
             zeroed = bool(examples)
             skeleton = building.construct(
                 instance, cpu, dtype, max_steps=max_steps, zeroed=zeroed, limit=limit, seed=seed
             )
-            return _checked(skeleton), shapes.dry_run(skeleton, shapes.example(examples, cpu), count)
+            return _checked(skeleton), run(skeleton, shapes.example(examples, cpu))
         except TooLargeError:
             pass
         except ConfigError as error:
             failed = error
     try:
         skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps, seed=seed))
-        return skeleton, shapes.dry_run(skeleton, shapes.example(examples, meta), count or device.type == "meta")
+        return skeleton, run(skeleton, shapes.example(examples, meta))
     except ConfigError as error:
         raise failed or error from error.__cause__
 
@@ -257,6 +284,10 @@ def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor
     """The example inputs, each from its own stream: standard normal, zeros for integers, or as its `fill` says."""
     found = {}
     for given, each in zip(draft.inputs, draft.plan.inputs, strict=True):
+        free = memory.available()
+        if each.bytes > free:
+            needed = f"this example needs {memory.shown(each.bytes)} and {memory.shown(free)} are there."
+            fail(given.key, needed, "Choose a smaller one.")
         tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype])
         name = f"input {each.name}"
         default = "normal" if tensor.is_floating_point() else "zeros"
@@ -271,6 +302,8 @@ def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor
         decision = initialize._decision(named, draft.values, str(given.key), 1, problems, entry)
         problems.check()
         assert decision is not None
+        if decision.reads_value:
+            fail(decision.key, "an example has no value before its fill.", "Write normal(), or a number.")
         if decision.fill is not None:
             what = fills.problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
             if what is not None and decision.fill.name != "constant":  # an example may be infinite: to see what happens

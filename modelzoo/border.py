@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -12,13 +13,15 @@ import hydra
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.experimental.callback import Callback
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modelzoo import interpolation, marks
+from modelzoo import interpolation, marks, sweep, watch
 from modelzoo.config import Config, check_keys, from_mapping
 from modelzoo.errors import ConfigError, Path, Problem, Problems, located
 from modelzoo.places import File, Override, Places, parts
@@ -51,6 +54,7 @@ class ConfSearchPath(SearchPathPlugin):
 def register() -> None:
     """Makes Hydra of this process find a project's own configs; a second call changes nothing."""
     Plugins.instance().register(ConfSearchPath)
+    OmegaConf.register_new_resolver("modelzoo.choices", choices, replace=True)
 
 
 def compose(overrides: list[str]) -> Config:
@@ -60,10 +64,78 @@ def compose(overrides: list[str]) -> Config:
         ConfigError: a wrong `${...}`, or a key that is no text or integer.
         Exception: Hydra's own; `composition_problem` explains it.
     """
+    return from_hydra(_compose(overrides), places(tuple(overrides), pathlib.Path.cwd()))
+
+
+def _compose(overrides: list[str]) -> DictConfig:
     register()
     with hydra.initialize_config_dir(str(conf_directory()), **VERSION):
-        cfg = hydra.compose(CONFIG_NAME, overrides)
-    return from_hydra(cfg, places(tuple(overrides), pathlib.Path.cwd()))
+        return hydra.compose(CONFIG_NAME, overrides)
+
+
+def options(group: str) -> list[str]:
+    """The names of all configs of a group that Hydra finds.
+
+    >>> "nested" in options("model")
+    True
+    """
+    register()
+    with hydra.initialize_config_dir(str(conf_directory()), **VERSION):
+        return list(GlobalHydra.instance().config_loader().get_group_options(group))
+
+
+def described(group: str) -> dict[str, str]:
+    """The configs of a group that Hydra finds, each with the first line of the comment that it begins with.
+
+    >>> described("init")["default"]
+    'No rules: every layer starts as torch starts it'
+    """
+    if GlobalHydra.instance().is_initialized():
+        return _described(group)
+    register()
+    with hydra.initialize_config_dir(str(conf_directory()), **VERSION):
+        return _described(group)
+
+
+def _described(group: str) -> dict[str, str]:
+    loader = GlobalHydra.instance().config_loader()
+    found = {}
+    for name in sorted(loader.get_group_options(group)):
+        file = f"{group}/{name}.yaml"
+        source = next((each for each in loader.get_sources() if each.available() and each.is_config(file)), None)
+        found[name] = "" if source is None or source.scheme() != "file" else _comment(pathlib.Path(source.path, file))
+    return found
+
+
+def _comment(file: pathlib.Path) -> str:
+    """The first line of a file if it is a comment."""
+    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        first = lines.readline()
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def choices() -> str:
+    """What `--help` lists: every group of configs with the configs in it; `hydra.help` names it as a resolver."""
+    loader = GlobalHydra.instance().config_loader()
+    waiting = [each for each in sorted(loader.list_groups(""), reverse=True) if each != "hydra"]
+    parts = []
+    while waiting:
+        group = waiting.pop()
+        waiting += [f"{group}/{each}" for each in sorted(loader.list_groups(group), reverse=True)]
+        rows = _described(group)
+        width = max(map(len, rows), default=0)
+        parts += ["\n".join([f"{group}:", *(f"  {name:<{width}}  {about}".rstrip() for name, about in rows.items())])]
+    return "\n\n".join(parts).replace("$", "$$")  # Hydra fills in a string.Template
+
+
+def stands_alone(key: str, overrides: list[str]) -> bool:
+    """Whether a part of a config holds no `${...}`, so that it is the same beside other parts.
+
+    >>> stands_alone("init", ["model=mlp", "init=xavier"])
+    True
+    """
+    part = OmegaConf.select(_compose(overrides), key)
+    return part is None or "${" not in OmegaConf.to_yaml(part)
 
 
 def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:
@@ -199,6 +271,13 @@ def shown(file: pathlib.Path, cwd: pathlib.Path) -> str:
     return str(file.relative_to(cwd)) if file.is_relative_to(cwd) else str(file)
 
 
+class OnSweep(Callback):
+    """Hydra calls it in the process that launches a sweep's jobs."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        watch.begin(pathlib.Path(config.hydra.sweep.dir))
+
+
 def run_directory() -> pathlib.Path:
     """The directory of the running job."""
     return pathlib.Path(HydraConfig.get().runtime.output_dir)
@@ -209,11 +288,65 @@ def is_sweep() -> bool:
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
+def sweep_directory() -> pathlib.Path:
+    """The directory of the sweep that the running job belongs to."""
+    return pathlib.Path(HydraConfig.get().sweep.dir)
+
+
 def job_number() -> int:
     """The number of the running job of a sweep."""
     return int(HydraConfig.get().job.num)
 
 
-def typed() -> str:
+def typed() -> tuple[str, ...]:
     """The overrides of the running job."""
-    return " ".join(_plain_list(HydraConfig.get().overrides.task))
+    return tuple(_plain_list(HydraConfig.get().overrides.task))
+
+
+def threads_of_worker() -> int | None:
+    """How many threads a job may take where a launcher has processes of its own; `None` in this process."""
+    launcher = HydraConfig.get().launcher
+    if "BasicLauncher" in launcher._target_:
+        return None
+    if launcher.get("cpus_per_task"):
+        return int(launcher.cpus_per_task)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = int(launcher.get("n_jobs") or 1)
+    return max(1, cores // (workers if workers > 0 else max(1, cores + 1 + workers)))
+
+
+def sweep_arguments(arguments: list[str]) -> list[str]:
+    """What is typed for a sweep, with a directory that the same command finds again, unless one is typed.
+
+    `-m` comes first: between or behind overrides it would hide those that follow it.
+
+    >>> sweep_arguments(["model=mlp,nested", "-m"])[:3]
+    ['-m', 'model=mlp,nested', 'hydra.sweep.dir=multirun/57456693']
+    """
+    flags = [each for each in arguments if each in ("-m", "--multirun")]
+    if not flags and "hydra.mode=MULTIRUN" not in arguments:
+        return arguments
+    kept = [each for each in arguments if each not in flags]
+    ours = {
+        "hydra.sweep.dir": f"multirun/{sweep.name_of(kept)}",
+        "hydra.sweep.subdir": ".",
+        "hydra.output_subdir": "null",
+    }
+    typed = {each.partition("=")[0].lstrip("+") for each in kept}
+    end = max((index for index, each in enumerate(kept, 1) if "=" in each and not each.startswith("-")), default=0)
+    more = [f"{key}={value}" for key, value in ours.items() if key not in typed]
+    return [*flags[:1], *kept[:end], *more, *kept[end:]]
+
+
+def planned_jobs(arguments: list[str]) -> list[tuple[str, ...]]:
+    """The overrides of all jobs of a sweep in their order; none where another sweeper chooses them."""
+    overrides = [each for each in arguments if not each.startswith("-")]
+    if any(each.startswith("hydra/sweeper=") for each in overrides):
+        return []
+    try:
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        parsed = OverridesParser.create().parse_overrides([each for each in overrides if not each.startswith("hydra")])
+        return [tuple(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    except Exception:  # then the table has those jobs that began
+        return []

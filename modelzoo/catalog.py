@@ -25,7 +25,7 @@ from torch.nn import functional
 LARGEST = 2**48
 """No integer of a config is larger: a tensor with so many elements fits nowhere."""
 
-MOST = 10_000
+MOST = 1_000
 """No count of layers inside one layer is larger: each costs time, on the meta device too."""
 
 Sizes = Mapping[str, str] | Callable[..., Mapping[str, int]]
@@ -218,6 +218,48 @@ def _open_to_configs(
         if behind and each.kind is each.POSITIONAL_OR_KEYWORD:
             each = each.replace(kind=each.KEYWORD_ONLY)
         yield each.name, each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What a layer can be called with.
+
+    Attributes:
+        positional: the names that may be given by position, in order.
+        variable: the name that takes all further positions, or None.
+        named: the names that may be given by name.
+        open: whether any other name may be given too.
+        required: the names that have no default.
+    """
+
+    positional: tuple[str, ...]
+    variable: str | None
+    named: frozenset[str]
+    open: bool
+    required: tuple[str, ...]
+
+
+@cache
+def accepted(layer: Layer) -> Accepted:
+    """What a layer can be called with.
+
+    >>> accepted(find_layer("Linear")).required
+    ('in_features', 'out_features')
+    """
+    each = inspect.Parameter
+    kinds = {name: parameter.kind for name, parameter in layer.signature.items()}
+    required = (
+        name
+        for name, parameter in layer.signature.items()
+        if parameter.default is each.empty and kinds[name] not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    )
+    return Accepted(
+        positional=tuple(name for name, kind in kinds.items() if kind is each.POSITIONAL_OR_KEYWORD),
+        variable=next((name for name, kind in kinds.items() if kind is each.VAR_POSITIONAL), None),
+        named=frozenset(name for name, kind in kinds.items() if kind is not each.VAR_KEYWORD),
+        open=each.VAR_KEYWORD in kinds.values(),
+        required=tuple(required),
+    )
 
 
 # --- what an argument may be ---------------------------------------------------------------------------------------
@@ -556,10 +598,13 @@ def problem_with_all(layer: Layer, arguments: Mapping[str, object]) -> list[tupl
     [('num_heads', 'must divide embed_dim=10, but is 3')]
     """
     found = [(each, what) for each, value in arguments.items() if (what := problem_with(layer, each, value))]
+    relations = () if layer.registered else _relations_of(layer)
+    if not relations:
+        return found
     wrong = {each for each, _ in found}
     absent = inspect.Parameter.empty
     given = {each.name: each.default for each in layer.signature.values()} | dict(arguments)
-    for names, holds, wants in () if layer.registered else _relations_of(layer):
+    for names, holds, wants in relations:
         values = [given.get(each, absent) for each in names]
         if not wrong & {*names} and absent not in values and not holds(*values):
             found.append((names[0], wants.format(*map(_shown_as_text, values))))

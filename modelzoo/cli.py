@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
+import pathlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo.errors import IN_FULL, ConfigError, located, render
+from modelzoo.watch import Watch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 FAILED, INTERRUPTED = 1, 130
-
-
-class JobFailedError(Exception):
-    """A job of a sweep failed; its problems have been printed."""
 
 
 def main() -> int:
@@ -38,8 +38,6 @@ def guarded(command: Callable[[], int]) -> int:
         return code
     except ConfigError as error:
         report(error, _flag("traceback=true"), None if _flag("problems=all") else IN_FULL)
-    except JobFailedError:
-        pass
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -66,7 +64,7 @@ def composing(overrides: list[str]) -> Iterator[list[Exception]]:
     own: list[Exception] = []
     try:
         yield own
-    except (ConfigError, JobFailedError):
+    except ConfigError:
         raise
     except Exception as error:
         from modelzoo.composition import composition_problem
@@ -86,28 +84,56 @@ def _hydra_main() -> int:
         from modelzoo import border
 
         border.register()
+        sys.argv[1:] = border.sweep_arguments(sys.argv[1:])
         failed: list[Exception] = []
         with composing([each for each in sys.argv[1:] if not each.startswith("-")]) as own:
 
+            own_code = _registered()
+
             def task(cfg: DictConfig) -> None:
+                if own_code is not None:
+                    from modelzoo import register
+
+                    register.restore(own_code)
                 try:
                     _job(cfg, failed)
                 except Exception as error:
                     own.append(error)
                     raise
 
-            hydra.main(config_path=str(border.conf_directory()), config_name=border.CONFIG_NAME, **border.VERSION)(
-                task
-            )()
+            main = hydra.main(
+                config_path=str(border.conf_directory()), config_name=border.CONFIG_NAME, **border.VERSION
+            )
+            with Watch(border.planned_jobs(sys.argv[1:])) as watch:
+                try:
+                    main(task)()
+                except Exception as error:
+                    if error in own or not watch.unfinished():
+                        raise
+                    main(task)()  # a launcher gives up when one of its processes is killed; what is done stays done
+            if watch.failed:
+                return FAILED
     finally:
         _thaw()
     return FAILED if failed else 0
+
+
+def _registered() -> Any:
+    """What the user's own code registered: a launcher's processes do not run that code again."""
+    if "modelzoo.catalog" not in sys.modules:
+        return None
+    from modelzoo import register
+
+    return register.registered()
 
 
 def _job(cfg: DictConfig, failed: list[Exception]) -> None:
     """One job. What is wrong with it is printed at once; only in a sweep an exception tells Hydra that it failed."""
     from modelzoo import border
 
+    if border.is_sweep():
+        _job_of_sweep(cfg)
+        return
     options: dict[str, Any] = {}
     try:
         config = border.from_hydra(cfg)
@@ -121,14 +147,42 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
     except ConfigError as error:
         failed.append(error)
         problems = options.get("problems", IN_FULL)
-        if border.is_sweep():
-            print(f"Job {border.job_number()}: {border.typed()}", file=sys.stderr)
         report(error, options.get("traceback") is True, problems if type(problems) is int else None)
-        if border.is_sweep():
-            raise JobFailedError(border.job_number()) from error
     except BrokenPipeError as error:
         failed.append(error)
         _close_stdout()
+
+
+def _job_of_sweep(cfg: DictConfig) -> None:
+    """One job of a sweep, in whatever process a launcher chose; what is wrong with it stands in its record."""
+    import modelzoo
+    from modelzoo import border
+    from modelzoo.config import Config, nowhere
+    from modelzoo.streams import SCHEME
+    from modelzoo.sweep import Sweep, digest
+
+    number, overrides, threads = border.job_number(), border.typed(), border.threads_of_worker()
+    try:
+        config = border.from_hydra(cfg)
+        folder = digest(config, modelzoo.__version__, SCHEME)
+        wrong = None
+    except ConfigError as error:
+        config, folder, wrong = Config(model=None, locate=nowhere), f"job{number}", error
+    if threads is not None and config.options.get("threads") is None:
+        config = replace(config, options={**config.options, "threads": threads})
+
+    def work(directory: pathlib.Path) -> dict[str, Any]:
+        if wrong is not None:
+            raise wrong
+        with located(config.locate):
+            from modelzoo.run import run
+
+            _thaw()
+            return run(config, directory)
+
+    if threads is not None:
+        importlib.import_module("modelzoo.run")  # once for all jobs of this process
+    Sweep(border.sweep_directory()).perform(number, overrides, config, folder, work, apart=threads is not None)
 
 
 def _thaw() -> None:

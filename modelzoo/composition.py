@@ -18,6 +18,7 @@ from modelzoo import border, marks
 from modelzoo.errors import Path, Problem, nearest
 from modelzoo.places import parts
 
+_EXTRAS = {"joblib": "parallel", "submitit": "cluster"}
 _CALL = re.compile(r"[A-Za-z_][\w.]*\(")
 
 
@@ -100,6 +101,8 @@ def _unknown_name(error: MissingConfigException, overrides: Sequence[str]) -> Pr
     options = [str(each) for each in error.options or ()]
     what = f"There is no '{name}' in conf/{group}." if group else f"There is no config '{name}'."
     hint = nearest(name, options) or (f"Known: {', '.join(options)}." if options else "")
+    if group == "hydra/launcher" and (extra := _EXTRAS.get(name.partition("_")[0])):
+        hint = f"Install it: pip install 'modelzoo[{extra}]'."
     for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+").partition("@")[0] == group and name in re.split(r"[,\[\]\s'\"]+", value):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +44,7 @@ class Skeleton:
         root: the model.
         made: the module of each instance, by its id.
         instances: the instance of each module, by the module's id.
+        blocks: the modules of blocks and their instances, outer ones first.
         unsized: layers whose sizes a dry run must find.
         tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
         kept: what the constructors of registered layers left in their tensors, by module (its id) and name.
@@ -56,6 +56,7 @@ class Skeleton:
     max_steps: int
     made: dict[int, nn.Module] = field(default_factory=dict)
     instances: dict[int, Instance] = field(default_factory=dict)
+    blocks: list[tuple[nn.Module, Instance]] = field(default_factory=list)
     unsized: list[Unsized] = field(default_factory=list)
     tied: dict[int, tuple[int, str]] = field(default_factory=dict)
     kept: dict[tuple[int, str], Tensor] = field(default_factory=dict)
@@ -129,11 +130,11 @@ class Builder:
     def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
         assert instance.layer is not None
         given = {
-            argument: self.module(each, f"{name}.{argument}") if isinstance(each, Instance) else each
+            argument: self.module(each, f"{name}.{argument}") if type(each) is Instance else each
             for argument, each in arguments.items()
         }
         positional = [
-            self.module(each, f"{name}.{index}") if isinstance(each, Instance) else each
+            self.module(each, f"{name}.{index}") if type(each) is Instance else each
             for index, each in enumerate(instance.positional)
         ]
         try:
@@ -195,10 +196,15 @@ class Builder:
     def block(self, instance: Instance, name: str) -> nn.Module:
         block = instance.block
         if block is None or block.forward is None:
+            sequence = nn.Sequential()
+            if block is not None:
+                self.skeleton.blocks.append((sequence, instance))
             children = instance.children.items()
-            named = ((local, self.module(child, f"{name}.{local}")) for local, child in children if child is not None)
-            return nn.Sequential(OrderedDict(named))
+            named = {local: self.module(child, f"{name}.{local}") for local, child in children if child is not None}
+            sequence._modules.update(named)  # the names were checked; add_module would look for each in vain
+            return sequence
         made = class_of(frozen(instance, block, self.skeleton.max_steps))()
+        self.skeleton.blocks.append((made, instance))
         for tensor in block.tensors:
             value = self.tensor(tensor, instance.shapes[tensor.name])
             trains = tensor.trainable and value.dtype.is_floating_point
@@ -263,7 +269,7 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
                 if id(child) in real:
                     module._modules[name] = real[id(child)]
     homes: Homes = {}
-    for made, instance in _blocks(skeleton):
+    for made, instance in skeleton.blocks:
         block = instance.block
         assert block is not None
         for left, right in block.tie:
@@ -273,7 +279,7 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
 
 def check_reads(skeleton: Skeleton, problems: Problems) -> None:
     """`embed.weight` in a text must name a child's own tensor, never any other attribute."""
-    for made, instance in _blocks(skeleton):
+    for made, instance in skeleton.blocks:
         block = instance.block
         if block is None or block.forward is None:
             continue
@@ -301,13 +307,6 @@ def _module_at(module: nn.Module | None, path: list[str | int]) -> nn.Module | N
             name += len(children)
         module = children.get(str(name))
     return module
-
-
-def _blocks(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance]]:
-    for module in skeleton.root.modules():
-        instance = skeleton.instances.get(id(module))
-        if instance is not None and instance.block is not None:
-            yield module, instance
 
 
 Homes = dict[int, list[tuple[nn.Module, str]]]
@@ -365,6 +364,8 @@ def _tensor_at(
 
 def materialise(skeleton: Skeleton, device: torch.device) -> None:
     """Gives every tensor its storage on a device, once; aliases and ties stay what they are."""
+    if skeleton.device == device:
+        return
     placed: dict[int, Tensor] = {}
     keep: list[Tensor] = []
     for module in skeleton.root.modules():
@@ -388,7 +389,7 @@ def materialise(skeleton: Skeleton, device: torch.device) -> None:
 def forwards(skeleton: Skeleton, watch: object) -> Iterator[None]:
     """While it lasts, blocks with conditions on data run the version of their text that reports them to `watch`."""
     changed = []
-    for module, instance in _blocks(skeleton):
+    for module, instance in skeleton.blocks:
         if instance.block is None or instance.block.forward is None:
             continue
         made: Frozen = type(module).frozen  # type: ignore[attr-defined]

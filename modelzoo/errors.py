@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 IN_FULL = 10
+MOST = 200
 
 
 class Path(tuple[str | int, ...]):
@@ -92,10 +93,15 @@ class Problem:
         return replace(self, where=where, path=path, hint=" ".join(filter(None, (self.hint, more))), beside=None)
 
     def __str__(self) -> str:
-        head = "  ".join(part for part in (self.where, self.path) if part)
+        head = _printable("  ".join(part for part in (self.where, self.path) if part)).replace("\n", "\\n")
         what = f"{self.what}." if self.hint and self.what[-1:] not in ".?!" else self.what
-        body = " ".join(part for part in (what, self.hint) if part)
+        body = _printable(" ".join(part for part in (what, self.hint) if part))
         return "\n".join((head, *("  " + line for line in body.splitlines())) if head else (body,))
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey: a config may hold any character."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
 class ConfigError(Exception):
@@ -131,8 +137,18 @@ class Problems:
         self, key: Path, what: str, hint: str = "", *, line: int = 0, column: int = 0, beside: Beside | None = None
     ) -> None:
         problem = Problem(path=str(key), what=what, hint=hint, key=key, line=line, column=column, beside=beside)
+        self.note(problem)
+
+    def note(self, problem: Problem) -> None:
+        """Keeps a problem; where there are hundreds, nobody reads on, and looking on would take its time.
+
+        Raises:
+            ConfigError: with the first 200.
+        """
         if problem not in self.found:
             self.found.append(problem)
+        if len(self.found) >= MOST:
+            self.check()
 
     def add_text(self, key: Path, error: TextError) -> None:
         self.add(key, error.what, error.hint, line=error.line, column=error.column)

@@ -61,7 +61,7 @@ class Factory:
         else:
             with self.mode:
                 made = self.constructed(cls, positional, named)
-        if _is_plain(made):
+        if cls in self.plain or _is_plain(made):
             self.plain.add(cls)
             self.patterns[key] = made
         return made
@@ -76,7 +76,8 @@ class Factory:
         return made
 
     def options(self, cls: type[nn.Module]) -> dict[str, Any]:
-        return {"device": self.device, "dtype": self.dtype} if _is_placed(cls) else {}
+        placed = _is_placed(cls)  # type: ignore[arg-type]  # a class is hashable whatever its instances are
+        return {"device": self.device, "dtype": self.dtype} if placed else {}
 
     def copy(self, pattern: nn.Module) -> nn.Module:
         """As `deepcopy` of a layer that was just constructed, in a sixth of the time."""

@@ -432,6 +432,9 @@ _fills = {fill.name: fill for fill in _builtin()}
 FILLS: Mapping[str, Fill] = MappingProxyType(_fills)
 """Every fill known so far: torch's, then registered ones. Only `register_fill` adds to it."""
 
+TORCHS = frozenset(_fills)
+"""The names of the fills that are not registered."""
+
 
 def find_fill(name: str) -> Fill | None:
     """The fill that a config names, or None; one underscore at the end, as in `torch.nn.init`, is accepted.
@@ -572,20 +575,25 @@ def tasks(
     elements = tensor.numel()
     if not elements or tensor.is_meta:
         return []
-    tensor = tensor.detach()
+    tensor = tensor.detach()  # the calls may be made where gradients are recorded
     if fill.scaled:
         fans = fans or fans_of(tensor.shape)
     sample = fill.sampler(fans, **arguments)
-    parts = _blocks(tensor) if fill.elementwise else (tensor,)
+    zeroed = fill.zeroed and fill.zeroed(tensor.shape, arguments)
+    if elements <= BLOCK or not fill.elementwise:
+        if fill.constant:
+            return [Task(elements // 16, partial(sample, tensor, None))]
+        sample = _zeroing(sample, zeroed, 0)
+        cost = elements if fill.elementwise else 8 * elements
+        return [Task(cost, partial(_fill, tensor, sample, fill.draws, seed, name, number, 0))]
+    if not tensor.is_contiguous():
+        return [Task(elements, partial(_fill_through_copy, tensor, fill, arguments, seed, name, number, fans))]
+    parts = torch.split(tensor.view(-1), BLOCK)
     if fill.constant:
         return [Task(part.numel() // 16, partial(sample, part, None)) for part in parts]
-    if fill.elementwise and elements > BLOCK and len(parts) == 1:
-        return [Task(elements, partial(_fill_through_copy, tensor, fill, arguments, seed, name, number, fans))]
-    zeroed = fill.zeroed and fill.zeroed(tensor.shape, arguments)
-    weight = 1 if fill.elementwise else 8
     return [
         Task(
-            part.numel() * weight,
+            part.numel(),
             partial(_fill, part, _zeroing(sample, zeroed, index * BLOCK), fill.draws, seed, name, number, index),
         )
         for index, part in enumerate(parts)
@@ -611,13 +619,6 @@ def draw(
     drawn = torch.empty(tuple(shape), dtype=_drawn(dtype), device="cpu")
     run(tasks(drawn, fill, arguments, seed=seed, name=name, number=number, fans=fans), threads=1)
     return drawn
-
-
-def _blocks(tensor: Tensor) -> Sequence[Tensor]:
-    """The parts of a tensor that are filled apart, as views; one where they cannot be views."""
-    if tensor.numel() <= BLOCK or not tensor.is_contiguous():
-        return (tensor,)
-    return torch.split(tensor.view(-1), BLOCK)
 
 
 def _drawn(dtype: torch.dtype) -> torch.dtype:

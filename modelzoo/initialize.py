@@ -16,7 +16,9 @@ from modelzoo import construct as building
 from modelzoo import defaults, fills, language, spec, streams
 from modelzoo import plans as planned
 from modelzoo.errors import Path, Problem, Problems, nearest
-from modelzoo.resolve import Instance, Resolver, Scope
+from modelzoo.resolve import Resolver, Scope
+
+_ROOT = Path()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ class Entry:
     homes: list[Home] = field(default_factory=list)
     chain: list[Decision] = field(default_factory=list)
     matched: list[str] = field(default_factory=list)
+    disputed: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -84,19 +87,22 @@ class Entry:
 def entries(skeleton: building.Skeleton) -> list[Entry]:
     """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
     found: dict[int, Entry] = {}
+    modules = list(skeleton.root.named_modules(remove_duplicate=False))
     for kind in ("parameter", "buffer"):
-        for prefix, module in skeleton.root.named_modules(remove_duplicate=False):
+        for prefix, module in modules:
             own = module._parameters if kind == "parameter" else module._buffers
+            if not own:
+                continue
+            instance, owner = skeleton.instances.get(id(module)), type_name(skeleton, module)
+            key = _ROOT if instance is None else instance.key
             for local, tensor in own.items():
                 if tensor is None:
                     continue
                 entry = found.get(id(tensor))
                 if entry is None:
                     persistent = kind == "parameter" or local not in module._non_persistent_buffers_set
-                    instance = skeleton.instances.get(id(module))
-                    key = Path() if instance is None else instance.key
                     entry = found[id(tensor)] = Entry(
-                        tensor=tensor, kind=kind, persistent=persistent, key=key, owner=type_name(skeleton, module)
+                        tensor=tensor, kind=kind, persistent=persistent, key=key, owner=owner
                     )
                 name = f"{prefix}.{local}" if prefix else local
                 entry.homes.append(Home(name=name, owner=module, local=local))
@@ -128,36 +134,38 @@ def decide(
     for entry in table:
         _settle(entry, problems)
     _unused(skeleton, rules, table, hits, problems, warnings)
-    for entry in table:
-        _check(entry, problems)
+    _check(table, problems)
     problems.check()
     return table, warnings.found
 
 
 def _torch_defaults(skeleton: building.Skeleton, table: list[Entry]) -> None:
     by_owner: dict[tuple[int, str], Decision] = {}
-    for module, instance in _layers(skeleton):
+    shared: dict[tuple[str, int], Decision] = {}  # layers with the same default share its decision
+    for module in _layers(skeleton):
         for dotted, (name, arguments) in defaults.defaults(module).items():
-            *owners, local = dotted.split(".")
-            owner = module.get_submodule(".".join(owners)) if owners else module
-            fill = fills.FILLS[name]
-            by_owner[id(owner), local] = Decision(
-                rule="torch", strength=0, fill=fill, arguments=arguments, key=instance.key
-            )
+            owners, _, local = dotted.rpartition(".")
+            owner = module.get_submodule(owners) if owners else module
+            decision = shared.get((name, id(arguments)))
+            if decision is None:
+                decision = Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
+                shared[name, id(arguments)] = decision
+            by_owner[id(owner), local] = decision
     for place, value in skeleton.kept.items():
         by_owner[place] = Decision(rule="constructor", strength=0, value=value)
     for entry in table:
         first = entry.homes[0]
         place = skeleton.tied.get(id(entry.tensor), (id(first.owner), first.local))  # of a tie, the right-hand side's
-        for home in entry.homes:
-            home.decisions += [by_owner[place]] if place in by_owner else []
+        if place in by_owner:
+            for home in entry.homes:
+                home.decisions.append(by_owner[place])
 
 
-def _layers(skeleton: building.Skeleton) -> Iterator[tuple[nn.Module, Instance]]:
+def _layers(skeleton: building.Skeleton) -> Iterator[nn.Module]:
     for module in skeleton.root.modules():
         instance = skeleton.instances.get(id(module))
         if instance is not None and instance.layer is not None:
-            yield module, instance
+            yield module
 
 
 def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
@@ -213,12 +221,16 @@ def _rules(
 ) -> dict[str, int]:
     hits = {rule.name: 0 for rule in rules}
     for rule in rules:
+        decisions: dict[tuple[torch.Size, bool], Decision | None] = {}  # tensors of one shape share them
         for entry in table:
             reached = [home for home in entry.homes if _selects(skeleton, rule, entry, home)]
             if not reached:
                 continue
             exact = rule.pattern is not None and len(reached) < len(entry.homes)
-            decision = _decision(rule.fill, values, f"init.{rule.name}", 2, problems, entry, exact)
+            case = (entry.tensor.shape, exact)
+            if case not in decisions:
+                decisions[case] = _decision(rule.fill, values, f"init.{rule.name}", 2, problems, entry, exact)
+            decision = decisions[case]
             if decision is None:
                 continue
             hits[rule.name] += 1
@@ -284,10 +296,14 @@ def _inits(skeleton: building.Skeleton, table: list[Entry], problems: Problems) 
 
 def _settle(entry: Entry, problems: Problems) -> None:
     """The chain of fills that is computed: the last that does not build on what came before, and all after it."""
-    last: dict[int, Home] = {}
+    if len(entry.homes) == 1:
+        entry.chain = _chain(entry.homes[0].decisions)
+        return
+    last: dict[tuple[str, str, int], Home] = {}
     for home in entry.homes:
         if home.decisions:
-            last.setdefault(id(home.decisions[-1]), home)
+            final = home.decisions[-1]  # a shared module repeats its decisions under each of its names
+            last.setdefault((final.rule, final.text(), id(final.values) if final.program else 0), home)
     if not last:
         entry.chain = []
         return
@@ -312,12 +328,15 @@ def _settle(entry: Entry, problems: Problems) -> None:
             key = (exact or ruled)[1].decisions[-1].key
             what = f"{entry.homes[0].name} and {entry.homes[-1].name} are one tensor, and two fills disagree: {shown}."
             problems.add(key, what, f"Write a rule with name: {entry.homes[0].name}.")
+            entry.disputed = [home.decisions[-1].rule for home in exact or ruled]
     entry.chain = _chain(chosen.decisions)
 
 
 def _chain(decisions: list[Decision]) -> list[Decision]:
-    start = max((index for index, each in enumerate(decisions) if not each.reads_value), default=0)
-    return decisions[start:]
+    start = len(decisions) - 1
+    while start > 0 and decisions[start].reads_value:
+        start -= 1
+    return decisions[start:] if start > 0 else decisions
 
 
 def _unused(
@@ -329,6 +348,7 @@ def _unused(
     warnings: Problems,
 ) -> None:
     used = {decision.rule for entry in table for decision in entry.chain}
+    used.update(rule for entry in table for rule in entry.disputed)
     for rule in rules:
         collector = warnings if rule.pattern is None else problems
         if not hits[rule.name]:
@@ -359,17 +379,25 @@ def _selector(rule: spec.Rule) -> str:
     return ", ".join(f"{name}: {value}" for name, value in parts.items() if value)
 
 
-def _check(entry: Entry, problems: Problems) -> None:
-    if not entry.chain or all(each.reads_value for each in entry.chain):
-        what = f"'{entry.name}' has no fill and no rule fills it."
-        problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
-        return
-    for each in entry.chain:
-        if each.fill is not None:
-            wrong = fills.problem_with(each.fill, each.arguments, tuple(entry.tensor.shape), entry.tensor.dtype)
+def _check(table: list[Entry], problems: Problems) -> None:
+    checked: dict[tuple[int, torch.Size | None, torch.dtype], str | None] = {}
+    for entry in table:
+        if not entry.chain or entry.chain[0].reads_value:
+            what = f"'{entry.name}' has no fill and no rule fills it."
+            problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
+            continue
+        shape, dtype = entry.tensor.shape, entry.tensor.dtype
+        for each in entry.chain:
+            if each.fill is None:
+                continue
+            case = (id(each), shape if each.strength else None, dtype)  # torch's defaults fit their shapes
+            if case not in checked:
+                checked[case] = fills.problem_with(each.fill, each.arguments, shape, dtype)
+            wrong = checked[case]
             if wrong is not None:
                 end = "" if wrong.endswith("?") else "."
-                problems.add(each.key, f"{each.rule} cannot fill '{entry.name}': {each.fill.name} {wrong}{end}")
+                what = f"{each.rule} cannot fill '{entry.name}': {each.fill.name} {wrong}{end}"
+                problems.add(each.key or entry.key, what)
 
 
 def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
@@ -405,7 +433,7 @@ def fill(skeleton: building.Skeleton, table: list[Entry], seed: int, threads: in
     fills.run(_tasks(skeleton, table, seed), threads)
     problems = Problems()
     for entry in table:
-        if entry.tensor.is_floating_point() and any(each.program for each in entry.chain):
+        if [each for each in entry.chain if each.program] and entry.tensor.is_floating_point():
             tensor = _current(entry)
             if not bool(torch.isfinite(tensor).all()):
                 problems.add(

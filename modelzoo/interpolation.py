@@ -9,6 +9,7 @@ from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
 
 DEPTH = 100
 NODES = 200_000
+REFERENCES = 20_000
 CHARACTERS = 8 * 2**20
 
 _REFERENCE = re.compile(r"\$\{\s*(\.*)([\w-]+(?:\.[\w-]+|\[[\w-]+\])*)\s*\}")
@@ -42,7 +43,7 @@ class _Resolver:
         self.root = root
         self.problems = problems
         self.active: list[Path] = []  # the texts being resolved, outermost first
-        self.depth = self.nodes = self.characters = 0
+        self.depth = self.nodes = self.characters = self.references = 0
 
     def value(self, raw: Any, key: Path) -> Any:
         self.nodes += 1
@@ -102,6 +103,9 @@ class _Resolver:
 
     def target(self, match: re.Match[str], key: Path) -> tuple[Any, Path]:
         """What a reference means, not yet resolved, and where that stands."""
+        self.references += 1
+        if self.references > REFERENCES:
+            self.stop(key, f"This config follows more than {REFERENCES:,} references.")
         raw, place = self.root, Path()
         if match[1]:
             place = Path(key[: max(len(key) - len(match[1]), 0)])

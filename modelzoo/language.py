@@ -13,6 +13,7 @@ import linecache
 import math
 import re
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,6 +79,10 @@ _REFUSED: Mapping[str, str] = {
     "Slice": "a slice",
     "Starred": "a starred value",
 }
+_ODD = re.compile(r"[\\\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""A backslash, control characters, halves of characters, and what makes text read in another order."""
+
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
 _PRIVATE = "Names have ASCII letters, digits and '_', and start with a letter."
 
 
@@ -244,16 +249,23 @@ def _check_depth(tree: ast.AST) -> None:
         level = [child for node in level for child in ast.iter_child_nodes(node)]
 
 
+def _is_disguised(character: str) -> bool:
+    """Whether Python would read another character, of ASCII, in a name: a full-width letter, a ligature."""
+    return f"a{character}".isidentifier() and unicodedata.normalize("NFKC", character).isascii()
+
+
 def _check_text(text: str) -> None:
     if len(text) > MAX_TEXT:
         raise TextError(f"this text has {len(text):,} characters; at most {MAX_TEXT:,} are allowed")
     if not text.replace("=", " ").strip():
         raise TextError("this text is empty", "Write an expression.")
-    odd = re.search(r"[\\\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]", text)
+    odd = _ODD.search(text) or next((each for each in _FOREIGN.finditer(text) if _is_disguised(each[0])), None)
     if odd:
-        what = "a backslash" if odd[0] == "\\" else f"the character {odd[0]!r}"
+        what = "a backslash" if odd[0] == "\\" else f"the character {odd[0]!a}"
         line, column = text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start())
         raise TextError(f"{what} has no place in a text", "", line, column)
+    if len(text) <= MAX_NESTING:
+        return
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -268,6 +280,8 @@ def _syntax_error(error: BaseException, text: str, first: int, others: int = 0) 
         return TextError(f"this text is nested more than {MAX_DEPTH} deep", "Give its parts names.")
     if not isinstance(error, SyntaxError):
         return TextError(f"cannot read this text: {error}")
+    if "integer string conversion" in str(error.msg):
+        return TextError("this text has an integer of thousands of digits")
     lines = text.split("\n")
     line = min(error.lineno or 1, len(lines))
     column = max(error.offset or 1, 1) + (first if line == 1 else others)
@@ -276,6 +290,7 @@ def _syntax_error(error: BaseException, text: str, first: int, others: int = 0) 
     )
 
 
+@lru_cache(maxsize=8_192)
 def unbalanced(text: str) -> bool:
     """Whether a text has an opening bracket without its closing one, or the other way round: YAML cut it in two.
 
@@ -293,7 +308,8 @@ def _balance_hint(text: str) -> str:
 
 
 def _at(node: _Node, place: ast.AST) -> _Node:
-    return ast.fix_missing_locations(ast.copy_location(node, place))
+    """A new node stands where the old one stood; its parts get their places when the whole is compiled."""
+    return ast.copy_location(node, place)
 
 
 def _name(name: str) -> ast.Name:
@@ -834,12 +850,13 @@ class _Rewriter:
             return False
         return True
 
-    def condition(self, node: ast.expr, *, loop: bool = False) -> ast.expr:
+    def condition(self, node: ast.expr, *, loop: bool = False, negated: bool = False) -> ast.expr:
         """A test: a layer may be tested for presence; in the dry run data is not asked, but the recorder."""
         if isinstance(node, ast.BoolOp):
-            return _at(ast.BoolOp(node.op, [self.condition(each, loop=loop) for each in node.values]), node)
+            parts = [self.condition(each, loop=loop, negated=negated) for each in node.values]
+            return _at(ast.BoolOp(node.op, parts), node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return _at(ast.UnaryOp(node.op, self.condition(node.operand, loop=loop)), node)
+            return _at(ast.UnaryOp(node.op, self.condition(node.operand, loop=loop, negated=not negated)), node)
         layer = self.layer(node) if isinstance(node, ast.Name) else None
         if layer is not None:
             return _at(ast.Compare(layer.code, [ast.IsNot()], [ast.Constant(None)]), node)
@@ -848,7 +865,8 @@ class _Rewriter:
         if not self.watch:
             return value
         report = ast.Attribute(_name("_watch"), "turn" if loop else "branch", ast.Load())
-        return _at(ast.Call(report, [_name("_self"), ast.Constant(_site(node)), value], []), node)
+        negation: list[ast.expr] = [ast.Constant(True)] if loop and negated else []
+        return _at(ast.Call(report, [_name("_self"), ast.Constant(_site(node)), value, *negation], []), node)
 
 
 # --- translating ---------------------------------------------------------------------------------------------------
@@ -907,7 +925,8 @@ def _function_code(rewriter: _Rewriter, body: list[ast.stmt], name: str, filenam
         lines.append("_modules = _self._modules")
     if rewriter.uses_device:
         lines.append(f"_device = _device_of({', '.join(['_self', *names.inputs])})")
-    parameters = ["_self", *(["_draw"] if names.fills else []), *names.inputs]
+    given = [name for name in dict.fromkeys(names.inputs) if name.isidentifier() and not name.startswith("_")]
+    parameters = ["_self", *(["_draw"] if names.fills else []), *given]  # others are refused where they are declared
     module = ast.parse(f"def text({', '.join(parameters)}): pass")
     function = module.body[0]
     assert isinstance(function, ast.FunctionDef)
@@ -936,7 +955,7 @@ def link(
         max_steps: the greatest number of steps of a loop.
         defaults: the default values of the last parameters.
         watch: what conditions are reported to, for watched code: `branch(owner, site, value)` and
-            `turn(owner, site, value)` return what to do, `merge(owner, site, **values)` returns nothing.
+            `turn(owner, site, value, negated=False)` return what to do, `merge(owner, site, **values)` returns nothing.
     """
 
     def stop(line: int) -> None:
@@ -1046,7 +1065,8 @@ _HELPERS: Mapping[str, Any] = {
 # --- formulas ------------------------------------------------------------------------------------------------------
 
 
-def formula_names(tree: ast.expr) -> list[ast.Name]:
+@lru_cache(maxsize=8_192)
+def formula_names(tree: ast.expr) -> tuple[ast.Name, ...]:
     """The names that a formula reads, in the order of the text, without those it calls.
 
     >>> [each.id for each in formula_names(parse_expression("=max(width, 2 * depth)"))]
@@ -1054,7 +1074,7 @@ def formula_names(tree: ast.expr) -> list[ast.Name]:
     """
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
-    return sorted(names, key=lambda node: (node.lineno, node.col_offset))
+    return tuple(sorted(names, key=lambda node: (node.lineno, node.col_offset)))
 
 
 def check_formula(tree: ast.expr, known: frozenset[str]) -> list[TextError]:
@@ -1072,7 +1092,7 @@ def _formula_code(tree: ast.expr, known: frozenset[str]) -> CodeType:
     new, errors = _formula(tree, known)
     if errors:
         raise errors[0]
-    return compile(ast.Expression(new), "<formula>", "eval", dont_inherit=True)
+    return compile(ast.fix_missing_locations(ast.Expression(new)), "<formula>", "eval", dont_inherit=True)
 
 
 def evaluate(tree: ast.expr, values: Mapping[str, Any]) -> Any:

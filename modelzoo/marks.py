@@ -218,9 +218,7 @@ def plain(document: Document, problems: Problems) -> Any:
     """
 
     def refuse(node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
-        problem = Problem(where=at(document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key)
-        if problem not in problems.found:
-            problems.found.append(problem)
+        problems.note(Problem(where=at(document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key))
 
     def value(node: yaml.Node, key: Path) -> Any:
         if node.tag:
@@ -290,6 +288,18 @@ def bad_key(name: object, written: str = "") -> tuple[str, str]:
     return f"YAML reads the key '{shown}' as {kind}.", f"Put it in quotes: {example}."
 
 
+def scalar(text: str) -> Any:
+    """A plain scalar's value; what cannot be read as one stays a text.
+
+    >>> scalar("1e-3"), scalar("null"), scalar("*.bias")
+    (0.001, None, '*.bias')
+    """
+    try:
+        return _scalars.read(text)
+    except (KeyError, ValueError):
+        return text
+
+
 def _scalar(node: yaml.ScalarNode) -> Any:
     return _scalars.read(node.value) if node.style in (None, "") and not node.tag else node.value
 
@@ -310,9 +320,10 @@ def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | No
         return (entry, entry) if entry else None
     if not isinstance(node, yaml.MappingNode):
         return None
-    for key, value in reversed(node.value):
-        if isinstance(key, yaml.ScalarNode) and _same(key, part):
-            return key, value
+    for same in (_equal, _same):  # the second reads every key, which takes its time in a large mapping
+        for key, value in reversed(node.value):
+            if isinstance(key, yaml.ScalarNode) and same(key, part):
+                return key, value
     for key, value in reversed(node.value):
         if _is_merge(key):
             for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
@@ -322,9 +333,11 @@ def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | No
     return None
 
 
+def _equal(node: yaml.ScalarNode, part: str | int) -> bool:
+    return bool(node.value == str(part))
+
+
 def _same(node: yaml.ScalarNode, part: str | int) -> bool:
-    if node.value == str(part):
-        return True
     try:
         return str(_scalar(node)) == str(part)
     except (KeyError, ValueError):

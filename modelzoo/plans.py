@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from modelzoo.errors import Path, Problem
+from modelzoo.errors import Locate, Path, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Tensor:
         rule: who decided: "init.weights", "_init_", "torch", or the config key of its own `fill`.
         matched, erased: the rules that selected it, and those that a later one overwrote.
         stream: the name of its random stream; empty if nothing is drawn.
-        key: the place of its owner in the config.
+        key: the place of its owner in the config, and `where` that is: `file:line:column`, if it was asked for.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Tensor:
     erased: tuple[str, ...] = ()
     stream: str = ""
     key: Path = Path()
+    where: str = ""
 
     @property
     def elements(self) -> int:
@@ -82,6 +83,10 @@ class Input:
     name: str
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * getattr(torch, self.dtype).itemsize  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,12 @@ class Plan:
     @property
     def bytes(self) -> int:
         return sum(each.bytes for each in self.tensors)
+
+    def placed(self, locate: Locate) -> Plan:
+        """With the file and line of what owns each tensor."""
+        keys = {each.key for each in self.tensors}
+        found = {key: locate(key, 0, 0)[0] for key in keys}
+        return replace(self, tensors=tuple(replace(each, where=found[each.key]) for each in self.tensors))
 
     def __str__(self) -> str:
         from modelzoo.table import plan_table

@@ -7,6 +7,8 @@ builds its node anew each time, a condition builds it or leaves it out, a recipe
 from __future__ import annotations
 
 import ast
+import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +18,11 @@ from modelzoo import catalog, language, sizes, spec
 from modelzoo.errors import Path, Problems, nearest
 
 MAX_DEPTH = 100
-MAX_NODES = 1_000_000
+MAX_NODES = 100_000
 MAX_REPEAT = 100_000
+MAX_DIMENSIONS = 64
+
+_SCALARS = (int, float, bool, type(None))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -29,6 +34,7 @@ class Instance:
         layer: the catalog's entry, or None for a block.
         arguments, positional: plain values and instances.
         children: by local name, in order; None is absent.
+        written: of a block, the children by the names in the config, before a list is closed up and unpacked.
         block: what a block was made from; `values` are its args, and what its texts see from outside.
         shapes: the sizes of its own tensors, by name.
         init: its own fills: a glob over the names below it, the fill, and the values its texts see.
@@ -40,10 +46,16 @@ class Instance:
     arguments: dict[str, Any] = field(default_factory=dict)
     positional: tuple[Any, ...] = ()
     children: dict[str, Instance | None] = field(default_factory=dict)
+    written: dict[str, Instance | None] = field(default_factory=dict)
     block: spec.Block | None = None
     values: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     init: list[tuple[str, spec.Fill, Mapping[str, Any]]] = field(default_factory=list)
+
+    @property
+    def sequence(self) -> bool:
+        """Whether it is an `nn.Sequential` made of a list, a repetition or a block without `forward`."""
+        return self.layer is None and (self.block is None or self.block.forward is None)
 
     def call(self) -> str:
         """As it would be written: `Linear(in_features=20, out_features=64)`."""
@@ -102,7 +114,11 @@ def resolve(node: spec.Node, problems: Problems) -> Instance | None:
     found = Problems()
     resolver = Resolver(found)
     root = Scope(values={}, origins={}, blocks={})
-    instance = resolver.build(node, root, "Model")
+    try:
+        instance = resolver.build(node, root, "Model")
+    except RecursionError:  # a recipe that calls itself
+        found.add(node.key, "layers are nested without an end.", "Let _if_ end the recursion.")
+        instance = None
     before = [each.key for each in problems.found]
     problems.found += [each for each in found.found if not any(each.key.touches(key) for key in before)]
     return None if found.found or before else instance
@@ -165,7 +181,7 @@ class Resolver:
         def part(match: re.Match[str]) -> str:
             return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
 
-        name = re.sub(r"\{([^{}]*)\}", part, node.name)
+        name = str(scope.values["i"]) if node.name == "{i}" else re.sub(r"\{([^{}]*)\}", part, node.name)
         if not name.isdigit() and not spec.NAME.fullmatch(name):
             self.problems.add(
                 node.key / "_name_", f"'{name}' cannot be the name of a layer.", 'Write _name_: "block{i}".'
@@ -199,9 +215,11 @@ class Resolver:
 
     def moves(self, block: spec.Block, text: str, node: spec.Reference) -> bool:
         """Whether a reference is into a list whose indices depend on conditions."""
-        moving = block.listed and any(isinstance(each, spec.Condition) for _, each in block.layers)
+        conditions = block.listed and any(isinstance(each, spec.Condition) for _, each in block.layers)
+        moving = conditions or bool(block.unpacked)
         if moving:
-            what = f"'{text}' is an index into a list that has _if_, where indices move."
+            key = "_if_" if conditions else "_unpack_"
+            what = f"'{text}' is an index into a list that has {key}, where indices move."
             self.problems.add(node.key / "_ref_", what, "Name the layers: write them as a mapping.")
         return moving
 
@@ -225,8 +243,8 @@ class Resolver:
         if node.target in scope.values:
             return self.build_recipe(node, scope)
         if node.target in scope.blocks:
-            given = {name: self.value(value, scope, self.place(node, name)) for name, value in node.arguments}
-            origins = {name: self.origin(value, scope, self.place(node, name)) for name, value in node.arguments}
+            given = {name: self.argument(node, name, value, scope) for name, value in node.arguments}
+            origins = {name: self.origin(value, scope, self.place(node, name, value)) for name, value in node.arguments}
             if scope.depth >= MAX_DEPTH:
                 self.problems.add(
                     node.key, f"blocks are nested more than {MAX_DEPTH} deep.", "Let _if_ end the recursion."
@@ -244,8 +262,10 @@ class Resolver:
             return None
         return self.build_layer(node, layer, scope)
 
-    def place(self, node: spec.Call, name: str) -> Path:
-        value = dict(node.arguments).get(name)
+    def argument(self, node: spec.Call, name: str, value: Any, scope: Scope) -> Any:
+        return value if type(value) in _SCALARS else self.value(value, scope, self.place(node, name, value))
+
+    def place(self, node: spec.Call, name: str, value: Any) -> Path:
         return value.key if isinstance(value, spec.Formula) else node.key / name
 
     def origin(self, value: Any, scope: Scope, key: Path) -> Path:
@@ -256,31 +276,24 @@ class Resolver:
 
     def build_layer(self, node: spec.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
         before = len(self.problems.found)
-        arguments = {name: self.value(value, scope, self.place(node, name)) for name, value in node.arguments}
+        arguments = {name: self.argument(node, name, value, scope) for name, value in node.arguments}
         positional = tuple(self.value(value, scope, node.key) for value in node.positional)
         if len(self.problems.found) > before:
             return None
-        plain = {name: value for name, value in arguments.items() if not self.is_layer_argument(layer, name, value)}
+        layers = [name for name, value in arguments.items() if self.is_layer_argument(layer, name, value)]
+        plain = {name: value for name, value in arguments.items() if name not in layers}
         for name, what in catalog.problem_with_all(layer, plain):
-            origin = self.origin(dict(node.arguments).get(name), scope, self.place(node, name))
+            written = dict(node.arguments).get(name)
+            origin = self.origin(written, scope, self.place(node, name, written))
             shown = f"{node.key}.{name}"
             self.problems.add(origin, f"{name} of {layer.name} {what}" if str(origin) in shown else f"{shown} {what}")
-        optional = sizes.inferable(layer)
-        missing = [
-            each.name
-            for each in layer.signature.values()
-            if each.default is each.empty
-            and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-            and each.name not in arguments
-            and each.name not in optional
-        ]
-        for name in missing:
-            self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
+        for name in catalog.accepted(layer).required:
+            if name not in arguments and name not in sizes.inferable(layer):
+                self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
         if layer.name in ("Sequential", "ModuleList", "ModuleDict"):
             return self.build_container(node, layer, positional, arguments, scope)
-        children = {
-            name: self.as_layer(layer, name, value, scope, node.key / name) for name, value in arguments.items()
-        }
+        for name in layers:
+            arguments[name] = self.build_value(arguments[name], scope, node.key / name)
         fills: list[tuple[str, spec.Fill, Mapping[str, Any]]] = [
             (pattern, fill, scope.values) for pattern, fill in node.init
         ]
@@ -288,20 +301,17 @@ class Resolver:
             type=layer.name,
             key=node.key,
             layer=layer,
-            arguments={name: tuple(value) if isinstance(value, list) else value for name, value in children.items()},
+            arguments={name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()},
             positional=positional,
             init=fills,
         )
 
     def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
+        if type(value) in _SCALARS:
+            return False
         return isinstance(value, (Recipe, Instance)) or (
             catalog.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))
         )
-
-    def as_layer(self, layer: catalog.Layer, name: str, value: Any, scope: Scope, key: Path) -> Any:
-        if value is not None and self.is_layer_argument(layer, name, value):
-            return self.build_value(value, scope, key)
-        return value
 
     def build_container(
         self,
@@ -405,8 +415,8 @@ class Resolver:
         scope.children = children
         for name, _ in block.layers:
             self.child(children, name)
-        built = {name: instance.children[name] for name, _ in block.layers}
-        instance.children = self.arranged(block, built)
+        instance.written = {name: instance.children[name] for name, _ in block.layers}
+        instance.children = self.arranged(block, instance.written)
         for tensor in (*block.tensors, *block.buffers):
             instance.shapes[tensor.name] = self.shape(tensor.shape, scope, tensor.key / "shape")
         instance.init = [(pattern, fill, scope.values) for pattern, fill in block.init]
@@ -416,28 +426,54 @@ class Resolver:
         """What a definition sees wherever it is used: its siblings, and its own definitions."""
         return {**dict(self.owners[id(block)].blocks), **dict(block.blocks)}
 
-    @staticmethod
-    def arranged(block: spec.Block, built: dict[str, Instance | None]) -> dict[str, Instance | None]:
+    def arranged(self, block: spec.Block, built: dict[str, Instance | None]) -> dict[str, Instance | None]:
         """In a sequence an absent child leaves no gap; a `forward` sees None."""
         if block.listed:
-            return {str(index): each for index, each in enumerate(each for each in built.values() if each is not None)}
+            items = [(name, node, built[name]) for name, node in block.layers]
+            present = [(name in block.unpacked, node, each) for name, node, each in items if each is not None]
+            found = [self.unpacked(each, node) if unpack else [each] for unpack, node, each in present]
+            return {str(index): each for index, each in enumerate(itertools.chain.from_iterable(found))}
         if block.forward is None:
             return {name: each for name, each in built.items() if each is not None}
         return built
 
+    def unpacked(self, instance: Instance, node: spec.Node) -> list[Instance | None]:
+        """The layers of a sequence, to stand in the list around it; of a repetition those of every copy.
+
+        A copy that is no sequence stands there itself.
+        """
+        repeated = isinstance(node.node if isinstance(node, spec.Condition) else node, spec.Repeat)
+        if not instance.sequence:
+            what = f"_unpack_ needs layers that are called one after the other, and {instance.type} is one layer."
+            self.problems.add(node.key / "_unpack_", what, "Remove _unpack_.")
+        found: list[Instance | None] = []
+        for each in instance.children.values() if repeated else [instance]:
+            if each is None or not each.sequence:
+                found.append(each)
+                continue
+            found += each.children.values()
+            if each.init or (each.block is not None and each.block.tie):
+                what = "a block with _init_ or tie cannot be unpacked: the names in it would be gone."
+                self.problems.add(node.key / "_unpack_", what, "Move _init_ and tie to the block around it.")
+        return found
+
     def bind(
         self, block: spec.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None
     ) -> None:
+        complete = True
         for parameter in block.args:
             if parameter.name in given:
                 value, origin = given[parameter.name], origins.get(parameter.name, parameter.key)
             elif parameter.default is spec.REQUIRED:
+                complete = False
                 if call is None:
                     self.problems.add(parameter.key, "this arg is required.", f"Type {parameter.key}=...")
                 else:
                     what = f"{block.name} needs the arg '{parameter.name}'."
                     self.problems.add(call, what, f"Write {parameter.name}=...")
                 continue
+            elif not complete and isinstance(parameter.default, spec.Formula):
+                continue  # it may need what is missing
             else:
                 value = self.value(parameter.default, scope, parameter.key)
                 origin = self.origin(parameter.default, scope, parameter.key)
@@ -454,7 +490,13 @@ class Resolver:
                     )
                     one = 0
                 found.append(one)
-        return tuple(found)
+        if len(found) > MAX_DIMENSIONS:
+            self.problems.add(key, f"a tensor has at most {MAX_DIMENSIONS} dimensions, not {len(found)}.")
+        elif math.prod(found) > catalog.LARGEST:
+            self.problems.add(key, f"a tensor has at most {catalog.LARGEST:,} elements, not {math.prod(found):,}.")
+        else:
+            return tuple(found)
+        return (0,)
 
     # -- values
 

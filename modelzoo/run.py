@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,24 +13,28 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, dump, shapes, table
+from modelzoo import api, checkpoint, dump, exports, metrics, shapes, table, terminal
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Path, fail
-from modelzoo.rows import rows
+from modelzoo.rows import Row, describe, pool, rows
 
 
-def run(config: Config, directory: pathlib.Path) -> None:
+def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     """Does one job; every file is written whole or not at all.
 
     Args:
         config: model, init and options.
         directory: where the files go.
 
+    Returns:
+        what a table of many jobs says about this one: numbers by name.
+
     Raises:
         ConfigError: everything that is wrong with the config, or what the forward pass met.
     """
-    options = config.options
+    options, start = config.options, time.perf_counter()
     device = _device(options.get("device", "cpu"))
+    exported = exports.names(options.get("export"))
     with _threads(options.get("threads")):
         draft = api.draft(
             config.model,
@@ -43,15 +49,30 @@ def run(config: Config, directory: pathlib.Path) -> None:
             print(f"warning: {where}  {path}: {warning.what} {warning.hint}".rstrip())
         if device.type == "meta":
             print(draft.plan)
-            return
+            _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
+            return _sizes(draft)
         _check_inputs(draft)
         model = api.fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
-            dump.load_parameters(model, options["load"])
+            _load(model, options)
+        built = time.perf_counter()
         inputs = api.example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draft.plan.seed)
-            _report(draft, model, inputs, options, directory, config)
+            facts = _report(draft, model, inputs, options, directory, config)
+        ended = time.perf_counter()
+        return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
+
+
+def _sizes(draft: api.Draft) -> dict[str, Any]:
+    plan = draft.plan
+    return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
+
+
+def _load(model: nn.Module, options: dict[str, Any]) -> None:
+    strict = _flag({"strict": True, **options}, "strict")
+    for problem in checkpoint.load_parameters(model, options["load"], strict=strict):
+        print(f"warning: {problem.where}  {problem.path}: {problem.what} {problem.hint}".rstrip())
 
 
 def _report(
@@ -61,25 +82,49 @@ def _report(
     options: dict[str, Any],
     directory: pathlib.Path,
     config: Config,
-) -> None:
+) -> dict[str, Any]:
     backward = _flag(options, "backward")
     model.train(_flag(options, "training"))
+    plan = draft.plan.placed(config.locate)
     facts = rows(draft.plan, model)
-    table.show(table.model_table(facts))
+    terminal.show(table.model_table(facts))
     show = options.get("show")
     if show is not None and not backward:
         print("\n".join(table.value_lines(model, str(show))))
-    written = [] if backward else dump.write_parameters(directory, draft.plan, model, rows=facts)
+    written = [] if backward else dump.write_parameters(directory, plan, model, rows=facts)
     output = _forward(draft, model, inputs, backward)
     print("\n".join(table.output_lines(output)))
     _explain_non_finite(draft, model, inputs, output)
+    measured = metrics.measure(model, output)
+    for name, value in measured.items():
+        print(f"{name}: {value}")
     if backward:
         _backward(output)
         if show is not None:
             print("\n".join(table.value_lines(model, str(show))))
-        written = dump.write_parameters(directory, draft.plan, model, gradients=True, rows=facts)
+        written = dump.write_parameters(directory, plan, model, gradients=True, rows=facts)
     written.append(_write_model(directory, config))
-    print("written:")
+    written += exports.write(exports.names(options.get("export")), draft, model, config, directory)
+    _list(written)
+    return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
+
+
+def _values(facts: Sequence[Row], output: Any) -> dict[str, Any]:
+    """Mean and standard deviation of all parameters together, and of all that the model returned."""
+    own = [(math.prod(row.shape), row.statistics) for row in facts if row.kind == "parameter" and not row.same_as]
+    returned = [(each.numel(), describe(each.detach())) for each in _tensors(output) if each.is_floating_point()]
+    found: dict[str, Any] = {}
+    for name, parts in (("weights", own), ("output", returned)):
+        known = [(count, each) for count, each in parts if each is not None and count]
+        if known:
+            together = pool(known)
+            found |= {f"{name}_mean": together.mean, f"{name}_std": together.std}
+    return found
+
+
+def _list(written: list[pathlib.Path]) -> None:
+    if written:
+        print("written:")
     for path in written:
         print(f"  {_relative(path)}")
 

@@ -96,6 +96,7 @@ class Pattern:
         return " or ".join(dict.fromkeys(f"[{', '.join(each)}]" for each in (short, long)))
 
 
+@cache
 def inferable(layer: Layer) -> frozenset[str]:
     """The arguments that may be left out, because an input decides them.
 

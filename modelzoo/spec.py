@@ -27,9 +27,10 @@ class Required:
 
 REQUIRED = Required()
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 RESERVED = frozenset(dir(nn.Module())) | {"training", "forward"}
 BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "blocks", "tie")
-NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_")
+NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
 TENSOR_KEYS = ("shape", "fill", "dtype")
 FILL_INPUTS = ("shape", "fan_in", "fan_out", "value")
 
@@ -147,6 +148,7 @@ class Block:
     inputs: tuple[Input, ...] = (Input(name="x"),)
     layers: tuple[tuple[str, Node], ...] = ()
     listed: bool = False
+    unpacked: frozenset[str] = frozenset()  # of a list, the items whose own layers stand there in their place
     tensors: tuple[Tensor, ...] = ()
     buffers: tuple[Tensor, ...] = ()
     forward: str | None = None
@@ -251,6 +253,9 @@ class Parser:
     def modified(self, value: dict[str, Any], key: Path, visible: Visible, name: str) -> Node | None:
         repeat, pattern = value.pop("_repeat_", None), value.pop("_name_", None)
         test = value.pop("_if_", None)
+        if value.pop("_unpack_", False) is not False:
+            what = "_unpack_ is true or false, and belongs to an item of a list of layers."
+            self.problems.add(key / "_unpack_", what, "Remove it, or write layers as a list.")
         inside = replace(visible, values=visible.values | {"i"}) if repeat is not None else visible
         node = self.plain_node(value, key, inside, name)
         if node is None:
@@ -349,15 +354,13 @@ class Parser:
         positional: list[Any] = []
         named: dict[str, Any] = {}
         if isinstance(tree, ast.Call):
-            if any(isinstance(each, ast.Starred) for each in tree.args) or any(
-                each.arg is None for each in tree.keywords
-            ):
+            if _is_starred(tree):
                 raise TextError(
                     "starred arguments have no place here", "Write each argument.", tree.lineno, tree.col_offset + 1
                 )
             positional = [self.from_tree(each, key, visible) for each in tree.args]
             named = {str(each.arg): self.from_tree(each.value, key, visible) for each in tree.keywords}
-        for name in named.keys() & others.keys():
+        for name in [name for name in others if name in named]:
             self.problems.add(Path(key[:-1]) / name, f"{target} gets '{name}' twice.", "Remove one.")
         return self.bound(target, [*positional, *items], {**named, **others}, key, visible, place=function)
 
@@ -423,12 +426,12 @@ class Parser:
     ) -> Call | None:
         """Binds arguments to the names of the target's signature, as far as the target is known."""
         at: dict[str, Any] = {} if place is None else {"line": place.lineno, "column": place.col_offset + 1}
-        target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
         if target in visible.values:
             return Call(target=target, positional=tuple(positional), arguments=tuple(named.items()), key=key)
         if target in visible.signatures:
-            names = [each.name for each in visible.signatures[target]]
-            return self.to_names(target, names, None, positional, named, key, at)
+            names = tuple(each.name for each in visible.signatures[target])
+            own = catalog.Accepted(positional=names, variable=None, named=frozenset(names), open=False, required=())
+            return self.to_names(target, own, positional, named, key, at)
         layer = catalog.find_layer(target)
         if layer is None:
             reason = (
@@ -437,31 +440,23 @@ class Parser:
                 else None
             )
             hint = reason or nearest(target.rpartition(".")[2], [*visible.signatures, *catalog.layer_names()])
+            target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
             self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at)
             return None
-        names = [each.name for each in layer.signature.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
-        variable = next((each.name for each in layer.signature.values() if each.kind is each.VAR_POSITIONAL), None)
-        return self.to_names(target, names, variable, positional, named, key, at, layer)
+        return self.to_names(target, catalog.accepted(layer), positional, named, key, at)
 
     def to_names(
         self,
         target: str,
-        names: list[str],
-        variable: str | None,
+        accepted: catalog.Accepted,
         positional: list[Any],
         named: dict[str, Any],
         key: Path,
         at: dict[str, Any],
-        layer: catalog.Layer | None = None,
     ) -> Call | None:
-        known = set(names)
-        if layer is not None:
-            known = {each.name for each in layer.signature.values() if each.kind is not each.VAR_KEYWORD}
-            if any(each.kind is each.VAR_KEYWORD for each in layer.signature.values()):
-                known |= named.keys()
-        extra: tuple[Any, ...] = ()
+        names, extra = accepted.positional, ()
         if len(positional) > len(names):
-            if variable is None:
+            if accepted.variable is None:
                 takes = f"at most {len(names)} arguments by position, not {len(positional)}"
                 self.problems.add(key, f"{target} takes {takes}.", **at)
                 return None
@@ -471,17 +466,17 @@ class Parser:
             where = key / name if not at else key
             if name in arguments:
                 self.problems.add(where, f"{target} gets '{name}' twice.", "Remove one.", **at)
-            elif name not in known:
+            elif name not in accepted.named and not accepted.open:
                 text = f"The _target_ was changed{{}}: type ~{where} to remove this key."
                 stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
-                hint = nearest(name, sorted(known))
+                hint = nearest(name, sorted(accepted.named))
                 self.problems.add(where, f"{target} has no argument '{name}'.", hint, beside=stale, **at)
             else:
                 arguments[name] = value
-        ordered = tuple(
-            (name, arguments[name]) for name in [*names, *(n for n in arguments if n not in names)] if name in arguments
-        )
-        return Call(target=target, positional=extra, arguments=ordered, key=key)
+        if named:
+            first = {name: arguments[name] for name in names if name in arguments}
+            arguments = {**first, **arguments}
+        return Call(target=target, positional=extra, arguments=tuple(arguments.items()), key=key)
 
     # -- values
 
@@ -564,7 +559,12 @@ class Parser:
             key, layers_key, args, inputs, owned, tensors, buffers, isinstance(value.get("layers"), Mapping)
         )
         seen = replace(inside, outer=inside.outer | {*owned, *(t.name for t in (*tensors, *buffers))})
-        nodes = tuple((each, self.node(node, at, seen, _class_name(each))) for each, node, at in raw_layers)
+        listed = isinstance(value.get("layers"), (list, tuple))
+        unpacked = frozenset(each for each, node, _ in raw_layers if listed and _unpacks(node))
+        nodes = tuple(
+            (each, self.node(_packed(node) if each in unpacked else node, at, seen, _class_name(each)))
+            for each, node, at in raw_layers
+        )
         blocks = tuple(
             (str(each), self.definition(str(each), body, key / "blocks" / each, signatures))
             for each, body in definitions.items()
@@ -574,7 +574,8 @@ class Parser:
             args=args,
             inputs=inputs,
             layers=tuple((each, node or _ABSENT) for each, node in nodes),
-            listed=isinstance(value.get("layers"), (list, tuple)),
+            listed=listed,
+            unpacked=unpacked,
             tensors=tensors,
             buffers=buffers,
             forward=self.forward(value.get("forward"), key / "forward"),
@@ -613,6 +614,10 @@ class Parser:
             elif default is not REQUIRED:
                 default = self.value(default, at, earlier)
             found.append(Parameter(name=name, default=REQUIRED if default == "???" else default, key=at))
+        for before, after in itertools.pairwise(found if isinstance(value, (list, tuple)) else ()):
+            if before.default is not REQUIRED and after.default is REQUIRED:
+                what = f"the arg '{after.name}' has no default but follows one that has"
+                self.problems.add(after.key, what, "Put it first.")
         return tuple(found)
 
     def signature(self, value: Any, key: Path) -> Iterator[tuple[str, Any, Path]]:
@@ -812,7 +817,7 @@ class Parser:
             self.problems.add(
                 key, f"'{name}' is a name of nn.Module and cannot be the name of {kind}.", f"Write {name}_."
             )
-        elif not reserved and (name.startswith("_") or name == "training"):
+        elif (not reserved and (name.startswith("_") or name == "training")) or name.startswith("__"):
             self.problems.add(key, f"'{name}' cannot be the name of {kind}.", "Take another name.")
 
     def ties(self, value: Any, key: Path) -> Iterator[tuple[str, str]]:
@@ -848,6 +853,8 @@ class Parser:
 
     def rule(self, name: str, value: Any, key: Path, values: frozenset[str]) -> Rule | None:
         known = ("layer", "param", "name", "fill")
+        if not RULE_NAME.fullmatch(name):
+            self.problems.add(key, f"'{name}' cannot be the name of a rule.", "Write letters, digits and '_'.")
         if not isinstance(value, Mapping):
             self.problems.add(
                 key, f"a rule is a mapping, not {value!r}", "Write {layer: Linear, param: weight, fill: 0}."
@@ -987,6 +994,10 @@ def _dotted(tree: ast.expr) -> str | None:
     return None
 
 
+def _is_starred(tree: ast.Call) -> bool:
+    return ast.Starred in map(type, tree.args) or None in [each.arg for each in tree.keywords]
+
+
 def _literal(tree: ast.expr) -> Any:
     if isinstance(tree, ast.Constant):
         return _NO_LITERAL if isinstance(tree.value, (bytes, complex)) or tree.value is ... else tree.value
@@ -1014,6 +1025,14 @@ def _quoted(item: Any) -> str:
 
 def _kind(value: Any) -> str:
     return "a list" if isinstance(value, (list, tuple)) else "a text" if isinstance(value, str) else repr(value)
+
+
+def _unpacks(node: Any) -> bool:
+    return isinstance(node, Mapping) and node.get("_unpack_") is True
+
+
+def _packed(node: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: each for name, each in node.items() if name != "_unpack_"}
 
 
 def _class_name(name: str) -> str:

@@ -10,6 +10,7 @@ import threading
 from functools import cache
 from hashlib import shake_128
 
+import numpy
 import torch
 
 SCHEME = 1
@@ -29,7 +30,7 @@ _FIRST = 24
 class Stream:
     """A generator, and the memory through which its state is set; one for each thread."""
 
-    __slots__ = ("digest", "generator", "source", "state", "words")
+    __slots__ = ("generator", "state", "words")
 
     def __init__(self) -> None:
         with torch.inference_mode(False):  # a tensor made in inference mode could not be written outside it
@@ -37,15 +38,12 @@ class Stream:
             self.state = torch.Generator().manual_seed(0).get_state()
             if self.state.dtype != torch.uint8 or self.state.numel() != _SIZE:
                 raise _unknown_layout()
-            self.digest = bytearray(4 * _WORDS)
-            self.source = torch.frombuffer(self.digest, dtype=torch.uint32)
-            self.words = self.state[_FIRST : _FIRST + 8 * _WORDS].view(torch.int64)
+            self.words = self.state[_FIRST : _FIRST + 8 * _WORDS].view(torch.int64).numpy()
         check_layout(self)
 
     def restart(self, digest: bytes) -> torch.Generator:
         """The generator, as if new, in the state that `digest` holds: the words of MT19937, lowest byte first."""
-        self.digest[:] = digest
-        self.words.copy_(self.source)
+        self.words[:] = numpy.frombuffer(digest, numpy.uint32)  # in half the time of torch's copy
         return self.generator.set_state(self.state)
 
 

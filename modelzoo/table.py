@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from modelzoo.errors import Path, fail, nearest
 from modelzoo.rows import Row, pool, rows
+from modelzoo.terminal import text
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
     from modelzoo.plans import Plan
 
-NARROWEST = 60  # below this many columns a table is left to the terminal to break
-UNBOUNDED = 10_000
 TITLES = ("name", "layer", "shape", "parameters", "fill", "mean", "std", "shared with")
 NUMBERS = ("parameters", "mean", "std")
 LEAST = {"fill": 12, "name": 12, "shape": 6, "layer": 6}  # how narrow a column may become, in the order of squeezing
@@ -109,30 +105,6 @@ def _squeezed(widths: dict[str, int], room: int) -> dict[str, int]:
 
 def _total(widths: dict[str, int]) -> int:
     return sum(widths.values()) + GAP * (len(widths) - 1)
-
-
-def text(renderable: RenderableType, width: int | None = None) -> str:
-    """A rich table or text as plain text without colour; `width=None` breaks no line."""
-    return _rendered(renderable, width or UNBOUNDED, terminal=False)
-
-
-def show(renderable: RenderableType, file: TextIO | None = None) -> None:
-    """Prints a rich table or text: fitted to a terminal, unbroken into a pipe, escaped where need be."""
-    out = file or sys.stdout
-    terminal = out.isatty()
-    width = max(shutil.get_terminal_size().columns, NARROWEST) if terminal else UNBOUNDED
-    encoding = out.encoding or "utf-8"
-    out.write(_rendered(renderable, width, terminal).encode(encoding, "backslashreplace").decode(encoding) + "\n")
-
-
-def _rendered(renderable: RenderableType, width: int, terminal: bool) -> str:
-    from rich.console import Console
-
-    file = io.StringIO()
-    # False, not None: without a terminal FORCE_COLOR would put escapes into a pipe's text.
-    console = Console(file=file, width=width, force_terminal=terminal, force_jupyter=False, legacy_windows=False)
-    console.print(renderable, markup=False, highlight=False, emoji=False, crop=False)
-    return "\n".join(line.rstrip() for line in file.getvalue().rstrip("\n").split("\n"))
 
 
 def plan_table(plan: Plan) -> str:

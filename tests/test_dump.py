@@ -19,7 +19,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from modelzoo.dump import load_parameters, write_atomically, write_parameters
+from modelzoo.checkpoint import load_parameters
+from modelzoo.dump import write_atomically, write_parameters
 from modelzoo.errors import ConfigError
 from modelzoo.rows import rows
 from tests.planned import plan_of
@@ -177,6 +178,72 @@ def test_a_killed_run_leaves_the_old_file(tmp_path: pathlib.Path, number: signal
     assert path.read_text() == "old"
     if number == signal.SIGINT:
         assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED = """
+import json, os, pathlib, random, signal, sys, time
+import torch
+torch.set_num_threads(1)
+from safetensors.torch import load_file
+from modelzoo import dump
+from tests.planned import plan_of
+
+folder, chance = pathlib.Path(sys.argv[1]), random.Random(0)
+models = [torch.nn.Linear(100, 100) for _ in range(2)]
+for value, model in enumerate(models):
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, value)
+plans = [plan_of(model) for model in models]
+start = time.monotonic()
+for plan, model in zip(plans, models):
+    dump.write_parameters(folder, plan, model)
+longest = 2 * (time.monotonic() - start)
+seen = set()
+for _ in range(50):
+    child = os.fork()
+    if child == 0:
+        while True:
+            for plan, model in zip(plans, models):
+                dump.write_parameters(folder, plan, model)
+    time.sleep(chance.uniform(0, longest))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    values = {value for tensor in load_file(folder / dump.TENSORS).values() for value in tensor.unique().tolist()}
+    means = {each["mean"] for each in json.loads((folder / dump.FACTS).read_text())["tensors"]}
+    assert len(values) == len(means) == 1, (values, means)
+    seen |= values
+print(sorted(seen))
+"""
+
+
+def test_a_dump_killed_at_fifty_random_moments_is_whole(tmp_path: pathlib.Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path],
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "[0.0, 1.0]\n"  # both were written at some time
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_device_is_not_replaced() -> None:
+    """Such as /dev/full; a file renamed onto it would take its place."""
+    with pytest.raises(ConfigError, match=r"This is no regular file and is not replaced"):
+        write_atomically(pathlib.Path("/dev/full"), lambda file: file.write_text("ours"))
+
+
+def test_a_link_to_a_directory_outside_is_no_way_out(tmp_path: pathlib.Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "parameters.json").symlink_to(outside / "new.json")  # leads to nothing yet
+    with pytest.raises(ConfigError, match=r"This is a symbolic link and is not replaced"):
+        write_atomically(run / "parameters.json", lambda file: file.write_text("ours"))
+    assert list(outside.iterdir()) == []
 
 
 # The dump

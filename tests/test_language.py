@@ -626,10 +626,7 @@ def test_the_watched_code_reports_every_condition_in_order() -> None:
 def test_each_part_of_a_condition_is_reported_and_a_layer_is_not() -> None:
     recorder = Recorder(True, False, True)
     assert watched("x if fc and x > 0 and not y > 0 else (1 if y else 2)", recorder) == 1
-    assert [call[2] for call in recorder.calls] == ["1:12", "1:26"] or [call[3] for call in recorder.calls] == [
-        True,
-        True,
-    ]
+    assert [call[3] for call in recorder.calls] == [True, True]
 
 
 def test_a_branch_that_returns_has_nothing_to_merge() -> None:
@@ -801,8 +798,27 @@ def _larger(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
+def _number(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """What computes a value more often than not."""
+    return st.one_of(
+        st.builds("({} {} {})".format, parts, st.sampled_from("+ - * / // % < == >= and or".split()), parts),
+        st.builds("({} if {} else {})".format, parts, parts, parts),
+        st.builds("{}({}, {})".format, st.sampled_from(["max", "min"]), parts, parts),
+        st.builds("{}({})".format, st.sampled_from(["abs", "int", "float", "round", "-", "not "]), parts),
+        st.builds("[{}, {}][{} > 1]".format, parts, parts, parts),
+        st.builds("({} < {} <= {})".format, parts, parts, parts),
+        st.builds("({} ** 2)".format, parts),
+    )
+
+
+NUMBERS = st.recursive(
+    st.sampled_from("a b 1 2 3 0.5 -3 widths[0] len(widths) sum(widths)".split()), _number, max_leaves=8
+)
+TEXTS = NUMBERS | st.recursive(ATOMS, _larger, max_leaves=8) | st.text(max_size=20)
+
+
 @settings(max_examples=400, deadline=None)
-@given(text=st.recursive(ATOMS, _larger, max_leaves=8) | st.text(max_size=20))
+@given(text=TEXTS)
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 def test_any_formula_is_refused_or_has_pythons_value(text: str) -> None:
     values: dict[str, Any] = {"a": 3, "b": 0.25, "widths": [4, 5]}
@@ -816,7 +832,7 @@ def test_any_formula_is_refused_or_has_pythons_value(text: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(text=st.recursive(ATOMS, _larger, max_leaves=8) | st.text(max_size=20))
+@given(text=TEXTS)
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 def test_any_forward_is_refused_or_fails_or_has_pythons_value(text: str) -> None:
     names = Names(inputs=("a", "b"), values=frozenset({"widths"}), training=False)
@@ -827,9 +843,20 @@ def test_any_forward_is_refused_or_fails_or_has_pythons_value(text: str) -> None
         return
     assert translation.code is not None
     function = language.link(translation.code, {"widths": [4, 5]}, 10)
+    scope = {"sqrt": math.sqrt, "a": 3, "b": 0.25, "widths": [4, 5]}
+    try:
+        expected = eval(text.strip().removeprefix("=").strip(), scope)
+    except Exception:
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is that Python cannot do either
+            function(None, 3, 0.25)
+        return
     try:
         result = function(None, 3, 0.25)
-    except Exception:
-        return
-    scope = {"sqrt": math.sqrt, "a": 3, "b": 0.25, "widths": [4, 5]}
-    assert same(result, eval(text.strip().removeprefix("=").strip(), scope))
+    except (ValueError, TypeError) as error:
+        assert str(error).startswith(BOUNDS) or "must be Tensor" in str(error)
+    else:
+        assert same(result, expected)
+
+
+BOUNDS = ("only numbers are multiplied", "only numbers have a remainder", "the power is too large", "a value has more")
+"""What the language refuses where Python goes on; and a list has torch's methods, which take tensors."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+import modelzoo
 from modelzoo import interpolation, marks, modelfile
 from modelzoo.config import from_mapping
 from modelzoo.errors import ConfigError, Path, Problems
@@ -323,3 +324,19 @@ def test_opening_a_file_imports_no_omegaconf(write):
             [sys.executable, "-c", code.format(path, extra)], capture_output=True, text=True, env=environment
         )
         assert (run.stdout, run.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layers:\n" + "".join(f"  a{each}: os.system\n" for each in range(1_000)),
+        "layers:\n" + "".join(f"  a{each}: !tag ReLU\n" for each in range(1_000)),
+        "layers:\n" + "".join(f"  a{each}: ${{b{each}}}\n" for each in range(1_000)),
+        "layers: {a: {_target_: Linear, " + ", ".join(f"k{each}: 1" for each in range(1_000)) + "}}\n",
+    ],
+    ids=["targets", "tags", "references", "arguments"],
+)
+def test_a_file_with_hundreds_of_mistakes_is_answered_with_the_first_of_them(write, text):
+    with pytest.raises(ConfigError) as error:
+        modelzoo.build(write(text))
+    assert len(error.value.problems) == 200

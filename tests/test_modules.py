@@ -2,6 +2,9 @@
 
 import copy
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,16 +60,95 @@ def test_a_copy_computes_the_same_and_shares_what_was_shared(copied):
     assert torch.equal(twin(inputs()), model(inputs()))
 
 
+def test_a_pickled_model_opens_in_another_process(tmp_path):
+    model = modelzoo.build(MODEL)
+    torch.save((model, inputs()), tmp_path / "model.pt")
+    code = "import torch; model, x = torch.load('model.pt', weights_only=False); torch.save(model(x), 'output.pt')"
+    root = Path(modelzoo.__file__).parent.parent
+    subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {code}"], cwd=tmp_path, check=True
+    )
+    assert torch.equal(torch.load(tmp_path / "output.pt"), model(inputs()))
+
+
+FLOW = {
+    "args": {"dim": 4, "depth": 3, "gated": True},
+    "inputs": {"x": [2, "dim"], "mask": {"shape": [2, "dim"], "fill": "ones"}},
+    "blocks": {
+        "Residual": {"args": ["dim", "i"], "layers": {"fc": "Linear(dim, dim)"}, "forward": "x + tanh(fc(x)) * i"}
+    },
+    "layers": {
+        "blocks": {"_repeat_": "depth", "_target_": "Residual(dim, i)"},
+        "gate": {"_if_": "gated", "_target_": "Linear(dim, dim)"},
+        "table": "Embedding(3, dim)",
+        "head": "Linear(dim, 3, bias=False)",
+    },
+    "buffers": {"shift": {"shape": ["dim"], "fill": 0.5}},
+    "tie": {"head.weight": "table.weight"},
+    "forward": """
+for block in blocks:
+    x = block(x) * mask
+if gate is not None:
+    x = x * sigmoid(gate(x))
+for i in range(depth):
+    x = x + blocks[i](x) / (i + 1)
+x += shift
+return {'scores': head(x), 'mean': x.mean(dim=-1, keepdim=True) + arange(dim)}
+""",
+}
+
+
+def two_inputs():
+    return inputs(), (inputs() > -0.5).float()
+
+
+def same(one, other):
+    """Whether two outputs of FLOW are equal bit for bit."""
+    return list(one) == list(other) == ["scores", "mean"] and all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_it_compiles_as_one_graph():
     model = modelzoo.build(MODEL)
     assert torch.equal(torch.compile(model, backend="eager", fullgraph=True)(inputs()), model(inputs()))
 
 
-def test_own_tensors_can_be_parametrized_and_pruned():
-    class Double(nn.Module):
-        def forward(self, value):
-            return value * 2
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])  # without code generation, which takes a compiler and time
+def test_loops_over_layers_and_branches_on_args_compile_as_one_graph(backend):
+    model = modelzoo.build(FLOW)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    assert same(compiled(*two_inputs()), model(*two_inputs()))
+    gradients = []
+    for each in (compiled, model):
+        model.zero_grad()
+        sum(value.sum() for value in each(*two_inputs()).values()).backward()
+        gradients.append([value.grad for value in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
+
+def test_it_can_be_exported_for_any_batch():
+    model, batch = modelzoo.build(FLOW), torch.export.Dim("batch", min=2)
+    program = torch.export.export(model, two_inputs(), dynamic_shapes=({0: batch}, {0: batch}))
+    others = torch.randn(7, 4), torch.ones(7, 4)
+    assert same(program.module()(*others), model(*others))
+    assert set(program.state_dict) == set(model.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:`?torch.jit:DeprecationWarning")
+def test_it_can_be_traced():
+    model = modelzoo.build(FLOW)
+    traced = torch.jit.trace(model, two_inputs(), strict=False)
+    others = torch.randn(7, 4), torch.ones(7, 4)
+    assert same(traced(*others), model(*others))
+    assert list(traced.state_dict()) == list(model.state_dict())
+
+
+class Double(nn.Module):
+    def forward(self, value):
+        return value * 2
+
+
+def test_own_tensors_can_be_parametrized_and_pruned():
     model = modelzoo.build(MODEL)
     before = model(inputs())
     parametrize.register_parametrization(model, "scale", Double())
@@ -77,12 +159,101 @@ def test_own_tensors_can_be_parametrized_and_pruned():
     assert torch.equal(model(inputs()), model.out.bias.expand(5, 3))
 
 
-def test_hooks_and_functional_call_see_nothing_unusual():
+def test_layers_can_be_parametrized_and_pruned():
+    model, twin = modelzoo.build(MODEL), Twin()
+    twin.load_state_dict(model.state_dict())
+    for each in (model, twin):
+        parametrize.register_parametrization(each.a, "weight", Double())
+        prune.l1_unstructured(each.out, "weight", 0.5)
+    assert list(model.state_dict()) == list(twin.state_dict())
+    assert torch.equal(model(inputs()), twin(inputs()))
+    assert parametrize.is_parametrized(model.again, "weight")
+    assert int((model.out.weight == 0).sum()) == 6
+
+
+def test_a_weight_that_forward_reads_can_be_parametrized():
+    layers = {"a": "Linear(4, 4, bias=False)"}
+    model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": layers, "forward": "x @ a.weight"})
+    before = model(inputs())
+    parametrize.register_parametrization(model.a, "weight", Double())
+    assert torch.equal(model(inputs()), 2 * before)
+
+
+def test_hooks_see_every_call_and_may_change_what_passes():
     model, seen = modelzoo.build(MODEL), []
-    model.a.register_forward_hook(lambda *_: seen.append("a"))
-    zeros = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
-    assert not torch.func.functional_call(model, zeros, (inputs(),)).any()
-    assert seen == ["a", "a"]
+    handles = [
+        model.register_forward_pre_hook(lambda _, given: (given[0] * 0,)),
+        model.a.register_forward_hook(lambda *_: seen.append("forward")),
+        model.a.register_full_backward_hook(lambda *_: seen.append("backward")),
+    ]
+    zeros = model(torch.zeros(5, 4))
+    seen.clear()
+    result = model(inputs().requires_grad_())
+    assert torch.equal(result, zeros)
+    result.sum().backward()
+    assert seen == ["forward", "forward", "backward", "backward"]
+    for handle in handles:
+        handle.remove()
+    assert not torch.equal(model(inputs()), zeros)
+    assert len(seen) == 4
+
+
+# torch's functional_call leaves other tensors behind in a module that stands in two places, so FLOW shares a tensor only
+
+
+def test_functional_call_runs_it_on_other_tensors():
+    model, other = modelzoo.build(FLOW), modelzoo.build(FLOW, seed=1)
+    before, expected = model(*two_inputs()), other(*two_inputs())
+    assert not same(before, expected)
+    assert same(torch.func.functional_call(model, dict(other.named_parameters()), two_inputs()), expected)
+    state = {name: value for name, value in other.state_dict().items() if name != "head.weight"}
+    assert same(torch.func.functional_call(model, state, two_inputs()), expected)  # the tie carries the weight over
+    assert same(model(*two_inputs()), before)
+
+
+def test_vmap_runs_many_models_at_once():
+    models, given = [modelzoo.build(FLOW, seed=seed) for seed in range(3)], two_inputs()
+    parameters, buffers = torch.func.stack_module_state(models)
+
+    def run(*state):
+        return torch.func.functional_call(models[0], state, given)["scores"]
+
+    found = torch.func.vmap(run)(parameters, buffers)
+    torch.testing.assert_close(found, torch.stack([model(*given)["scores"] for model in models]))
+
+
+def test_vmap_gives_the_gradients_of_each_sample():
+    model = modelzoo.build(FLOW)
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
+
+    def loss(given, x, mask):
+        return torch.func.functional_call(model, given, (x[None], mask[None]))["scores"].square().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(parameters, *two_inputs())
+    for index, (x, mask) in enumerate(zip(*two_inputs(), strict=True)):
+        model.zero_grad()
+        model(x[None], mask[None])["scores"].square().sum().backward()
+        for name, value in model.named_parameters():
+            torch.testing.assert_close(found[name][index], value.grad)
+
+
+def test_an_optimiser_with_groups_takes_the_steps_it_takes_on_the_twin():
+    model, twin = modelzoo.build(MODEL), Twin()
+    twin.load_state_dict(model.state_dict())
+    optimisers = []
+    for each in (model, twin):
+        matrices = [value for value in each.parameters() if value.ndim > 1]
+        others = [value for value in each.parameters() if value.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "lr": 0.5}]
+        optimisers.append(torch.optim.AdamW(groups, lr=0.01))
+    assert [len(group["params"]) for group in optimisers[0].param_groups] == [2, 3]
+    for _ in range(3):
+        for each, optimiser in zip((model, twin), optimisers, strict=True):
+            optimiser.zero_grad()
+            each(inputs()).square().sum().backward()
+            optimiser.step()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, twin.state_dict()[name])
 
 
 def test_equal_blocks_share_one_class():
@@ -127,20 +298,138 @@ def test_a_branch_on_data_must_leave_one_shape_whatever_way_is_taken():
     assert "'y' has shape [2, 3] on one way through here and [4, 3] on another." in str(caught.value)
 
 
-def test_an_lstm_on_a_tied_weight_uses_the_tied_one():
-    model = modelzoo.build(
-        {
-            "inputs": {"x": [3, 4]},
-            "layers": {"a": "LSTM(4, 4)", "b": "LSTM(4, 4)"},
-            "tie": {"b.weight_ih_l0": "a.weight_ih_l0"},
-            "forward": "h, _ = a(x)\nh, _ = b(h)\nreturn h",
-        }
-    )
+RNN = {"inputs": {"x": [3, 4]}, "forward": "h, _ = a(x)\nh, _ = b(h)\nreturn h"}
+RNNS = {
+    "plain": {"a": "LSTM(4, 4)", "b": "GRU(4, 4, bidirectional=True)"},
+    "with a size found": {"a": "LSTM(hidden_size=4)", "b": "GRU(hidden_size=4, num_layers=2)"},
+    "too large for a dry run in memory": {"a": "LSTM(4, 1700)", "b": "LSTM(1700, 1200)"},
+    "shared": {"a": "GRU(4, 4)", "b": {"_ref_": "a"}},
+}
+
+
+def assert_second_list_is_first(rnn):
+    """`_flat_weights` is what a recurrent layer computes with; `weight_ih_l0` and so on are what one sees of it."""
+    assert len(rnn._flat_weights) == len(list(rnn.parameters())) >= 4
+    for name, weight in zip(rnn._flat_weights_names, rnn._flat_weights, strict=True):
+        assert weight is getattr(rnn, name)
+
+
+@pytest.mark.parametrize("layers", RNNS.values(), ids=RNNS)
+def test_the_second_list_of_weights_of_a_recurrent_layer_is_its_first(layers):
+    model = modelzoo.build({**RNN, "layers": layers})
+    for each in (model.a, model.b):
+        assert_second_list_is_first(each)
+        assert all(weight.device.type == "cpu" and weight.abs().sum() > 0 for weight in each._flat_weights)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize(
+    "copied", [lambda model: model, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
+)
+def test_a_recurrent_layer_with_a_tied_weight_computes_with_the_tied_one(kind, copied):
+    layers = {"a": f"{kind}(4, 4)", "b": f"{kind}(4, 4)"}
+    tie = {"b.weight_ih_l0": "a.weight_ih_l0", "b.bias_hh_l0": "b.bias_ih_l0"}
+    model = copied(modelzoo.build({**RNN, "layers": layers, "tie": tie}))
     assert model.b.weight_ih_l0 is model.a.weight_ih_l0
+    assert model.b.bias_hh_l0 is model.b.bias_ih_l0
     before = model.b(inputs())[0]
     with torch.no_grad():
         model.a.weight_ih_l0.zero_()
     assert not torch.equal(model.b(inputs())[0], before)
+    for each in (model.a, model.b):
+        for name, weight in zip(each._flat_weights_names, each._flat_weights, strict=True):
+            assert weight is getattr(each, name)
+
+
+def test_tied_recurrent_layers_made_on_meta_stay_tied_in_memory():
+    layers = {"a": "LSTM(1700, 1700)", "b": "LSTM(1700, 1700)"}
+    model = modelzoo.build(
+        {**RNN, "inputs": {"x": [1, 1700]}, "layers": layers, "tie": {"b.weight_hh_l0": "a.weight_hh_l0"}}
+    )
+    assert model.b.weight_hh_l0 is model.a.weight_hh_l0
+    for each in (model.a, model.b):
+        assert_second_list_is_first(each)
+
+
+# --- ties, definitions and references that an order of things must not change ----------------------------------------
+
+
+def homes(model):
+    """The names of each parameter."""
+    found = {}
+    for name, value in model.named_parameters(remove_duplicate=False):
+        found.setdefault(id(value), []).append(name)
+    return list(found.values())
+
+
+@pytest.mark.parametrize(
+    "tie",
+    [
+        {"b.weight": "a.weight", "c.weight": "b.weight"},
+        {"c.weight": "b.weight", "b.weight": "a.weight"},
+        {"b.weight": "a.weight", "c.weight": "a.weight"},
+        {"b.weight": "c.weight", "c.weight": "a.weight"},
+        {"a.weight": "b.weight", "b.weight": "c.weight", "c.weight": "a.weight"},
+    ],
+)
+def test_ties_hold_together_in_whatever_order_they_are_written(tie):
+    layers = dict.fromkeys("abc", "Linear(2, 2, bias=False)")
+    model = modelzoo.build({"inputs": {"x": [2, 2]}, "layers": layers, "tie": tie})
+    assert homes(model) == [["a.weight", "b.weight", "c.weight"]]
+
+
+@pytest.mark.parametrize("tie", [{"inner.b.weight": "head.weight"}, {"head.weight": "inner.b.weight"}])
+def test_a_tie_of_a_block_around_and_one_inside_both_hold(tie):
+    inner = {
+        "layers": {"a": "Linear(2, 2, bias=False)", "b": "Linear(2, 2, bias=False)"},
+        "tie": {"b.weight": "a.weight"},
+    }
+    model = modelzoo.build({"layers": {"inner": inner, "head": "Linear(2, 2, bias=False)"}, "tie": tie})
+    assert homes(model) == [["inner.a.weight", "inner.b.weight", "head.weight"]]
+
+
+def test_an_own_tensor_tied_to_a_layer_is_filled_as_its_block_says_however_often_the_block_stands_there():
+    block = {
+        "args": ["dim"],
+        "layers": {"fc": "Linear(dim, dim)"},
+        "parameters": {"scale": {"shape": ["dim"], "fill": 0.25}},
+        "tie": {"scale": "fc.bias"},
+        "forward": "fc(x) * scale",
+    }
+    layers = {"a": "Block(2)", "b": {"_ref_": "a"}}
+    model = modelzoo.build({"inputs": {"x": [2, 2]}, "blocks": {"Block": block}, "layers": layers})
+    assert model.b.fc.bias is model.a.scale
+    assert model.a.scale.tolist() == [0.25, 0.25]
+
+
+def test_a_definition_means_its_siblings_where_it_is_written_not_where_it_is_used():
+    net = {"blocks": {"Part": ["Linear(2, 5)"]}, "layers": ["Whole()"]}
+    blocks = {"Part": ["Linear(2, 3)"], "Whole": {"layers": ["Part()"]}}
+    model = modelzoo.build({"blocks": blocks, "layers": {"net": net}})
+    assert [tuple(value.shape) for value in model.parameters()] == [(3, 2), (3,)]
+
+
+def test_a_reference_into_a_list_that_has_conditions_is_refused_from_outside_too():
+    net = [{"_if_": "1 > 2", "_target_": "ReLU"}, "Linear(2, 2)"]
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build({"layers": {"net": net, "again": {"_ref_": "net.1"}}})
+    assert str(caught.value) == (
+        "model.layers.again._ref_\n"
+        "  'net.1' is an index into a list that has _if_, where indices move. Name the layers: write them as a mapping."
+    )
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "while not x.sum() > 0:\n    x = fc(x)\nreturn x",
+        "if x.sum() > 1:\n    pass\nelif x.sum() > 0:\n    pass\nelse:\n    x = fc(x)\nreturn x",
+        "if x.sum() > 1:\n    pass\nelse:\n    if not x.sum() > 0:\n        x = fc(x)\nreturn x",
+    ],
+)
+def test_the_dry_run_finds_sizes_on_every_way_through_a_forward(forward):
+    model = modelzoo.build({"inputs": {"x": [2, 3]}, "layers": {"fc": "Linear(out_features=3)"}, "forward": forward})
+    assert model.fc.in_features == 3
 
 
 def test_building_neither_reads_nor_moves_the_global_generator():

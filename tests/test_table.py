@@ -14,7 +14,8 @@ from torch import nn
 
 from modelzoo.errors import ConfigError, Problem
 from modelzoo.rows import rows
-from modelzoo.table import model_table, output_lines, plan_table, show, text, value_lines
+from modelzoo.table import model_table, output_lines, plan_table, value_lines
+from modelzoo.terminal import show, text
 from tests.planned import plan_of
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"

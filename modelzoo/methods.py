@@ -1,0 +1,352 @@
+"""Texts of the small language as plain Python: what a class written by hand would hold as its `forward`."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from modelzoo import catalog, language
+from modelzoo.errors import Path, fail
+
+IMPORTED = ("torch", "nn", "F", "math", "partial", "OrderedDict", "fnmatchcase", "self")
+BUILTINS = ("abs", "max", "min", "round", "sum", "bool", "float", "int", "len", "range", "str", "super", "isinstance")
+
+_NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
+_SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
+RANDOM = frozenset(
+    [
+        *("alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d", "gumbel_softmax"),
+        *("multinomial", "rand", "randint", "randn", "randn_like", "rand_like", "randperm"),
+    ]
+)
+
+
+def safe(name: str) -> str:
+    """A name that hides nothing the source needs.
+
+    >>> safe("torch"), safe("dim")
+    ('torch_', 'dim')
+    """
+    return f"{name}_" if name in IMPORTED or name in BUILTINS else name
+
+
+@dataclass(slots=True, kw_only=True)
+class Imports:
+    """What a source needs besides `torch` and `nn`: modules, and names of registered things."""
+
+    functional: bool = False
+    math: bool = False
+    partial: bool = False
+    ordered: bool = False
+    glob: bool = False
+    own: dict[str, str] = field(default_factory=dict)
+
+    def add(self, what: Any, key: Path) -> str:
+        """The name of a registered class or function, to be imported from where it is defined."""
+        module, name = what.__module__, what.__qualname__
+        if "." in name or module == "__main__":
+            fail(key, f"'{module}.{name}' cannot be imported by a source.", "Define it at the top of a module.")
+        self.own[name] = module
+        return str(name)
+
+    def lines(self) -> list[str]:
+        standard = [
+            *(["import math"] if self.math else []),
+            *(["from collections import OrderedDict"] if self.ordered else []),
+            *(["from fnmatch import fnmatchcase"] if self.glob else []),
+            *(["from functools import partial"] if self.partial else []),
+        ]
+        own = [f"from {module} import {name}" for name, module in sorted(self.own.items(), key=lambda each: each[::-1])]
+        functions = ["from torch.nn import functional as F"] if self.functional else []
+        ours = ["import torch", "from torch import nn", *functions]
+        return [*standard, *([""] if standard else []), *ours, *([""] if own else []), *own]
+
+
+def function_text(name: str, number: bool, imports: Imports, key: Path) -> str:
+    """What a function of the catalog is called in Python, by whether its first argument is a number or a tensor."""
+    function = catalog.find_function(name)
+    assert function is not None
+    if catalog.FUNCTIONS.get(name) is not function:
+        return imports.add(function.call, key)
+    if function.number and (number or not hasattr(torch, name)):
+        if hasattr(builtins, name):
+            return name
+        imports.math = True
+        return f"math.{name}"
+    if function.number and hasattr(builtins, name) and name in ("bool", "float", "int", "len"):
+        return name
+    if getattr(functional, name, None) is function.call:
+        imports.functional = True
+        return f"F.{name}"
+    return f"torch.{name}"
+
+
+def formula(tree: ast.expr, names: Mapping[str, str], imports: Imports, key: Path) -> str:
+    """A formula over args, with their names in Python."""
+    return ast.unparse(_Formula(names, imports, key).visit(copy.deepcopy(tree)))
+
+
+class _Formula(ast.NodeTransformer):
+    def __init__(self, names: Mapping[str, str], imports: Imports, key: Path) -> None:
+        self.names, self.imports, self.key = names, imports, key
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return _parsed(self.names.get(node.id, node.id))
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        assert isinstance(node.func, ast.Name)
+        called = function_text(node.func.id, True, self.imports, self.key)
+        return ast.Call(_parsed(called), [self.visit(each) for each in node.args], node.keywords)
+
+
+def _parsed(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+@dataclass(slots=True, kw_only=True)
+class Method:
+    """A text as Python.
+
+    Attributes:
+        body: its statements.
+        reads: the values (args) that it reads.
+        random: whether it draws.
+    """
+
+    body: list[ast.stmt]
+    reads: set[str]
+    random: bool
+
+    @property
+    def expression(self) -> ast.expr | None:
+        """The value of a text that is a single expression."""
+        only = self.body[0] if len(self.body) == 1 else None
+        return only.value if isinstance(only, ast.Return) else None
+
+
+def method(
+    text: str,
+    names: language.Names,
+    imports: Imports,
+    key: Path,
+    *,
+    values: Mapping[str, str],
+    optional: Sequence[str] = (),
+    draw: Callable[[str, list[ast.expr], list[ast.keyword]], ast.expr] | None = None,
+) -> Method:
+    """A `forward` or `fill` text as Python.
+
+    Args:
+        text: one that was checked.
+        names: what its names mean.
+        imports: gets what the source must import.
+        key: where the text stands.
+        values: how args, and inputs of a fill text, are written.
+        optional: inputs that may be None.
+        draw: writes a draw of a fill text.
+    """
+    body = [copy.deepcopy(each) for each in language.parse_statements(text)]
+    plain = _Plain(names, imports, key, values, optional, draw)
+    plain.settle_kinds(body)
+    new = [plain.visit(each) for each in body]
+    return Method(
+        body=[ast.fix_missing_locations(each) for each in new if not isinstance(each, ast.Pass)],
+        reads=plain.reads,
+        random=plain.random,
+    )
+
+
+class _Plain(ast.NodeTransformer):
+    """Rewrites a checked text: `self.` in front of what the block owns, functions by their names in torch."""
+
+    def __init__(
+        self,
+        names: language.Names,
+        imports: Imports,
+        key: Path,
+        values: Mapping[str, str],
+        optional: Sequence[str],
+        draw: Callable[[str, list[ast.expr], list[ast.keyword]], ast.expr] | None,
+    ) -> None:
+        self.names, self.imports, self.key, self.values, self.draw = names, imports, key, values, draw
+        self.kinds: dict[str, str] = {}
+        self.reads: set[str] = set()
+        self.random = False
+        given = [each for each in names.inputs if each not in optional] or [*names.inputs]
+        self.device = None if draw is not None else f"{safe(given[0])}.device" if given else None
+
+    # -- which names are numbers
+
+    def settle_kinds(self, body: Sequence[ast.stmt]) -> None:
+        """Finds the kind of every local: "number" unless something assigns a tensor, or several of them, to it."""
+        assigned: list[tuple[ast.expr, ast.expr]] = []
+        for node in (each for statement in body for each in ast.walk(statement)):
+            if isinstance(node, ast.Assign):
+                assigned += [(target, node.value) for target in node.targets]
+            elif isinstance(node, ast.AugAssign):
+                assigned.append((node.target, ast.BinOp(ast.Name(_id(node.target)), node.op, node.value)))
+            elif isinstance(node, ast.For) and not (isinstance(node.iter, ast.Call) and _id(node.iter.func) == "range"):
+                self.kinds[_id(node.target)] = "layer"
+        before = None
+        while before != self.kinds:
+            before = dict(self.kinds)
+            for target, value in assigned:
+                self.assign(target, value)
+
+    def assign(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            self.raise_kind(target.id, self.kind(value))
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
+                for one, other in zip(target.elts, value.elts, strict=True):
+                    self.assign(one, other)
+            else:
+                kind = "number" if self.kind(value) == "number" else "tensor"
+                for each in ast.walk(target):
+                    if isinstance(each, ast.Name):
+                        self.raise_kind(each.id, kind)
+
+    def raise_kind(self, name: str, kind: str) -> None:
+        order = ["number", "several", "tensor", "layer"]
+        self.kinds[name] = max(self.kinds.get(name, "number"), kind, key=order.index)
+
+    def kind(self, node: ast.expr) -> str:
+        """ "number" for what Python computes with, "tensor", or "several" for a bundle with tensors."""
+        if isinstance(node, (ast.Constant, ast.Compare)):
+            parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            return "tensor" if any(self.kind(each) == "tensor" for each in parts) else "number"
+        if isinstance(node, ast.Name):
+            if node.id in self.kinds:
+                return self.kinds[node.id]
+            owned = self.names.inputs if self.draw is None else ("value",)
+            return "tensor" if node.id in owned or node.id in self.names.tensors else "number"
+        if isinstance(node, (ast.Tuple, ast.List, ast.Dict)):
+            items = node.values if isinstance(node, ast.Dict) else node.elts
+            return "number" if all(self.kind(each) == "number" for each in items) else "several"
+        if isinstance(node, ast.Subscript):
+            return "number" if self.kind(node.value) == "number" else "tensor"
+        if isinstance(node, ast.Attribute):
+            return "number" if node.attr in ("shape", "ndim", "dtype") else "tensor"
+        if isinstance(node, ast.Call):
+            return self.kind_of_call(node)
+        parts = [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
+        kinds = [self.kind(each) for each in parts[1:] if isinstance(node, ast.IfExp)] or [*map(self.kind, parts)]
+        return "tensor" if "tensor" in kinds else "several" if "several" in kinds else "number"
+
+    def kind_of_call(self, node: ast.Call) -> str:
+        if isinstance(node.func, ast.Attribute) and not self.is_layer(node.func):
+            return "number" if node.func.attr in _NUMBERS else "several" if node.func.attr in _SEVERAL else "tensor"
+        name = _id(node.func)
+        function = None if self.is_layer(node.func) else catalog.find_function(name)
+        if function is None:
+            return "tensor"
+        if function.number:
+            if name in ("bool", "float", "int", "len"):
+                return "number"
+            return "number" if node.args and self.kind(node.args[0]) == "number" else "tensor"
+        return "several" if name in _SEVERAL else "tensor"
+
+    def is_layer(self, node: ast.expr) -> bool:
+        while isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+        return isinstance(node, ast.Name) and (node.id in self.names.layers or self.kinds.get(node.id) == "layer")
+
+    # -- rewriting
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        name = node.id
+        if isinstance(node.ctx, ast.Store) or name in self.kinds:
+            return ast.Name(safe(name), node.ctx)
+        if self.draw is None and name in self.names.inputs:
+            return ast.Name(safe(name), node.ctx)
+        if name in self.names.values or (self.draw is not None and name in self.names.inputs):
+            self.reads.add(name)
+            return _parsed(self.values[name])
+        if name in self.names.layers or name in self.names.tensors or (name == "training" and self.names.training):
+            return ast.Attribute(ast.Name("self", ast.Load()), name, ast.Load())
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        old = ast.Name(_id(node.target), ast.Load())
+        return self.visit(ast.Assign([node.target], ast.BinOp(old, node.op, node.value)))  # type: ignore[no-any-return]
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        node.test = self.condition(node.test)
+        node.body, node.orelse = ([self.visit(each) for each in part] for part in (node.body, node.orelse))
+        return node
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        node.test = self.condition(node.test)
+        node.body = [self.visit(each) for each in node.body]
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        if isinstance(node.iter, ast.Call) and _id(node.iter.func) == "range":
+            node.iter.args = [self.visit(each) for each in node.iter.args]
+        else:
+            node.iter = self.visit(node.iter)
+        node.target = self.visit(node.target)
+        node.body = [self.visit(each) for each in node.body]
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        return ast.IfExp(self.condition(node.test), self.visit(node.body), self.visit(node.orelse))
+
+    def condition(self, node: ast.expr) -> ast.expr:
+        """A test; a layer by itself is tested for presence."""
+        if isinstance(node, ast.BoolOp):
+            return ast.BoolOp(node.op, [self.condition(each) for each in node.values])
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            if isinstance(node.operand, ast.Name) and self.is_layer(node.operand):
+                return ast.Compare(self.visit(node.operand), [ast.Is()], [ast.Constant(None)])
+            return ast.UnaryOp(node.op, self.condition(node.operand))
+        if isinstance(node, ast.Name) and self.is_layer(node):
+            return ast.Compare(self.visit(node), [ast.IsNot()], [ast.Constant(None)])
+        return self.visit(node)  # type: ignore[no-any-return]
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        number = bool(node.args) and self.kind(node.args[0]) != "tensor"
+        keywords = [ast.keyword(each.arg, self.argument(each.value)) for each in node.keywords]
+        positional = [self.argument(each) for each in node.args]
+        if self.is_layer(node.func) or not isinstance(node.func, ast.Name):
+            return ast.Call(self.visit(node.func), positional, keywords)
+        name = node.func.id
+        function = catalog.find_function(name)
+        if self.draw is not None and name in self.names.fills and (function is None or not node.args):
+            self.random = True
+            return self.draw(name.removesuffix("_"), positional, keywords)
+        assert function is not None
+        self.random |= name in RANDOM
+        if function.creates and self.draw is None:
+            device = self.device or "next(self.parameters()).device"
+            keywords.append(ast.keyword("device", _parsed(device)))
+        return ast.Call(_parsed(function_text(name, number, self.imports, self.key)), positional, keywords)
+
+    def argument(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in catalog.DTYPES:
+            return _parsed(f"torch.{node.value}")
+        return self.visit(node)  # type: ignore[no-any-return]
+
+
+def _id(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def literal(value: Any) -> str:
+    """A plain value as Python writes it."""
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(map(literal, value))
+        return f"({items},)" if len(value) == 1 else f"({items})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name!r}: {literal(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    return repr(value)

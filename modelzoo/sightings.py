@@ -1,0 +1,201 @@
+"""What every node of a spec became: the instances that were resolved from it, and where."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelzoo import sizes, spec
+from modelzoo.errors import Path, Problems
+from modelzoo.resolve import Instance, Recipe, Resolver, Scope
+
+CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one node became, once: in which instance of its class, and at which turn of a repeat."""
+
+    owner: Instance | None
+    index: int | None
+    made: Instance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    owner: Instance | None
+    index: int | None
+    values: Mapping[str, Any]
+    blocks: Mapping[str, spec.Block]
+
+    def scope(self) -> Scope:
+        values = dict(self.values) if self.index is None else {**self.values, "i": self.index}
+        return Scope(values=values, origins={}, blocks=self.blocks)
+
+
+class Sightings:
+    """Everything that each node of a spec became."""
+
+    def __init__(self, root: spec.Node, made: Instance) -> None:
+        self.of: dict[int, list[Seen]] = {}
+        self.given: dict[str, set[str]] = {}  # the args that some use of a definition may give, by its name
+        self.owners: dict[int, spec.Block] = {}  # the block that holds a definition
+        self.definitions: set[int] = set()
+        self.late: dict[tuple[int, int], set[str]] = {}  # the sizes that a use of an arg's layer was left without
+        self.parsed: dict[tuple[str, tuple[int, ...]], spec.Node | None] = {}
+        self.kept: list[spec.Node] = []  # an id stays one node's as long as that lives
+        self.resolver = Resolver(Problems())
+        for target, names in _uses(root):
+            self.given.setdefault(target, set()).update(names)
+        self.node(root, made, _Place(owner=made, index=None, values={}, blocks={}))
+
+    def node(self, node: spec.Node, made: Instance | None, place: _Place) -> None:
+        self.kept.append(node)
+        self.of.setdefault(id(node), []).append(Seen(owner=place.owner, index=place.index, made=made))
+        if made is None:
+            return
+        if isinstance(node, spec.Condition):
+            self.node(node.node, made, place)
+        elif isinstance(node, spec.Repeat):
+            for index, child in enumerate(made.children.values()):
+                inside = _Place(owner=place.owner, index=index, values=place.values, blocks=place.blocks)
+                self.node(node.node, child, inside)
+        elif isinstance(node, spec.Block):
+            self.block(node, made, place, {**place.blocks, **dict(node.blocks)})
+        elif isinstance(node, spec.Computed):
+            recipe = self.resolver.value(node.formula, place.scope(), node.key)
+            self.value(recipe, made, place)
+            tree = node.formula.tree
+            if not isinstance(tree, ast.IfExp) or made.layer is None:
+                self.note_late(node, recipe, {}, 0, made, place)
+        elif isinstance(node, spec.Call):
+            self.call(node, made, place)
+
+    def call(self, node: spec.Call, made: Instance, place: _Place) -> None:
+        if node.target in place.scope().values:
+            recipe = place.scope().values[node.target]
+            self.value(recipe, made, place)
+            self.note_late(node, recipe, dict(node.arguments), len(node.positional), made, place)
+            if made.block is not None:
+                self.given.setdefault(made.block.name, set()).update(dict(node.arguments))
+                if node.positional:
+                    self.given[made.block.name].update(each.name for each in made.block.args)
+        elif node.target in place.blocks:
+            block = place.blocks[node.target]
+            self.definition(block, made)
+        elif made.layer is None or made.layer.name in CONTAINERS:
+            children = iter(made.children.values())
+            for value in items_of(node):
+                found = self.plain(value, place)
+                if found is not None:
+                    self.argument(value, next(children, None), place)
+        else:
+            for name, value in node.arguments:
+                child = made.arguments.get(name)
+                if isinstance(child, Instance):
+                    self.argument(value, child, place)
+
+    def note_late(
+        self, node: spec.Node, recipe: Any, named: Mapping[str, Any], positional: int, made: Instance, place: _Place
+    ) -> None:
+        """Remembers which sizes were left to the data where an arg's layer is used."""
+        described = recipe.node if isinstance(recipe, Recipe) else self.read(recipe, place.values, place.blocks)
+        if made.layer is None or not isinstance(described, spec.Call):
+            return
+        known = dict(described.arguments)
+        if any(isinstance(each, NODES) for each in known.values()):
+            return
+        free = [each for each in made.layer.signature if each not in known]
+        written = {*known, *named, *free[:positional]}
+        late = {each for each in sizes.inferable(made.layer) if each not in written and each in made.arguments}
+        self.late[id(node), id(made)] = late
+
+    def argument(self, value: Any, made: Instance | None, place: _Place) -> None:
+        if made is None:
+            return
+        if isinstance(value, NODES):
+            self.node(value, made, place)
+        else:
+            self.value(self.plain(value, place), made, place)
+
+    def plain(self, value: Any, place: _Place) -> Any:
+        return self.resolver.value(value, place.scope(), Path())
+
+    def value(self, value: Any, made: Instance, place: _Place) -> None:
+        """A layer that a value describes, as `Resolver.build_value` builds it."""
+        if isinstance(value, Recipe):
+            node, scope = value.node, value.scope
+            self.node(node, made, _Place(owner=None, index=None, values=scope.values, blocks=scope.blocks))
+        elif not isinstance(value, Instance):
+            node = self.read(value, place.values, place.blocks)
+            if node is not None:
+                self.node(node, made, place)
+
+    def read(self, value: Any, values: Mapping[str, Any], blocks: Mapping[str, spec.Block]) -> Any:
+        """The node of a layer that is written in an arg; the same for the same text and scope."""
+        key = repr(value), tuple(sorted(map(id, blocks.values())))
+        if key not in self.parsed:
+            signatures = {name: block.args for name, block in blocks.items()}
+            visible = spec.Visible(values=frozenset(values), signatures=signatures)
+            self.parsed[key] = spec.Parser(Problems()).node(value, Path(), visible)
+        return self.parsed[key]
+
+    def definition(self, block: spec.Block, made: Instance) -> None:
+        holder = self.owners.get(id(block), block)
+        self.definitions.add(id(block))
+        self.block(block, made, _Place(owner=made, index=None, values={}, blocks={}), self.visible(block, holder), True)
+
+    def visible(self, block: spec.Block, holder: spec.Block | None = None) -> dict[str, spec.Block]:
+        """The definitions that a definition sees."""
+        holder = holder or self.owners.get(id(block), block)
+        return {**dict(holder.blocks), **dict(block.blocks)}
+
+    def block(
+        self, block: spec.Block, made: Instance, place: _Place, blocks: Mapping[str, spec.Block], called: bool = False
+    ) -> None:
+        self.owners.update((id(each), block) for _, each in block.blocks)
+        if called or block.forward is not None:
+            place = _Place(owner=made, index=None, values=made.values, blocks=blocks)
+            self.of.setdefault(-id(block), []).append(Seen(owner=None, index=None, made=made))
+        else:
+            place = _Place(owner=place.owner, index=place.index, values=made.values, blocks=blocks)
+        for name, node in block.layers:
+            self.node(node, made.written[name], place)
+
+
+NODES = (spec.Block, spec.Call, spec.Computed, spec.Reference, spec.Repeat, spec.Condition)
+
+
+def items_of(node: spec.Call) -> list[Any]:
+    """What a container holds."""
+    given: list[Any] = [*(value for _, value in node.arguments), *node.positional]
+    if len(given) == 1 and isinstance(given[0], (list, tuple)):
+        return list(given[0])
+    if len(given) == 1 and isinstance(given[0], spec.Formula) and isinstance(given[0].tree, (ast.List, ast.Tuple)):
+        one = given[0]
+        return [spec.Formula(text=ast.unparse(each), tree=each, key=one.key) for each in one.tree.elts]  # type: ignore[attr-defined]
+    return list(given[0].values()) if len(given) == 1 and isinstance(given[0], dict) else given
+
+
+def _uses(value: Any) -> Iterator[tuple[str, set[str]]]:
+    """The names of what is used anywhere as a layer, with the arguments it is given."""
+    if isinstance(value, spec.Call):
+        yield value.target, set(dict(value.arguments))
+        yield from _uses((value.arguments, value.positional))
+    elif isinstance(value, spec.Formula):
+        for node in ast.walk(value.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                yield node.func.id, {str(each.arg) for each in node.keywords} | {str(len(node.args))}
+    elif isinstance(value, spec.Block):
+        yield from _uses((value.layers, value.blocks, value.args))
+    elif isinstance(value, (spec.Repeat, spec.Condition)):
+        yield from _uses(value.node)
+    elif isinstance(value, (spec.Computed, spec.Parameter)):
+        yield from _uses(value.formula if isinstance(value, spec.Computed) else value.default)
+    elif isinstance(value, dict):
+        yield from _uses(tuple(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _uses(each)
