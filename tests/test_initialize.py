@@ -1,0 +1,232 @@
+"""Who fills which tensor, as built models show it: one plan, every tensor once, and a ledger of all decisions."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import modelzoo
+from modelzoo import api, catalog, fills, initialize
+from modelzoo.streams import key
+
+MODEL = {
+    "inputs": {"x": [2, 8]},
+    "layers": {"first": "Linear(8, 8)", "second": "Linear(8, 8)", "norm": "LayerNorm(8)", "last": "Linear(8, 3)"},
+}
+RULES = {
+    "weights": {"layer": "Linear", "param": "weight", "fill": "normal(std=0.02)"},
+    "biases": {"param": "bias", "fill": 0},
+}
+
+
+def layers(**more):
+    return {**MODEL, "layers": {name: each for name, each in {**MODEL["layers"], **more}.items() if each}}
+
+
+def values(model, init=RULES, **options):
+    return {name: each.clone() for name, each in modelzoo.build(model, init, **options).state_dict().items()}
+
+
+# -- every tensor keeps its values ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", [RULES, None], ids=["rules", "torch"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {**MODEL, "layers": {"new": "Linear(8, 8)", **MODEL["layers"]}},
+        layers(second=None),
+        {**MODEL, "layers": {("renamed" if n == "second" else n): each for n, each in MODEL["layers"].items()}},
+        layers(second="Linear(8, 8, bias=False)"),
+    ],
+    ids=["inserted", "removed", "renamed", "without its bias"],
+)
+def test_a_change_of_one_layer_leaves_all_other_tensors_as_they_were_bit_for_bit(changed, init):
+    before, after = values(MODEL, init, seed=7), values(changed, init, seed=7)
+    same = before.keys() & after.keys()
+    assert len(same) >= 6
+    assert all(torch.equal(before[name], after[name]) for name in same)
+
+
+def test_no_two_of_many_tensors_begin_alike_and_no_two_keys_are_equal():
+    count = 2_500
+    model = {"layers": [{"_target_": "Linear(4, 4)", "_repeat_": count}]}
+    tensors = values(model, None, dtype="float64")
+    starts = {tuple(each.flatten()[:4].tolist()) for each in tensors.values()}
+    assert len(starts) == len(tensors) == 2 * count
+    assert len({key(0, name, draw, block) for name in tensors for draw in (0, 1) for block in (0, 1)}) == 8 * count
+
+
+def test_a_rule_that_reads_the_value_and_draws_again_draws_other_numbers():
+    twice = {"a": {"param": "weight", "fill": "normal"}, "b": {"param": "weight", "fill": "value - normal()"}}
+    first = values(MODEL, {"a": twice["a"]})["first.weight"]
+    second = first - values(MODEL, twice)["first.weight"]
+    assert abs(torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1]) < 0.4
+    assert second.std() > 0.7
+
+
+# -- one fill, and only one -------------------------------------------------------------------------------------------
+
+
+def test_what_a_later_rule_overwrites_is_never_computed(monkeypatch):
+    calls = []
+    monkeypatch.setattr(fills, "_fills", dict(fills._fills))
+    monkeypatch.setattr(fills, "FILLS", fills._fills)
+
+    def counting(tensor, generator):
+        calls.append(tuple(tensor.shape))
+        return tensor.fill_(1.0)
+
+    modelzoo.register.fill(counting)
+    early = {"early": {"param": "weight", "fill": "counting"}}
+    modelzoo.build(MODEL, {**early, "late": {"layer": "Linear", "param": "weight", "fill": 2}})
+    assert calls == [(8,)]
+    modelzoo.build(MODEL, {**early, "late": {"layer": "Linear", "param": "weight", "fill": "value + 1"}})
+    assert sorted(calls) == [(3, 8), (8,), (8,), (8, 8), (8, 8)]
+
+
+WITH_TENSORS = {
+    "AdaptiveLogSoftmaxWithLoss": "AdaptiveLogSoftmaxWithLoss(6, 20, [5, 10])",
+    "BatchNorm1d": "BatchNorm1d(6)",
+    "BatchNorm2d": "BatchNorm2d(6)",
+    "BatchNorm3d": "BatchNorm3d(6)",
+    "Bilinear": "Bilinear(3, 4, 5)",
+    **{f"Conv{n}d": f"Conv{n}d(4, 6, 3, groups=2)" for n in (1, 2, 3)},
+    **{f"ConvTranspose{n}d": f"ConvTranspose{n}d(4, 6, 3, groups=2)" for n in (1, 2, 3)},
+    "Embedding": "Embedding(5, 6, padding_idx=1)",
+    "EmbeddingBag": "EmbeddingBag(5, 6)",
+    "GroupNorm": "GroupNorm(2, 6)",
+    **{f"{name}Cell": f"{name}Cell(4, 6)" for name in ("RNN", "LSTM", "GRU")},
+    **{name: f"{name}(4, 6, num_layers=2, bidirectional=True)" for name in ("RNN", "LSTM", "GRU")},
+    **{f"InstanceNorm{n}d": f"InstanceNorm{n}d(6, affine=True, track_running_stats=True)" for n in (1, 2, 3)},
+    "LayerNorm": "LayerNorm(6)",
+    "Linear": "Linear(4, 6)",
+    "MultiheadAttention": "MultiheadAttention(6, 2, kdim=3, vdim=4, add_bias_kv=True)",
+    "PReLU": "PReLU(3)",
+    "RMSNorm": "RMSNorm(6)",
+    "Transformer": "Transformer(6, 2, 1, 1, 8, batch_first=True)",
+    "TransformerDecoder": "TransformerDecoder(TransformerDecoderLayer(6, 2, 8), 2)",
+    "TransformerDecoderLayer": "TransformerDecoderLayer(6, 2, 8)",
+    "TransformerEncoder": "TransformerEncoder(TransformerEncoderLayer(6, 2, 8, batch_first=True), 2, LayerNorm(6))",
+    "TransformerEncoderLayer": "TransformerEncoderLayer(6, 2, 8)",
+}
+
+
+def poisoned(monkeypatch):
+    """From now on storage holds values that no fill makes, until it is filled."""
+    fill = initialize.fill
+
+    def poison(skeleton, *more):
+        with torch.no_grad():
+            for tensor in (*skeleton.root.parameters(), *skeleton.root.buffers()):
+                tensor.fill_(math.nan if tensor.is_floating_point() else -77)
+        fill(skeleton, *more)
+
+    monkeypatch.setattr(initialize, "fill", poison)
+
+
+@pytest.mark.parametrize("name", WITH_TENSORS)
+def test_no_byte_is_left_uninitialised(name, monkeypatch):
+    node = {"layers": {"layer": WITH_TENSORS[name]}}
+    shape = {each: tuple(tensor.shape) for each, tensor in modelzoo.build(node).layer.state_dict().items()}
+    poisoned(monkeypatch)
+    built = modelzoo.build(node).layer
+    found = dict(built.state_dict())
+    assert {each: tuple(tensor.shape) for each, tensor in found.items()} == shape
+    for each, tensor in found.items():
+        assert bool(torch.isfinite(tensor).all()), each
+        assert not bool((tensor == -77).any()), each
+
+
+def test_the_poison_shows_where_a_fill_is_left_out(monkeypatch):
+    poisoned(monkeypatch)
+    monkeypatch.setattr(fills, "run", lambda tasks, threads=None: None)
+    built = modelzoo.build({"layers": {"layer": "Linear(4, 6)"}}).layer
+    assert bool(torch.isnan(built.weight).all())
+
+
+def test_every_layer_of_the_catalog_with_tensors_is_among_these():
+    filling = ("reset_parameters", "_reset_parameters")
+    with_tensors = {name for name, layer in catalog.LAYERS.items() if any(hasattr(layer.cls, each) for each in filling)}
+    without_own = {
+        "TransformerEncoder",
+        "TransformerDecoder",
+        "TransformerEncoderLayer",
+        "TransformerDecoderLayer",
+        "PReLU",
+    }
+    assert with_tensors | without_own == set(WITH_TENSORS)
+
+
+# -- the ledger -------------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_says_who_matched_who_won_and_who_was_erased():
+    rules = {
+        "first": {"param": "weight", "fill": "xavier_uniform"},
+        "second": {"layer": "Linear", "fill": "normal(std=0.5)"},
+        "third": {"name": "last.*", "fill": "value * 2"},
+    }
+    model = {**MODEL, "layers": {name: each for name, each in MODEL["layers"].items() if name != "norm"}}
+    found = {each.name: each for each in modelzoo.plan(model, rules, seed=5).tensors}
+    weight = found["first.weight"]
+    assert (weight.rule, weight.erased, weight.stream) == ("init.second", ("init.first",), "1:5:first.weight")
+    assert weight.matched == ("init.first", "init.second")
+    last = found["last.weight"]
+    assert (last.rule, last.erased) == ("init.third", ("init.first",))
+    assert last.fill == "normal(mean=0.0, std=0.5) -> value * 2"
+
+
+def test_the_ledger_of_a_file_has_the_place_of_every_layer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("layers:\n  a: Linear(4, 4)\n  b: {layers: ['Linear(4, 2)']}\n")
+    assert {each.name: each.where for each in modelzoo.plan("own.yaml").tensors} == {
+        "a.weight": "own.yaml:2:3",
+        "a.bias": "own.yaml:2:3",
+        "b.0.weight": "own.yaml:3:16",
+        "b.0.bias": "own.yaml:3:16",
+    }
+
+
+# -- fills see where they are -----------------------------------------------------------------------------------------
+
+
+def test_a_fill_may_depend_on_args_of_the_block_and_on_the_index_of_a_repeat():
+    model = {
+        "args": {"depth": 3},
+        "blocks": {
+            "Scaled": {
+                "args": ["n"],
+                "parameters": {"w": {"shape": [100, 100], "fill": "normal(std=0.1 / (2 * n) ** 0.5)"}},
+                "forward": "x @ w",
+            }
+        },
+        "layers": [{"_target_": "Scaled(i + 1)", "_repeat_": "depth"}],
+    }
+    for number, tensor in enumerate(modelzoo.build(model).parameters(), 1):
+        assert tensor.std().item() == pytest.approx(0.1 / (2 * number) ** 0.5, rel=0.03)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_values_are_the_rounded_wide_ones(dtype):
+    wide, narrow = values(MODEL), values(MODEL, dtype=str(dtype).removeprefix("torch."))
+    assert all(torch.equal(narrow[name], each.to(dtype)) for name, each in wide.items())
+
+
+def test_gains_and_fans_are_those_of_torch_on_transposed_and_grouped_convolutions():
+    model = {"layers": {"t": "ConvTranspose2d(32, 64, 3, groups=4)", "g": "Conv2d(32, 64, 3, groups=4)"}}
+    rule = {"all": {"param": "weight", "fill": "kaiming_normal(mode='fan_out', nonlinearity='relu')"}}
+    built = modelzoo.build(model, rule)
+    for ours, theirs in ((built.t, nn.ConvTranspose2d(32, 64, 3, groups=4)), (built.g, nn.Conv2d(32, 64, 3, groups=4))):
+        nn.init.kaiming_normal_(theirs.weight, mode="fan_out", nonlinearity="relu")
+        assert ours.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.03)
+
+
+def test_the_fill_of_an_example_cannot_read_what_is_not_there():
+    model = {"inputs": {"x": {"shape": [2, 4], "fill": "value + 1"}}, "layers": ["Linear(4, 2)"]}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        api.example_inputs(api.draft(model), "cpu")
+    assert str(caught.value) == (
+        "model.inputs.x.fill\n  an example has no value before its fill. Write normal(), or a number."
+    )
