@@ -1,0 +1,215 @@
+"""`python -m modelzoo check`: every config is planned without memory, and what is wrong with it is said."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from modelzoo import check, limits
+from modelzoo.__main__ import main
+from modelzoo.errors import Problem
+
+
+def write(path: pathlib.Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture
+def project(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A project with a `conf` of its own, whose every group shows only what it holds itself."""
+    from modelzoo import border
+
+    monkeypatch.chdir(tmp_path)
+    listed = border.options
+    own = {"model": ["broken", "deep", "shallow"], "init": ["by_depth", "first_only", "plain"]}
+    monkeypatch.setattr(border, "options", lambda group: [each for each in listed(group) if each in own[group]])
+    write(tmp_path / "conf/model/shallow.yaml", "inputs: {x: [2, 4]}\nlayers: {first: 'Linear(4, 2)'}\n")
+    write(
+        tmp_path / "conf/model/deep.yaml",
+        "args: {depth: 2}\ninputs: {x: [2, 4]}\nlayers: {body: [{_target_: 'Linear(4, 4)', _repeat_: depth}]}\n",
+    )
+    write(tmp_path / "conf/model/broken.yaml", "inputs: {x: [2, 4]}\nlayers: {a: 'Linaer(4, 2)', b: 'Linear(4, -1)'}\n")
+    write(tmp_path / "conf/init/plain.yaml", "weights: {layer: Linear, param: weight, fill: normal(std=0.1)}\n")
+    write(tmp_path / "conf/init/first_only.yaml", "weights: {name: first.weight, fill: 0}\n")
+    write(
+        tmp_path / "conf/init/by_depth.yaml", "weights: {layer: Linear, param: weight, fill: normal(std=1 / depth)}\n"
+    )
+    return tmp_path
+
+
+BROKEN = """
+model=broken
+conf/model/broken.yaml:2:14  model.layers.a
+  there is no layer 'Linaer'. Did you mean 'Linear'?
+conf/model/broken.yaml:2:29  model.layers.b.out_features
+  out_features of Linear must be a positive integer, not -1
+"""
+
+
+def test_without_a_name_every_model_is_checked_with_every_init_that_applies(
+    project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check"]) == 1
+    shown = capsys.readouterr()
+    assert [line.split()[:-4] if line.startswith("ok") else line.split() for line in shown.out.splitlines()] == [
+        ["failed", "model=broken", "2", "problems"],
+        ["ok", "model=deep", "init=by_depth"],
+        ["ok", "model=deep", "init=plain"],
+        ["ok", "model=shallow", "init=first_only"],
+        ["ok", "model=shallow", "init=plain"],
+    ]
+    assert shown.err == BROKEN
+
+
+def test_an_init_that_applies_to_no_model_is_a_problem(
+    project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "conf/model/broken.yaml").unlink()
+    write(project / "conf/init/first_only.yaml", "weights: {name: frist.weight, fill: 0}\n")
+    assert main(["check"]) == 1
+    shown = capsys.readouterr()
+    assert "failed  init=first_only" in shown.out
+    assert "\ninit=first_only\ninit\n  It applies to no model: " in shown.err
+
+
+def test_a_rule_that_is_wrong_for_a_model_it_applies_to_is_a_problem(
+    project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "conf/model/broken.yaml").unlink()
+    write(project / "conf/init/plain.yaml", "weights: {layer: Linear, param: bias, fill: xavier_uniform}\n")
+    assert main(["check"]) == 1
+    shown = capsys.readouterr()
+    assert "failed  model=deep init=plain" in shown.out
+    assert "conf/init/plain.yaml:1:39  init.weights.fill\n" in shown.err
+
+
+def test_an_init_may_refer_to_the_model_it_stands_beside(
+    project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "conf/model/broken.yaml").unlink()
+    write(
+        project / "conf/model/shallow.yaml", "args: {depth: 0}\ninputs: {x: [2, 4]}\nlayers: {first: 'Linear(4, 2)'}\n"
+    )
+    write(
+        project / "conf/init/by_depth.yaml",
+        "weights: {layer: Linear, param: weight, fill: {_target_: normal, std: '${model.args.depth}'}}\n",
+    )
+    write(
+        project / "conf/init/plain.yaml",
+        "bad: {layer: Linear, param: weight, fill: {_target_: uniform, a: 1, b: '${model.args.depth}'}}\n",
+    )
+    assert main(["check"]) == 1
+    shown = capsys.readouterr()
+    assert "ok      model=deep init=by_depth" in shown.out
+    assert "ok      model=deep init=plain" in shown.out
+    assert "failed  model=shallow init=plain" in shown.out
+
+
+def test_names_and_overrides_are_composed_as_the_main_job_composes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "mlp", "nested", "model.args.dim=30"]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["ok", "model=mlp", "model.args.dim=30"],
+        ["ok", "model=nested", "model.args.dim=30"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mlp", "model.args.dim=-3"], "command line  model.args.dim=-3\n  "),
+        (["mlp", "model.args.dmi=3"], "command line  model.args.dmi=3\n  There is no 'dmi' in model.args."),
+        (["mpl"], "command line  mpl\n  There is no config 'mpl'. Did you mean 'mlp'?\n"),
+        (["mlp", "init=xaiver"], "command line  init=xaiver\n"),
+    ],
+)
+def test_what_was_typed_is_the_place_of_what_is_wrong_with_it(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_json_holds_all_that_is_known(project: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        project / "conf/model/shallow.yaml",
+        "inputs: {x: [2, 4]}\nblocks: {ReLU: {forward: x}}\nlayers: ['Linear(4, 2)', ReLU]\n",
+    )
+    assert main(["check", "shallow", "broken", "--format", "json"]) == 1
+    shallow, broken = json.loads(capsys.readouterr().out)
+    assert shallow == {
+        "ok": True,
+        "config": "model=shallow",
+        "problems": [],
+        "warnings": [
+            {
+                "where": "conf/model/shallow.yaml:2:10",
+                "path": "model.blocks.ReLU",
+                "what": "This definition hides torch's 'ReLU'.",
+                "hint": "torch.nn.ReLU is always torch's.",
+            }
+        ],
+        "notes": [],
+        "parameters": 10,
+        "bytes": 40,
+        "flops": 32,
+    }
+    assert broken["ok"] is False
+    assert broken["parameters"] is None
+    assert broken["problems"][0] == {
+        "where": "conf/model/broken.yaml:2:14",
+        "path": "model.layers.a",
+        "what": "there is no layer 'Linaer'.",
+        "hint": "Did you mean 'Linear'?",
+    }
+
+
+def test_a_large_model_is_planned_without_memory(project: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layers = "{_target_: 'Linear(32768, 32768)', _repeat_: 100}"
+    write(project / "conf/model/deep.yaml", f"inputs: {{x: [2, 32768]}}\nlayers: [{layers}]\n")
+    assert main(["check", "deep"]) == 0
+    assert "107,377,459,200 parameters, 429.5 GB" in capsys.readouterr().out
+
+
+def test_files_are_checked_in_a_child_with_limits(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = write(tmp_path / "good.yaml", "inputs: {x: [2, 4]}\nlayers: ['Linear(4, 2)']\n")
+    endless = write(tmp_path / "endless.yaml", "args: {a: 1}\ndefaults: [x]\nlayers: [ReLU]\n")
+    assert main(["check", good, endless, "seed=1"]) == 1
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["ok", "failed"]
+    assert shown.err == (
+        f"\n{endless}\n{endless}:2:1  defaults\n  'defaults' refers to other files. Compose it: python run.py model=endless\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "what"),
+    [(0, "", "The process that checked it ended without an answer."), (-9, "", "SIGKILL ended it:")],
+)
+def test_a_child_that_ends_early_is_a_problem_of_its_file(
+    code: int, text: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended:
+        returncode = code
+
+    monkeypatch.setattr(limits.subprocess, "run", lambda *_, **__: Ended())  # type: ignore[attr-defined]
+    found = check.check_file("x.yaml")
+    assert found.problems[0].where == "x.yaml"
+    assert found.problems[0].what.startswith(what)
+
+
+def test_what_a_child_says_comes_back_as_it_was() -> None:
+    problem: dict[str, Any] = {"where": "x.yaml:1:1", "path": "a", "what": "b", "hint": "c"}
+    checked = check.Checked(config="x.yaml", problems=(Problem(**problem),), notes=("n",))
+    assert check.Checked.from_json(json.loads(json.dumps(checked.json()))) == checked
+
+
+def test_a_problem_that_several_configs_share_is_said_once_for_all(
+    project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check._explain([check.Checked(config=each, parameters=1, bytes=4, notes=("slow",)) for each in "abc"], False)
+    assert capsys.readouterr().out == "note: slow\n  (a and 2 more)\n"
