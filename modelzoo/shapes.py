@@ -35,6 +35,7 @@ class Record:
         notes: what could not be checked, and why.
         activations: the bytes of what all layers returned.
         flops: the floating-point operations of one forward pass, where they were counted.
+        turns: how often each `while` of a module's text turned, by the module and its place; a dry run does not say.
     """
 
     outputs: dict[int, Any] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     activations: int = 0
     flops: int | None = None
+    turns: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
         """What modules returned, in the order of their calls."""
@@ -93,6 +95,9 @@ class Watch:
         first = key not in self.turned
         self.turned ^= {key}
         return first != negated
+
+    def step(self, owner: nn.Module, site: str) -> None:
+        pass
 
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
         key = (id(owner), site)
@@ -164,7 +169,8 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
         record.notes.append(str(error))
     except Exception as error:
         if _depends_on_data(error):
-            record.notes.append(f"sizes after this depend on data and were not checked: {_first_line(error)}")
+            text = text_problem(error, Path()).what.partition(" fails: ")[0]
+            record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
         raise ConfigError([_explain(skeleton, returned, error)]) from error
     finally:

@@ -284,8 +284,8 @@ def test_the_facts_of_a_small_model_are_these(tmp_path: pathlib.Path) -> None:
           "buffers": 0,
           "bytes": 12,
           "tensors": [
-            {"name": "0.weight", "aliases": [], "shape": [1, 2], "dtype": "float32", "kind": "parameter", "persistent": true, "trainable": true, "fill": "default", "rule": "torch", "matched": ["torch"], "erased": [], "stream": "1:0:0.weight", "mean": 2.0, "std": 1.4142135623730951, "min": 1.0, "max": 3.0, "finite": true},
-            {"name": "0.bias", "aliases": [], "shape": [1], "dtype": "float32", "kind": "parameter", "persistent": true, "trainable": true, "fill": "default", "rule": "torch", "matched": ["torch"], "erased": [], "stream": "1:0:0.bias", "mean": null, "std": null, "min": null, "max": null, "finite": false}
+            {"name": "0.weight", "aliases": [], "shape": [1, 2], "dtype": "float32", "kind": "parameter", "persistent": true, "trainable": true, "fill": "default", "rule": "torch", "matched": ["torch"], "erased": [], "stream": "1:0:0.weight", "where": "", "mean": 2.0, "std": 1.4142135623730951, "min": 1.0, "max": 3.0, "finite": true},
+            {"name": "0.bias", "aliases": [], "shape": [1], "dtype": "float32", "kind": "parameter", "persistent": true, "trainable": true, "fill": "default", "rule": "torch", "matched": ["torch"], "erased": [], "stream": "1:0:0.bias", "where": "", "mean": null, "std": null, "min": null, "max": null, "finite": false}
           ]
         }
         """)

@@ -141,7 +141,7 @@ def test_words_in_another_place_are_noticed(offset: int, monkeypatch: pytest.Mon
 def test_another_order_of_words_is_noticed() -> None:
     stream = Stream()
     check_layout(stream)
-    stream.source = stream.source.view(torch.int32).flip(0).view(torch.uint32)
+    stream.words = stream.words[::-1]
     with pytest.raises(RuntimeError) as caught:
         check_layout(stream)
     assert str(caught.value) == UNKNOWN
