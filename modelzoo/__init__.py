@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from modelzoo.api import build, plan
     from modelzoo.modelfile import load
     from modelzoo.plans import Plan
+    from modelzoo.summaries import summary
 
 __version__ = "0.1.0"
-__all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register"]
+__all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register", "summary"]
 
-_HOMES = {"build": "api", "plan": "api", "load": "modelfile", "Plan": "plans"}
+_HOMES = {"build": "api", "plan": "api", "load": "modelfile", "Plan": "plans", "summary": "summaries"}
 
 
 def __getattr__(name: str) -> Any:

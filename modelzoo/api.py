@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,15 +13,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import catalog, config, fills, initialize, memory, shapes, spec, streams
+from modelzoo import catalog, config, fills, initialize, memory, origins, shapes, spec, streams
 from modelzoo import construct as building
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.factory import TooLargeError
+from modelzoo.generated import loops
 from modelzoo.plans import Input, Module, Plan
 from modelzoo.resolve import Instance, Resolver, Scope, resolve
 
 SMALL = 64 * 2**20
 """Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """All that decides the example inputs: their texts and shapes, and the args that the texts may read."""
+
+    inputs: tuple[spec.Input, ...]
+    shapes: tuple[Input, ...]
+    values: dict[str, Any]
+    seed: int
+    max_steps: int
+
+
+_OF_DTYPES = re.compile("same dtype|scalar type|Input type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +68,12 @@ class Draft:
             activations=self.record.activations,
             flops=self.record.flops,
         )
+
+    @property
+    def given(self) -> Examples:
+        """What the example inputs are made from."""
+        steps = self.skeleton.max_steps
+        return Examples(inputs=self.inputs, shapes=self.examples, values=self.values, seed=self.seed, max_steps=steps)
 
     @property
     def bytes(self) -> int:
@@ -228,6 +250,8 @@ def _dry(
         except TooLargeError:
             pass
         except ConfigError as error:
+            if _OF_DTYPES.search(str(error.__cause__)):
+                raise  # meta does not compare dtypes
             failed = error
     try:
         skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps, seed=seed))
@@ -262,6 +286,7 @@ def _modules(skeleton: building.Skeleton, record: shapes.Record) -> tuple[Module
                 key=Path() if instance is None else instance.key,
                 calls=record.calls.get(each, 0),
                 output=record.outputs.get(each),
+                loops=loops(modules[each]),
             )
         )
     return tuple(found)
@@ -277,13 +302,19 @@ def fill(
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         initialize.fill(draft.skeleton, draft.table, draft.seed, threads)
+    filled = [(initialize._current(entry), entry.chain) for entry in draft.table]
+    origins.remember(draft.skeleton.root, filled, partial(_example_inputs, draft.given))
     return draft.skeleton.root
 
 
 def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor]:
     """The example inputs, each from its own stream: standard normal, zeros for integers, or as its `fill` says."""
+    return _example_inputs(draft.given, device)
+
+
+def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str, Tensor]:
     found = {}
-    for given, each in zip(draft.inputs, draft.plan.inputs, strict=True):
+    for given, each in zip(examples.inputs, examples.shapes, strict=True):
         free = memory.available()
         if each.bytes > free:
             needed = f"this example needs {memory.shown(each.bytes)} and {memory.shown(free)} are there."
@@ -299,7 +330,7 @@ def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor
         else:
             named = given.fill
         entry = initialize.Entry(tensor=tensor, kind="buffer", persistent=False, key=given.key, owner="")
-        decision = initialize._decision(named, draft.values, str(given.key), 1, problems, entry)
+        decision = initialize._decision(named, examples.values, str(given.key), 1, problems, entry)
         problems.check()
         assert decision is not None
         if decision.reads_value:
@@ -309,8 +340,8 @@ def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor
             if what is not None and decision.fill.name != "constant":  # an example may be infinite: to see what happens
                 problems.add(given.key, f"{decision.fill.name} {what}.")
                 problems.check()
-            fills.run(fills.tasks(tensor, decision.fill, decision.arguments, seed=draft.plan.seed, name=name))
+            fills.run(fills.tasks(tensor, decision.fill, decision.arguments, seed=examples.seed, name=name))
         else:
-            initialize.Program(tensor, [decision], name, draft.plan.seed, draft.skeleton.max_steps)()
+            initialize.Program(tensor, [decision], name, examples.seed, examples.max_steps)()
         found[each.name] = tensor.to(device)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
@@ -108,10 +110,10 @@ def _described(group: str) -> dict[str, str]:
 
 
 def _comment(file: pathlib.Path) -> str:
-    """The first line of a file if it is a comment."""
+    """The first line of the comment that a file begins with; Hydra's `# @package` is none."""
     with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        first = lines.readline()
-    return first.lstrip("# ").strip() if first.startswith("#") else ""
+        told = (line.lstrip("# ").strip() for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
+        return next((each for each in told if not each.startswith(("@package", "yaml-language-server:"))), "")
 
 
 def choices() -> str:
@@ -276,6 +278,10 @@ class OnSweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         watch.begin(pathlib.Path(config.hydra.sweep.dir))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        if is_sweep():  # launchers keep what every job returned to the end: 100 KB each
+            job_return.cfg = job_return.hydra_cfg = None
 
 
 def run_directory() -> pathlib.Path:

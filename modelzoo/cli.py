@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import pathlib
 import sys
@@ -32,6 +33,8 @@ def main() -> int:
 
 def guarded(command: Callable[[], int]) -> int:
     """Runs a command; what is wrong with a config is printed to stderr without a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal does not have ends no run
     try:
         code = command()
         sys.stdout.flush()
@@ -77,7 +80,8 @@ def composing(overrides: list[str]) -> Iterator[list[Exception]]:
 
 def _hydra_main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving
-    gc.disable()  # nothing that an import makes is garbage; `_thaw` is called when they are done
+    if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv):  # Hydra composes all jobs of a sweep at once
+        gc.disable()  # nothing that an import makes is garbage; `_thaw` is called when they are done
     try:
         import hydra
 
@@ -87,7 +91,6 @@ def _hydra_main() -> int:
         sys.argv[1:] = border.sweep_arguments(sys.argv[1:])
         failed: list[Exception] = []
         with composing([each for each in sys.argv[1:] if not each.startswith("-")]) as own:
-
             own_code = _registered()
 
             def task(cfg: DictConfig) -> None:
@@ -146,8 +149,9 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
             sys.stdout.flush()
     except ConfigError as error:
         failed.append(error)
-        problems = options.get("problems", IN_FULL)
-        report(error, options.get("traceback") is True, problems if type(problems) is int else None)
+        problems = options.get("problems", "all" if _flag("problems=all") else IN_FULL)
+        shown = options.get("traceback", _flag("traceback=true"))
+        report(error, shown is True, problems if type(problems) is int and problems > 0 else None)
     except BrokenPipeError as error:
         failed.append(error)
         _close_stdout()

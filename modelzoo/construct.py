@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,20 +21,37 @@ MAX_STEPS = 10_000
 
 
 class Unsized(nn.Module):
-    """A layer that waits for its first input to learn the sizes that the config left out."""
+    """A layer that waits for its first input to learn the sizes that the config left out.
 
-    def __init__(self, instance: Instance, construct: Callable[[dict[str, Any]], nn.Module]) -> None:
+    Args:
+        instance: the layer.
+        parts: the layers among its arguments that wait for the same input, as in `TransformerEncoder`.
+        construct: makes it with the arguments that were found.
+    """
+
+    def __init__(
+        self, instance: Instance, parts: Sequence[Instance], construct: Callable[[dict[str, Any]], nn.Module]
+    ) -> None:
         super().__init__()
-        self.instance, self.construct = instance, construct
+        self.instance, self.parts, self.construct = instance, parts, construct
         self.found: dict[str, Any] = {}
         self.layer: list[nn.Module] = []
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
         if not self.layer:
             assert self.instance.layer is not None
+            for part in self.parts:
+                assert part.layer is not None
+                part.arguments |= sizes.infer(part.layer, part.arguments, inputs, keywords)
             self.found = sizes.infer(self.instance.layer, self.instance.arguments, inputs, keywords)
             self.layer.append(self.construct({**self.instance.arguments, **self.found}))
         return self.layer[0](*inputs, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        """A tensor that a text reads: of the layer, once there is one."""
+        if self.__dict__.get("layer"):
+            return getattr(self.layer[0], name)
+        raise AttributeError(f"{self.instance.type} has no size, and so no '{name}', before its first call")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,14 +124,10 @@ class Builder:
         assert instance.layer is not None
         if instance.children or instance.layer.name in ("ModuleList", "ModuleDict"):
             return self.container(instance, name)
-        layer = instance.layer
-        missing = [
-            size
-            for size in sizes.inferable(layer)
-            if size not in instance.arguments and layer.signature[size].default is layer.signature[size].empty
-        ]
-        if missing:
-            unsized = Unsized(instance, lambda arguments: self.late(instance, name, arguments))
+        given = () if instance.layer.registered else (*instance.arguments.values(), *instance.positional)
+        parts = [each for each in given if type(each) is Instance and _is_unsized(each)]
+        if parts or _is_unsized(instance):
+            unsized = Unsized(instance, parts, lambda arguments: self.late(instance, name, arguments))
             self.skeleton.unsized.append(unsized)
             return unsized
         return self.call(instance, name, instance.arguments)
@@ -224,6 +238,17 @@ class Builder:
             raise TooLargeError from error
 
 
+def _is_unsized(instance: Instance) -> bool:
+    """Whether a layer was left without a size that torch has no default for."""
+    return instance.layer is not None and not _needed(instance.layer) <= instance.arguments.keys()
+
+
+@cache
+def _needed(layer: catalog.Layer) -> frozenset[str]:
+    signature = layer.signature
+    return frozenset(size for size in sizes.inferable(layer) if signature[size].default is signature[size].empty)
+
+
 def frozen(instance: Instance, block: spec.Block, max_steps: int) -> Frozen:
     """What the class of a block is made of: its text, and the values that the text reads."""
     names = spec.names_of(block, frozenset(instance.values))
@@ -268,6 +293,7 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
             for name, child in module._modules.items():
                 if id(child) in real:
                     module._modules[name] = real[id(child)]
+        check_reads(skeleton, problems)
     homes: Homes = {}
     for made, instance in skeleton.blocks:
         block = instance.block
@@ -278,34 +304,52 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
 
 
 def check_reads(skeleton: Skeleton, problems: Problems) -> None:
-    """`embed.weight` in a text must name a child's own tensor, never any other attribute."""
+    """`embed.weight` in a text must name a child's own tensor, never any other attribute.
+
+    Nothing is known behind a layer that is absent, or whose size is not known yet.
+    """
     for made, instance in skeleton.blocks:
         block = instance.block
         if block is None or block.forward is None:
             continue
         for read in type(made).frozen.translation().reads:  # type: ignore[attr-defined]
-            *owners, last = read.path
-            module = _module_at(made, owners)
-            if isinstance(module, Unsized):
-                continue
-            known = [] if module is None else [*(module._parameters if read.tensor else module._modules)]
-            if read.tensor and module is not None:
-                known += [*module._buffers]
-            if str(last) not in known:
-                kind = "tensor" if read.tensor else "layer"
-                shown = ".".join(map(str, owners))
-                what = f"'{shown}' has no {kind} '{last}'."
-                problems.add(block.key / "forward", what, nearest(str(last), known), line=read.line, column=read.column)
+            what, hint = _misread(made, read)
+            if what:
+                problems.add(block.key / "forward", what, hint, line=read.line, column=read.column)
 
 
-def _module_at(module: nn.Module | None, path: list[str | int]) -> nn.Module | None:
+def _misread(module: nn.Module | None, read: language.Read) -> tuple[str, str]:
+    """What is wrong with a dotted name, and a hint; nothing where it names what it should."""
+    for index, name in enumerate(read.path):
+        if module is None or isinstance(module, Unsized):
+            return "", ""
+        before, after = read.path[:index], read.path[index + 1 :]
+        key = str(len(module._modules) + name if isinstance(name, int) and name < 0 else name)
+        tensors = [*module._parameters, *module._buffers]
+        if key in tensors:
+            if (not after and read.tensor) or (len(after) == 1 and read.method):
+                return "", ""
+            if after and isinstance(after[0], str) and after[0] not in catalog.METHODS:
+                what = f"'{after[0]}' is not a method of a tensor."
+                return what, nearest(after[0], catalog.METHODS)
+            return f"'{_dotted((*before, name))}' is a tensor, not a layer.", f"Give it a name first: w = layer.{name}."
+        known = [*tensors] if read.tensor and not after else [*module._modules]
+        if read.method and len(after) == 1:
+            known += tensors
+        if key not in module._modules or (read.tensor and not after):
+            kind = "tensor" if read.tensor and not after else "layer or tensor" if tensors and after else "layer"
+            return f"'{_dotted(before)}' has no {kind} '{name}'.", nearest(str(name), known)
+        module = module._modules[key]
+    return "", ""
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return ".".join(map(str, path))
+
+
+def _module_at(module: nn.Module | None, path: list[str]) -> nn.Module | None:
     for name in path:
-        if module is None:
-            return None
-        children = module._modules
-        if isinstance(name, int) and name < 0:
-            name += len(children)
-        module = children.get(str(name))
+        module = None if module is None else module._modules.get(name)
     return module
 
 

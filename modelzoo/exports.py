@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 EXPORTERS = {
     "source": ("modelzoo.source", "model.py, plain PyTorch source of the model"),
+    "report": ("modelzoo.report", "report.html, one page about the model that needs no network"),
+    "graph": ("modelzoo.mermaid", "graph.mmd, its data flow as mermaid text"),
 }
 """Name of an export -> the module whose `export(draft, model, config, directory) -> Path` writes it, and what it is."""
 

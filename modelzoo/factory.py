@@ -39,7 +39,6 @@ class Factory:
 
     def __init__(self, device: torch.device, dtype: torch.dtype, zeroed: bool, limit: float) -> None:
         self.device, self.dtype, self.zeroed, self.left = device, dtype, zeroed, limit
-        self.mode = _Constructing(self)
         self.patterns: dict[tuple[type[nn.Module], str], nn.Module] = {}
         self.plain: set[type[nn.Module]] = set()
 
@@ -59,7 +58,7 @@ class Factory:
                 if each is not None:
                     self.empty(each.detach())
         else:
-            with self.mode:
+            with _Constructing(self):
                 made = self.constructed(cls, positional, named)
         if cls in self.plain or _is_plain(made):
             self.plain.add(cls)

@@ -484,10 +484,15 @@ def register_fill(call: Any = None, /, *, name: str = "") -> Any:
         )
     if name in _fills:
         raise ValueError(f"the name '{name}' is taken by another fill: write name=...")
+
+    def sampler(_: Fans | None, **arguments: Any) -> Sampler:
+        return lambda tensor, generator: call(tensor, generator=generator, **arguments)
+
+    sampler.__doc__ = call.__doc__
     _fills[name] = Fill(
         name=name,
         parameters=_parameters(call),
-        sampler=lambda _, **arguments: lambda tensor, generator: call(tensor, generator=generator, **arguments),
+        sampler=sampler,
         elementwise=False,
         integers=True,
     )

@@ -44,6 +44,11 @@ class Generated(nn.Module):
         return _empty, (type(self).frozen,), self.__dict__.copy()
 
 
+def loops(module: nn.Module) -> int:
+    """How many `while` loops the text of a module has."""
+    return len(module.frozen.translation().loops) if isinstance(module, Generated) else 0
+
+
 def _empty(frozen: Frozen) -> nn.Module:
     cls = class_of(frozen)
     return cls.__new__(cls)

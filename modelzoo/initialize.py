@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -62,7 +63,7 @@ class Home:
     name: str
     owner: nn.Module
     local: str
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,19 +76,22 @@ class Entry:
     key: Path
     owner: str
     homes: list[Home] = field(default_factory=list)
-    chain: list[Decision] = field(default_factory=list)
-    matched: list[str] = field(default_factory=list)
-    disputed: list[str] = field(default_factory=list)
+    chain: tuple[Decision, ...] = ()
+    matched: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.homes[0].name
 
 
-def entries(skeleton: building.Skeleton) -> list[Entry]:
+Named = list[tuple[str, nn.Module]]
+"""Every module under each of its names."""
+
+
+def entries(skeleton: building.Skeleton, modules: Named) -> list[Entry]:
     """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
     found: dict[int, Entry] = {}
-    modules = list(skeleton.root.named_modules(remove_duplicate=False))
     for kind in ("parameter", "buffer"):
         for prefix, module in modules:
             own = module._parameters if kind == "parameter" else module._buffers
@@ -98,14 +102,14 @@ def entries(skeleton: building.Skeleton) -> list[Entry]:
             for local, tensor in own.items():
                 if tensor is None:
                     continue
-                entry = found.get(id(tensor))
-                if entry is None:
-                    persistent = kind == "parameter" or local not in module._non_persistent_buffers_set
-                    entry = found[id(tensor)] = Entry(
-                        tensor=tensor, kind=kind, persistent=persistent, key=key, owner=owner
-                    )
-                name = f"{prefix}.{local}" if prefix else local
-                entry.homes.append(Home(name=name, owner=module, local=local))
+                home = Home(name=f"{prefix}.{local}" if prefix else local, owner=module, local=local)
+                if id(tensor) in found:
+                    found[id(tensor)].homes.append(home)
+                    continue
+                persistent = kind == "parameter" or local not in module._non_persistent_buffers_set
+                found[id(tensor)] = Entry(
+                    tensor=tensor, kind=kind, persistent=persistent, key=key, owner=owner, homes=[home]
+                )
     return list(found.values())
 
 
@@ -126,11 +130,12 @@ def decide(
         ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
     """
     problems, warnings = Problems(), Problems()
-    table = entries(skeleton)
-    _torch_defaults(skeleton, table)
+    modules: Named = list(skeleton.root.named_modules(remove_duplicate=False))
+    table = entries(skeleton, modules)
+    _torch_defaults(skeleton, modules, table)
     _own_fills(skeleton, table, problems)
     hits = _rules(skeleton, table, rules, root_values, problems)
-    _inits(skeleton, table, problems)
+    _inits(skeleton, modules, table, problems)
     for entry in table:
         _settle(entry, problems)
     _unused(skeleton, rules, table, hits, problems, warnings)
@@ -139,33 +144,31 @@ def decide(
     return table, warnings.found
 
 
-def _torch_defaults(skeleton: building.Skeleton, table: list[Entry]) -> None:
-    by_owner: dict[tuple[int, str], Decision] = {}
-    shared: dict[tuple[str, int], Decision] = {}  # layers with the same default share its decision
-    for module in _layers(skeleton):
+def _torch_defaults(skeleton: building.Skeleton, modules: Named, table: list[Entry]) -> None:
+    by_owner: dict[tuple[int, str], tuple[Decision, ...]] = {}
+    shared: dict[tuple[str, int], tuple[Decision, ...]] = {}  # layers with the same default share its decision
+    for module in dict.fromkeys(module for _, module in modules):
+        instance = skeleton.instances.get(id(module))
+        if instance is None or instance.layer is None:
+            continue
         for dotted, (name, arguments) in defaults.defaults(module).items():
             owners, _, local = dotted.rpartition(".")
             owner = module.get_submodule(owners) if owners else module
-            decision = shared.get((name, id(arguments)))
-            if decision is None:
-                decision = Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
-                shared[name, id(arguments)] = decision
-            by_owner[id(owner), local] = decision
+            decided = shared.get((name, id(arguments)))
+            if decided is None:
+                decided = (Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments),)
+                shared[name, id(arguments)] = decided
+            by_owner[id(owner), local] = decided
     for place, value in skeleton.kept.items():
-        by_owner[place] = Decision(rule="constructor", strength=0, value=value)
+        by_owner[place] = (Decision(rule="constructor", strength=0, value=value),)
     for entry in table:
         first = entry.homes[0]
-        place = skeleton.tied.get(id(entry.tensor), (id(first.owner), first.local))  # of a tie, the right-hand side's
-        if place in by_owner:
-            for home in entry.homes:
-                home.decisions.append(by_owner[place])
-
-
-def _layers(skeleton: building.Skeleton) -> Iterator[nn.Module]:
-    for module in skeleton.root.modules():
-        instance = skeleton.instances.get(id(module))
-        if instance is not None and instance.layer is not None:
-            yield module
+        place = (id(first.owner), first.local)
+        if skeleton.tied:
+            place = skeleton.tied.get(id(entry.tensor), place)  # of a tie, the right-hand side's
+        decided = by_owner.get(place, ())
+        for home in entry.homes:
+            home.decisions = decided
 
 
 def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
@@ -183,7 +186,7 @@ def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Proble
             if own.fill is not None:
                 decision = _decision(own.fill, instance.values, str(own.key), 1, problems, entry)
                 if decision is not None:
-                    home.decisions.append(decision)
+                    home.decisions += (decision,)
 
 
 def _decision(
@@ -201,6 +204,10 @@ def _decision(
     known = dict(values)
     if len(shape) >= 2:
         known["fan_in"], known["fan_out"] = fills.fans_of(shape)
+    elif any(isinstance(value, spec.Formula) and _fans_in(value.tree) for _, value in fill.arguments):
+        what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
+        problems.add(fill.key, what, "" if strength < 2 else "Write param: weight.")
+        return None
     resolver = Resolver(problems)
     scope = Scope(values=known, origins={}, blocks={})
     before = len(problems.found)
@@ -212,6 +219,10 @@ def _decision(
     )
 
 
+def _fans_in(tree: ast.expr) -> bool:
+    return any(each.id in ("fan_in", "fan_out") for each in language.formula_names(tree))
+
+
 def _rules(
     skeleton: building.Skeleton,
     table: list[Entry],
@@ -221,6 +232,8 @@ def _rules(
 ) -> dict[str, int]:
     hits = {rule.name: 0 for rule in rules}
     for rule in rules:
+        own = spec.assigned_in(rule.fill.program)  # a rule is written for many models, whatever their args are called
+        seen = {name: value for name, value in values.items() if name not in own} if own else values
         decisions: dict[tuple[torch.Size, bool], Decision | None] = {}  # tensors of one shape share them
         for entry in table:
             reached = [home for home in entry.homes if _selects(skeleton, rule, entry, home)]
@@ -229,14 +242,14 @@ def _rules(
             exact = rule.pattern is not None and len(reached) < len(entry.homes)
             case = (entry.tensor.shape, exact)
             if case not in decisions:
-                decisions[case] = _decision(rule.fill, values, f"init.{rule.name}", 2, problems, entry, exact)
+                decisions[case] = _decision(rule.fill, seen, f"init.{rule.name}", 2, problems, entry, exact)
             decision = decisions[case]
             if decision is None:
                 continue
             hits[rule.name] += 1
-            entry.matched.append(decision.rule)
+            entry.matched += (decision.rule,)
             for home in reached:
-                home.decisions.append(decision)
+                home.decisions += (decision,)
     return hits
 
 
@@ -264,12 +277,12 @@ def _types(skeleton: building.Skeleton, module: nn.Module) -> set[str]:
     return names
 
 
-def _inits(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
+def _inits(skeleton: building.Skeleton, modules: Named, table: list[Entry], problems: Problems) -> None:
     """`_init_`, outer nodes first, so that the innermost wins."""
     nodes = [
-        (prefix, skeleton.instances[id(module)])
-        for prefix, module in skeleton.root.named_modules(remove_duplicate=False)
-        if id(module) in skeleton.instances and skeleton.instances[id(module)].init
+        (prefix, instance)
+        for prefix, module in modules
+        if (instance := skeleton.instances.get(id(module))) is not None and instance.init
     ]
     for prefix, instance in sorted(nodes, key=lambda each: each[0].count(".") + bool(each[0])):
         start = f"{prefix}." if prefix else ""
@@ -282,9 +295,9 @@ def _inits(skeleton: building.Skeleton, table: list[Entry], problems: Problems) 
                 found = True
                 decision = _decision(fill, values, "_init_", 3, problems, entry, exact=True)
                 if decision is not None:
-                    entry.matched.append(f"_init_ of {prefix or 'the model'}")
+                    entry.matched += (f"_init_ of {prefix or 'the model'}",)
                     for home in reached:
-                        home.decisions.append(decision)
+                        home.decisions += (decision,)
             if not found:
                 names = [h.name[len(start) :] for entry in table for h in entry.homes if h.name.startswith(start)]
                 problems.add(
@@ -305,7 +318,6 @@ def _settle(entry: Entry, problems: Problems) -> None:
             final = home.decisions[-1]  # a shared module repeats its decisions under each of its names
             last.setdefault((final.rule, final.text(), id(final.values) if final.program else 0), home)
     if not last:
-        entry.chain = []
         return
     homes = list(last.values())
     chosen = homes[0]
@@ -327,12 +339,13 @@ def _settle(entry: Entry, problems: Problems) -> None:
             )
             key = (exact or ruled)[1].decisions[-1].key
             what = f"{entry.homes[0].name} and {entry.homes[-1].name} are one tensor, and two fills disagree: {shown}."
-            problems.add(key, what, f"Write a rule with name: {entry.homes[0].name}.")
-            entry.disputed = [home.decisions[-1].rule for home in exact or ruled]
+            hint = f"Write a rule with name: {entry.homes[0].name}." if len(exact) < 2 else "Remove one of them."
+            problems.add(key, what, hint)
+            entry.disputed = tuple(home.decisions[-1].rule for home in exact or ruled)
     entry.chain = _chain(chosen.decisions)
 
 
-def _chain(decisions: list[Decision]) -> list[Decision]:
+def _chain(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
     start = len(decisions) - 1
     while start > 0 and decisions[start].reads_value:
         start -= 1
@@ -381,6 +394,7 @@ def _selector(rule: spec.Rule) -> str:
 
 def _check(table: list[Entry], problems: Problems) -> None:
     checked: dict[tuple[int, torch.Size | None, torch.dtype], str | None] = {}
+    refused: dict[tuple[Path, str, str], list[str]] = {}
     for entry in table:
         if not entry.chain or entry.chain[0].reads_value:
             what = f"'{entry.name}' has no fill and no rule fills it."
@@ -396,8 +410,11 @@ def _check(table: list[Entry], problems: Problems) -> None:
             wrong = checked[case]
             if wrong is not None:
                 end = "" if wrong.endswith("?") else "."
-                what = f"{each.rule} cannot fill '{entry.name}': {each.fill.name} {wrong}{end}"
-                problems.add(each.key or entry.key, what)
+                what = f"{each.fill.name} {wrong}{end}"
+                refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
+    for (key, rule, what), (first, *others) in refused.items():
+        more = f" and {len(others)} more" if others else ""
+        problems.add(key, f"{rule} cannot fill '{first}'{more}: {what}")
 
 
 def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
@@ -414,7 +431,7 @@ def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
             owner=entry.owner,
             fill=" -> ".join(each.text() for each in entry.chain),
             rule=entry.chain[-1].rule,
-            matched=tuple(entry.matched),
+            matched=entry.matched,
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
             stream=streams.label(seed, entry.name)
             if any(each.program or (each.fill and each.fill.draws) for each in entry.chain)
@@ -467,7 +484,7 @@ class Program:
     """Computes a tensor by fills that build on each other, and texts."""
 
     tensor: Tensor
-    chain: list[Decision]
+    chain: Sequence[Decision]
     name: str
     seed: int
     max_steps: int
@@ -510,7 +527,10 @@ class Program:
         try:
             result = function(None, self.draw, shape, *fans, start)
         except Exception as error:
-            problems.add(decision.key, f"{decision.rule} cannot fill '{self.name}': {str(error).splitlines()[0]}")
+            what = str(error).splitlines()[0].removesuffix(", but expected one of:")
+            if fans[0] is None and "'NoneType'" in what:
+                what = f"fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
+            problems.add(decision.key, f"{decision.rule} cannot fill '{self.name}': {what}")
             problems.check()
         if isinstance(result, Tensor):
             try:

@@ -117,6 +117,7 @@ class Read:
     tensor: bool
     line: int
     column: int
+    method: bool = False  # the last part may also be a method of the tensor before it: `embed.weight.t()`
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class Translation:
         errors: what is wrong with the text.
         reads: the children, and tensors of children, that it reaches by dotted name.
         names: the values (args) it uses.
+        loops: the places of its `while` loops, as watched code reports them.
     """
 
     code: CodeType | None
@@ -136,6 +138,7 @@ class Translation:
     errors: tuple[TextError, ...]
     reads: tuple[Read, ...]
     names: frozenset[str]
+    loops: tuple[str, ...] = ()
 
 
 class LoopError(RuntimeError):
@@ -387,7 +390,8 @@ class _Rewriter:
         self.reads: list[Read] = []
         self.used: set[str] = set()
         self.uses_modules = self.uses_device = self.has_conditions = False
-        self.counters = self.depth = 0
+        self.depth = 0
+        self.loops: list[str] = []
 
     def error(self, node: ast.expr | ast.stmt | ast.keyword, what: str, hint: str = "") -> None:
         self.errors.append(TextError(what, hint, node.lineno, node.col_offset + 1))
@@ -457,15 +461,16 @@ class _Rewriter:
     def statement_while(self, node: ast.While) -> Iterator[ast.stmt]:
         if node.orelse:
             self.error(node, "else after while has no place here")
-        self.counters += 1
-        counter, carried = f"_steps{self.counters}", _assigned(node.body)
+        self.loops.append(_site(node))
+        counter, carried = f"_steps{len(self.loops)}", _assigned(node.body)
         yield from self.merge(node, carried)
         test = self.condition(node.test, loop=True)
         body = self.loop_body(node)
         yield _statement(f"{counter} = 0", node)
         count = _statement(f"{counter} += 1", node)
         stop = _statement(f"if {counter} > _max_steps: _stop({node.lineno})", node)
-        yield ast.While(test, [count, stop, *body], [])
+        told = [_statement(f"_watch.step(_self, {_site(node)!r})", node)] if self.watch else []
+        yield ast.While(test, [count, stop, *told, *body], [])
         yield from self.merge(node, carried)
 
     def statement_for(self, node: ast.For) -> Iterator[ast.stmt]:
@@ -691,6 +696,9 @@ class _Rewriter:
     # calls
 
     def expression_call(self, node: ast.Call) -> ast.expr:
+        called = self.method_of_child(node)
+        if called is not None:
+            return called
         layer = self.layer(node.func)
         if layer is not None:
             return ast.Call(layer.code, *self.arguments(node))
@@ -700,6 +708,25 @@ class _Rewriter:
             return self.method_call(node, node.func)
         self.error(node, "only functions, methods and layers are called")
         return node
+
+    def method_of_child(self, node: ast.Call) -> ast.expr | None:
+        """`embed.weight.t()`, and also `encoder.layer.norm(x)`: which of the two it is, the children will tell."""
+        method = node.func
+        if not isinstance(method, ast.Attribute) or not isinstance(method.value, ast.Attribute):
+            return None
+        if method.attr not in catalog.METHODS or not self.layer_like(method.value):
+            return None
+        if hasattr(nn.Module, method.attr):
+            return self.method_call(node, method)
+        owner = self.layer(method.value.value, reaches=False)
+        if owner is None or owner.path is None:
+            return None
+        if self.check_part(method.value):
+            path = (*owner.path, method.value.attr, method.attr)
+            self.reads.append(Read(path, False, node.lineno, node.col_offset + 1, method=True))
+        self.check_limits(node, method.attr, catalog.METHODS[method.attr])
+        value = _at(ast.Attribute(owner.code, method.value.attr, ast.Load()), method.value)
+        return ast.Call(_at(ast.Attribute(value, method.attr, ast.Load()), method), *self.arguments(node))
 
     def function_call(self, node: ast.Call, called: ast.Name) -> ast.expr:
         name, function = called.id, catalog.find_function(called.id)
@@ -916,7 +943,7 @@ def _translated(text: str, names: Names, name: str) -> Translation:
         watcher = _Rewriter(names, watch=True)
         watched = _function_code(watcher, watcher.block(statements), name, filename)
     code = _function_code(plain, body, name, filename)
-    return Translation(code, watched, (), tuple(plain.reads), frozenset(plain.used))
+    return Translation(code, watched, (), tuple(plain.reads), frozenset(plain.used), tuple(plain.loops))
 
 
 def _function_code(rewriter: _Rewriter, body: list[ast.stmt], name: str, filename: str) -> CodeType:
@@ -955,7 +982,8 @@ def link(
         max_steps: the greatest number of steps of a loop.
         defaults: the default values of the last parameters.
         watch: what conditions are reported to, for watched code: `branch(owner, site, value)` and
-            `turn(owner, site, value, negated=False)` return what to do, `merge(owner, site, **values)` returns nothing.
+            `turn(owner, site, value, negated=False)` return what to do; `step(owner, site)` for each turn of a `while`
+            and `merge(owner, site, **values)` return nothing.
     """
 
     def stop(line: int) -> None:

@@ -116,23 +116,23 @@ class Places:
         where, path = self.locate(key, line, column)
         with contextlib.suppress(Exception):
             hits = self.hits(key)
-            target = _referred(tuple(map(str, key)), hits[-1]) if hits and not line else None
-            if target is not None and _REFERENCE.fullmatch(hits[-1].value) and hits[-1].depth == len(key):
-                end = self.chain(Path(target))[-1]
-                path += f"  <- {end.where}  {end.path}"
+            whole = hits and not line and isinstance(hits[-1].value, str) and _REFERENCE.fullmatch(hits[-1].value)
+            if hits and not line and (whole or hits[-1].depth < len(key)):  # of a text only what its arguments are
+                for target in _referred(tuple(map(str, key)), hits[-1]):
+                    end = self.chain(Path(target))[-1]
+                    path += f"  <- {end.where}  {end.path}"
         return where, path
 
     def chain(self, key: Path) -> list[Place]:
         """All places that set a key, in order; the last one decided. What a `${...}` there refers to follows it."""
         result: list[Place] = []
-        while len(result) < 100:
+        waiting = [key]
+        while waiting and len(result) < 100:
+            key = waiting.pop(0)
             hits = self.hits(key)
             new = [hit.place for hit in hits if hit.place not in result]
             result += new
-            target = _referred(tuple(map(str, key)), hits[-1]) if new else None
-            if target is None:
-                return result
-            key = Path(target)
+            waiting += map(Path, _referred(tuple(map(str, key)), hits[-1]) if new else [])
         return result
 
     def hits(self, key: Path, line: int = 0, column: int = 0) -> list[Hit]:
@@ -187,10 +187,13 @@ def _below(value: Any, part: str) -> tuple[Any] | None:
     return None
 
 
-def _referred(key: tuple[str, ...], hit: Hit) -> tuple[str, ...] | None:
-    """The key that the `${...}` at a hit means for `key`."""
-    match = _REFERENCE.search(hit.value) if isinstance(hit.value, str) else None
-    if not match:
-        return None
-    start = key[: hit.depth][: -len(match[1])] if match[1] else ()
-    return (*start, *parts(match[2]), *key[hit.depth :])
+def _referred(key: tuple[str, ...], hit: Hit) -> list[tuple[str, ...]]:
+    """The keys that the `${...}` at a hit mean for `key`."""
+    if not isinstance(hit.value, str):
+        return []
+    inside = key[hit.depth :] if _REFERENCE.fullmatch(hit.value) else ()
+    found = []
+    for match in _REFERENCE.finditer(hit.value):
+        start = key[: hit.depth][: -len(match[1])] if match[1] else ()
+        found.append((*start, *parts(match[2]), *inside))
+    return found

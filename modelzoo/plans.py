@@ -24,6 +24,7 @@ class Module:
         key: its place in the config.
         calls: how often the dry run called it.
         output: the shapes of what it returned last: a tuple for a tensor, nested as the output; None if not called.
+        loops: how many `while` loops its forward text has.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Module:
     key: Path = Path()
     calls: int = 0
     output: Any = None
+    loops: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,6 @@ class Plan:
         return replace(self, tensors=tuple(replace(each, where=found[each.key]) for each in self.tensors))
 
     def __str__(self) -> str:
-        from modelzoo.table import plan_table
+        from modelzoo.summaries import summary
 
-        return plan_table(self)
+        return summary(self).text()

@@ -102,6 +102,12 @@ class Children:
         self.building: list[str] = []
         self.scope: Scope | None = None
 
+    def visible(self) -> Iterator[str]:
+        """The names that a reference may start with, the nearest first."""
+        yield from self.nodes
+        if self.outer is not None:
+            yield from self.outer.visible()
+
 
 def resolve(node: spec.Node, problems: Problems) -> Instance | None:
     """The tree of modules of a model, or None if it has problems.
@@ -195,7 +201,7 @@ class Resolver:
             children = children.outer
         text = ".".join(node.target)
         if children is None:
-            known = list(scope.children.nodes) if scope.children else []
+            known = list(scope.children.visible()) if scope.children else []
             self.problems.add(node.key / "_ref_", f"there is no layer '{text}' to refer to.", nearest(first, known))
             return None
         if self.moves(children.block, text, node):
@@ -281,7 +287,7 @@ class Resolver:
         if len(self.problems.found) > before:
             return None
         layers = [name for name, value in arguments.items() if self.is_layer_argument(layer, name, value)]
-        plain = {name: value for name, value in arguments.items() if name not in layers}
+        plain = {name: value for name, value in arguments.items() if name not in layers} if layers else arguments
         for name, what in catalog.problem_with_all(layer, plain):
             written = dict(node.arguments).get(name)
             origin = self.origin(written, scope, self.place(node, name, written))
@@ -415,6 +421,7 @@ class Resolver:
         scope.children = children
         for name, _ in block.layers:
             self.child(children, name)
+        children.scope = None  # all are built; a cycle would keep every instance until a garbage collection
         instance.written = {name: instance.children[name] for name, _ in block.layers}
         instance.children = self.arranged(block, instance.written)
         for tensor in (*block.tensors, *block.buffers):

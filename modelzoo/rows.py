@@ -49,7 +49,10 @@ class Row:
         statistics: of a tensor's values; None if they were not asked for or there are none.
         same_as: the first name of the same module or tensor; "" where this is the first.
         mark: "frozen" (a parameter without gradient), "constant" (a block's buffer), "buffer" (a layer's own) or "".
-        calls: how often a module was called in the dry run.
+        tied: whether a tensor is one that another module, or another name of this one, has first.
+        calls: how often a module was called.
+        loops: how many `while` loops a module's forward text has.
+        turns: how often each of them turned in all calls together; None if that was not counted.
     """
 
     name: str
@@ -62,7 +65,10 @@ class Row:
     statistics: Statistics | None = None
     same_as: str = ""
     mark: str = ""
+    tied: bool = False
     calls: int = 0
+    loops: int = 0
+    turns: tuple[int, ...] | None = None
 
 
 def rows(plan: planned.Plan, model: nn.Module | None = None, statistics: bool = True) -> tuple[Row, ...]:
@@ -87,7 +93,7 @@ def rows(plan: planned.Plan, model: nn.Module | None = None, statistics: bool = 
     for name, first in _places(plan, model):
         module = modules[first]
         tensors = [
-            _tensor_row(tensor, _join(name, local), module.block, seen.get(tensor.name))
+            _tensor_row(tensor, _join(name, local), _join(first, local), module.block, seen.get(tensor.name))
             for local, tensor in owned.get(first, ())
         ]
         row = Row(
@@ -99,12 +105,14 @@ def rows(plan: planned.Plan, model: nn.Module | None = None, statistics: bool = 
             parameters=sum(each.parameters for each in tensors),
             same_as="" if name == first else first,
             calls=module.calls,
+            loops=module.loops,
         )
         found += [row, *tensors]
     return tuple(found)
 
 
-def _tensor_row(tensor: planned.Tensor, name: str, in_block: bool, seen: Statistics | None) -> Row:
+def _tensor_row(tensor: planned.Tensor, name: str, home: str, in_block: bool, seen: Statistics | None) -> Row:
+    """A tensor at `name`, which is called `home` in the first place of its module."""
     parameter = tensor.kind == "parameter"
     first = name == tensor.name
     return Row(
@@ -118,6 +126,7 @@ def _tensor_row(tensor: planned.Tensor, name: str, in_block: bool, seen: Statist
         statistics=seen,
         same_as="" if first else tensor.name,
         mark=("" if tensor.trainable else "frozen") if parameter else ("constant" if in_block else "buffer"),
+        tied=home != tensor.name,
     )
 
 

@@ -7,13 +7,14 @@ import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, checkpoint, dump, exports, metrics, shapes, table, terminal
+from modelzoo import api, checkpoint, dump, exports, metrics, observe, shapes, summaries, table, terminal
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Path, fail
 from modelzoo.rows import Row, describe, pool, rows
@@ -33,6 +34,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         ConfigError: everything that is wrong with the config, or what the forward pass met.
     """
     options, start = config.options, time.perf_counter()
+    _check_reporting(options)
     device = _device(options.get("device", "cpu"))
     exported = exports.names(options.get("export"))
     with _threads(options.get("threads")):
@@ -48,7 +50,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             where, path = config.locate(warning.key, warning.line, warning.column)
             print(f"warning: {where}  {path}: {warning.what} {warning.hint}".rstrip())
         if device.type == "meta":
-            print(draft.plan)
+            terminal.show(summaries.summary(replace(draft.plan, warnings=())))
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         _check_inputs(draft)
@@ -87,12 +89,19 @@ def _report(
     model.train(_flag(options, "training"))
     plan = draft.plan.placed(config.locate)
     facts = rows(draft.plan, model)
-    terminal.show(table.model_table(facts))
-    show = options.get("show")
-    if show is not None and not backward:
-        print("\n".join(table.value_lines(model, str(show))))
-    written = [] if backward else dump.write_parameters(directory, plan, model, rows=facts)
-    output = _forward(draft, model, inputs, backward)
+    show, seen = options.get("show"), None
+    values: list[str] = []
+    try:
+        if show is not None and not backward:
+            values = table.value_lines(model, str(show))
+        written = [] if backward else dump.write_parameters(directory, plan, model, rows=facts)
+        with observe.observed(model) as record:
+            output = _forward(draft, model, inputs, backward)
+        seen = record
+    finally:  # what fails is looked up in the table
+        terminal.show(table.model_table(facts if seen is None else observe.told(facts, model, seen)))
+    if values:
+        print("\n".join(values))
     print("\n".join(table.output_lines(output)))
     _explain_non_finite(draft, model, inputs, output)
     measured = metrics.measure(model, output)
@@ -134,25 +143,7 @@ def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], grad
         try:
             return model(**inputs) if shapes._by_name(model) else model(*inputs.values())
         except Exception as error:
-            key = Path(("model", "forward"))
-            module = _raising(model, error)
-            instance = None if module is None else draft.skeleton.instances.get(id(module))
-            if instance is not None:
-                key = instance.key / "forward" if instance.block is not None else instance.key
-            raise ConfigError([shapes.text_problem(error, key)]) from error
-
-
-def _raising(model: nn.Module, error: BaseException) -> nn.Module | None:
-    """The innermost module of the model in the traceback."""
-    found, trace = None, error.__traceback__
-    known = {id(each) for each in model.modules()}
-    while trace is not None:
-        for name in ("_self", "self"):
-            owner = trace.tb_frame.f_locals.get(name)
-            if id(owner) in known:
-                found = owner
-        trace = trace.tb_next
-    return found
+            raise ConfigError([shapes.explain(draft.skeleton, error)]) from error
 
 
 def _backward(output: Any) -> None:
@@ -248,6 +239,15 @@ def _flag(options: dict[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         fail(Path((name,)), f"{name} must be true or false, not {value!r}.", f"Type {name}=true.")
     return value
+
+
+def _check_reporting(options: dict[str, Any]) -> None:
+    """How mistakes are shown is checked where there is none yet."""
+    _flag(options, "traceback")
+    count = options.get("problems", 1)
+    if count != "all" and (type(count) is not int or count < 1):
+        what = f"problems must be a positive integer or all, not {count!r}."
+        fail(Path(("problems",)), what, "Type problems=all.")
 
 
 @contextmanager

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import linecache
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo import construct as building
-from modelzoo import language, sizes
+from modelzoo import flops, language, sizes
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError
 from modelzoo.factory import TooLargeError
 from modelzoo.plans import Input
@@ -50,8 +51,15 @@ class Record:
         for module, output in returned:
             self.outputs[id(module)] = shape_of(output)
             self.calls[id(module)] = self.calls.get(id(module), 0) + 1
-            if isinstance(output, Tensor) and not module._modules:
-                self.activations += output.nbytes
+            if not module._modules:
+                self.activations += _bytes(output)
+
+
+def _bytes(value: Any) -> int:
+    """Of all tensors of an output."""
+    if isinstance(value, (dict, tuple, list)):
+        return sum(map(_bytes, value.values() if isinstance(value, dict) else value))
+    return value.nbytes if isinstance(value, Tensor) else 0
 
 
 def shape_of(value: Any) -> Any:
@@ -132,13 +140,14 @@ def dry_run(
     if not inputs:
         return record
     watch = Watch(problems, skeleton)
-    _set_training(skeleton.root, False)
+    modules = list(skeleton.root.modules())
+    _set_training(modules, False)
     try:
         with building.forwards(skeleton, watch):
             if not recorded and _succeeds(skeleton, inputs) and not watch.sites:
                 return record
             watch.turned = set()
-            with FlopCounterMode(display=False) if count else nullcontext() as counter:
+            with flops.counted() if count else nullcontext() as counter:
                 _pass(skeleton, inputs, record)
             record.flops = None if counter is None else counter.get_total_flops()
             runs = 0
@@ -147,14 +156,14 @@ def dry_run(
                 _pass(skeleton, inputs, Record())
                 runs += 1
     finally:
-        _set_training(skeleton.root, True)
+        _set_training(modules, True)
     problems.check()
     return record
 
 
-def _set_training(root: nn.Module, mode: bool) -> None:
-    """As `root.train(mode)`, in an eighth of the time."""
-    for module in root.modules():
+def _set_training(modules: list[nn.Module], mode: bool) -> None:
+    """As `train(mode)` of each, in an eighth of the time."""
+    for module in modules:
         module.__dict__["training"] = mode
 
 
@@ -172,9 +181,16 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
             text = text_problem(error, Path()).what.partition(" fails: ")[0]
             record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
-        raise ConfigError([_explain(skeleton, returned, error)]) from error
+        raise ConfigError([explain(skeleton, error, returned)]) from error
     finally:
         record.add(returned)
+
+
+def _check_floating(inputs: tuple[Any, ...]) -> None:
+    """Meta lets integers pass where a layer multiplies them with its weights."""
+    first = next((each for each in inputs if isinstance(each, Tensor)), None)
+    if first is not None and not first.is_floating_point() and not first.is_complex():
+        raise TypeError(f"it takes floating numbers, not {str(first.dtype).removeprefix('torch.')}")
 
 
 def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> bool:
@@ -208,9 +224,13 @@ def _recording(returned: list[tuple[nn.Module, Any]]) -> Iterator[None]:
     """While it lasts, what each module of this thread returns is kept."""
     thread, activations = threading.get_ident(), 0
 
-    def after(module: nn.Module, _: Any, output: Any) -> None:
+    def after(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal activations
         if threading.get_ident() == thread:
+            name = type(module).__name__  # a block may have the name of a layer
+            torchs = name in sizes.SIZES and getattr(nn, name, None) is type(module)
+            if isinstance(output, Tensor) and output.is_meta and torchs:
+                _check_floating(inputs)
             returned.append((module, output))
             if isinstance(output, Tensor) and not output.is_meta:
                 activations += output.nbytes
@@ -227,8 +247,10 @@ def _recording(returned: list[tuple[nn.Module, Any]]) -> Iterator[None]:
 # -- explaining -------------------------------------------------------------------------------------------------------
 
 
-def _explain(skeleton: building.Skeleton, returned: list[tuple[nn.Module, Any]], error: Exception) -> Problem:
-    """Which layer or line failed, on what, and who made it."""
+def explain(
+    skeleton: building.Skeleton, error: Exception, returned: list[tuple[nn.Module, Any]] | None = None
+) -> Problem:
+    """Which layer or line failed, on what, and who made it, if what modules returned was recorded."""
     stack = _entered(error) or [(skeleton.root, ())]
     module, inputs = stack[-1]
     while len(stack) > 1 and id(module) not in skeleton.instances and not isinstance(module, building.Unsized):
@@ -248,18 +270,37 @@ def _explain(skeleton: building.Skeleton, returned: list[tuple[nn.Module, Any]],
         expected = None
         if instance is not None and instance.layer is not None and not isinstance(module, building.Unsized):
             try:
-                expected = sizes.expected(instance.layer, instance.arguments, inputs)
+                expected = sizes.expected(instance.layer, instance.arguments, inputs) or sizes.expected(
+                    instance.layer, module, inputs
+                )
             except Exception:
                 expected = None
+            expected, hint = _first_call(skeleton, module, expected)
         shown = instance.call() if instance is not None else type(module).__name__
-        got = ", ".join(str(list(each.shape)) for each in inputs if isinstance(each, Tensor))
+        got = ", ".join(map(_shown, inputs))
         what = (
             f"'{name}' is {shown}: it {expected}"
             if expected
             else f"'{name}' is {shown} and cannot take {got}: {_first_line(error)}"
         )
-    source = _producer(skeleton, inputs, returned)
+    source = None if returned is None else _producer(skeleton, inputs, returned)
     return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
+
+
+def _first_call(skeleton: building.Skeleton, module: nn.Module, expected: str | None) -> tuple[str | None, str]:
+    """What is expected, and a hint: a size that the config leaves out was decided before."""
+    found = next((each.found for each in skeleton.unsized if module in each.layer), {})
+    seen, _, size = (expected or "").partition("; write ")
+    name = size.partition("=")[0]
+    if name not in found:
+        return expected, ""
+    return seen, f"Its first input decided {name}={found[name]}: all others must agree."
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (tuple, list, dict)):
+        return f"{type(value).__name__} {shape_of(value)}"
+    return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)
 
 
 def _entered(error: Exception) -> list[tuple[nn.Module, Any]]:
@@ -276,8 +317,9 @@ def _entered(error: Exception) -> list[tuple[nn.Module, Any]]:
 
 def _producer(skeleton: building.Skeleton, inputs: Any, returned: list[tuple[nn.Module, Any]]) -> Beside:
     """Who made the input, and where it stands in the config."""
+    returned = [each for each in returned if id(each[0]) in skeleton.instances]
     produced = {id(output): module for module, output in reversed(returned)}
-    made = [produced[id(each)] for each in inputs if isinstance(each, Tensor) and id(each) in produced]
+    made = [produced[id(each)] for each in inputs if each is not None and id(each) in produced]
     last = [module for module, _ in returned[-1:]]
     text = "The input is what '{name}' returns{}." if made else "The layer called before is '{name}'{}."
     for module in (*made, *last):
@@ -300,18 +342,21 @@ def _text_key(skeleton: building.Skeleton, owner: nn.Module) -> Path:
 
 
 def _explain_text(skeleton: building.Skeleton, module: nn.Module, error: Exception) -> Problem:
-    return text_problem(error, _text_key(skeleton, module))
+    module = next((frame.f_locals["_self"] for frame, _ in reversed(_texts(error))), module)
+    problem = text_problem(error, _text_key(skeleton, module))
+    absent = [name for name, child in module._modules.items() if child is None]
+    name = next((each for each in absent if re.match(rf".*\b{each}[(.\[].* fails: 'NoneType'", problem.what)), None)
+    if name is None:
+        return problem
+    what = f"'{name}' is absent here: it is null, or its _if_ is false."
+    return replace(problem, what=what, hint=f"Write {name}(x) if {name} else x.")
 
 
 def text_problem(error: BaseException, key: Path) -> Problem:
     """What went wrong inside a `forward` text, at its line."""
     line, text = 0, ""
-    trace = error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if name.startswith("<") and ".forward " in name:
-            line, text = trace.tb_lineno, linecache.getline(name, trace.tb_lineno).strip()
-        trace = trace.tb_next
+    for frame, number in _texts(error):
+        line, text = number, linecache.getline(frame.f_code.co_filename, number).strip()
     if isinstance(error, language.LoopError):
         line = error.line
         text = linecache.getline(error.filename, error.line).strip()
@@ -328,9 +373,23 @@ def text_problem(error: BaseException, key: Path) -> Problem:
     return Problem(path=str(key), key=key, what=what, line=line, column=1 if line else 0)
 
 
+def _texts(error: BaseException) -> list[tuple[FrameType, int]]:
+    """The `forward` texts that an error came through, with its line in each, the outermost first."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.startswith("<") and ".forward " in name:
+            found.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    return found
+
+
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error} here"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0].removesuffix(", but expected one of:") if lines else type(error).__name__
 
 
 def example(inputs: tuple[Input, ...], device: torch.device) -> dict[str, Tensor]:

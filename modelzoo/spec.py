@@ -469,7 +469,8 @@ class Parser:
             elif name not in accepted.named and not accepted.open:
                 text = f"The _target_ was changed{{}}: type ~{where} to remove this key."
                 stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
-                hint = nearest(name, sorted(accepted.named))
+                whole = name in ("device", "dtype") and target in catalog.layer_names()
+                hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
                 self.problems.add(where, f"{target} has no argument '{name}'.", hint, beside=stale, **at)
             else:
                 arguments[name] = value
@@ -706,11 +707,11 @@ class Parser:
         known = (*TENSOR_KEYS, "persistent") if buffer else (*TENSOR_KEYS, "trainable")
         if isinstance(value, Mapping) and self.is_cut(value, key):
             return Tensor(name=name, shape=(), key=key)
+        for each in value.keys() - set(known) if isinstance(value, Mapping) else ():
+            self.problems.add(key / each, f"'{each}' is not a key of a tensor.", nearest(str(each), known))
         if not isinstance(value, Mapping) or "shape" not in value:
             self.problems.add(key, "a tensor is a shape and a fill", f"Write {name}: {{shape: [8], fill: ones}}.")
             return Tensor(name=name, shape=(), key=key)
-        for each in value.keys() - set(known):
-            self.problems.add(key / each, f"'{each}' is not a key of a tensor.", nearest(str(each), known))
         flag = "persistent" if buffer else "trainable"
         if not isinstance(value.get(flag, True), bool):
             self.problems.add(key / flag, f"{flag} must be true or false, not {value[flag]!r}")
@@ -873,7 +874,7 @@ class Parser:
             )
         layers = value.get("layer") or ()
         layers = (layers,) if isinstance(layers, str) else tuple(map(str, layers))
-        fill = self.fill(value["fill"], key / "fill", values)
+        fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
         for each in ("param", "name"):
             if value.get(each) is not None and not isinstance(value[each], (str, int)):
                 self.problems.add(key / each, f"{each} must be a text, not {value[each]!r}")
@@ -926,6 +927,12 @@ class Parser:
             self.problems.add_text(key, error)
         return None if errors else Fill(program=text, key=key)
 
+    def own_names(self, fill: Any, key: Path) -> frozenset[str]:
+        """The names that the text of a rule assigns: they hide the args of whatever model it meets."""
+        with Problems().at(key):
+            return assigned_in(fill) if isinstance(fill, str) else frozenset()
+        return frozenset()
+
     @staticmethod
     def is_plain_fill(tree: ast.Call, visible: Visible) -> bool:
         """Whether a call is a fill whose arguments are numbers known before any tensor exists."""
@@ -977,6 +984,19 @@ def fill_names(values: frozenset[str]) -> language.Names:
     """What the names of a `fill` text mean."""
     known = frozenset(fills.FILLS) | {f"{name}_" for name in fills.FILLS}
     return language.Names(inputs=FILL_INPUTS, values=values - set(FILL_INPUTS), fills=known)
+
+
+@lru_cache(maxsize=1_024)
+def assigned_in(text: str) -> frozenset[str]:
+    """The names that a text assigns.
+
+    >>> sorted(assigned_in("w = normal(); w[0] = 0; return w"))
+    ['w']
+    """
+    if "=" not in text:
+        return frozenset()
+    nodes = (node for each in language.parse_statements(text) for node in ast.walk(each))
+    return frozenset(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
 
 
 @lru_cache(maxsize=1_024)

@@ -119,10 +119,13 @@ class Sweep:
             return None
         return Record(**{**found, "overrides": tuple(found["overrides"])})
 
+    def numbers(self) -> list[int]:
+        """The jobs that left a trace, in their order."""
+        return sorted(int(path.stem) for path in self.jobs.glob("*.json"))
+
     def records(self, planned: Iterable[tuple[str, ...]] = ()) -> list[Record]:
         """All jobs in their order; those that left no trace are "not run"."""
-        found = {int(path.stem): None for path in self.jobs.glob("*.json")}
-        known = {number: record for number in found if (record := self.read(number)) is not None}
+        known = {number: record for number in self.numbers() if (record := self.read(number)) is not None}
         for number, overrides in enumerate(planned):
             known.setdefault(number, Record(number=number, overrides=overrides))
         return [known[number] for number in sorted(known)]

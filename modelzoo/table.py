@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
+from rich.cells import cell_len
 from torch import Tensor, nn
 
 from modelzoo.errors import Path, fail, nearest
-from modelzoo.rows import Row, pool, rows
-from modelzoo.terminal import text
+from modelzoo.rows import Row, pool
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.table import Table
-
-    from modelzoo.plans import Plan
 
 TITLES = ("name", "layer", "shape", "parameters", "fill", "mean", "std", "shared with")
 NUMBERS = ("parameters", "mean", "std")
-LEAST = {"fill": 12, "name": 12, "shape": 6, "layer": 6}  # how narrow a column may become, in the order of squeezing
+LEAST = {"shape": 16, "name": 16, "layer": 10}  # how narrow a column may become, in the order of squeezing
 GAP = 2
 
 
@@ -43,77 +42,80 @@ def model_table(rows: Sequence[Row]) -> ModelTable:
     """A rich table of a model, one line for each module and tensor, with the totals below it.
 
     A module's parameters include those below it. Equal neighbours with numbered names are one line (`0-11`) with the
-    lines of one copy below it; mean and std are then those of all copies together. What lies below the second place
-    of a shared module is not repeated. Where the columns do not fit, mean, std and sharing move into the fill's.
+    lines of one copy below it; mean and std are then those of all copies together, and `*` is a first size in which
+    their outputs differ. What lies below the second place of a shared module is not repeated. Where the columns do not
+    fit, a tensor's fill, mean and std stand in a line of their own below it.
     """
     dtypes = Counter(row.type for row in rows if row.kind == "parameter")
     usual = dtypes.most_common(1)[0][0] if dtypes else ""
-    return ModelTable(tuple(_lines(_tree(rows), usual)), _totals(rows))
+    return ModelTable(tuple(_lines(_tree(rows), usual)), str(totals(rows)))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTable:
     """What `model_table` returns, for `rich.print`, `text` and `show`."""
 
-    lines: tuple[_Line, ...]
+    lines: tuple[Line, ...]
     totals: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        cells = [line.wide() for line in self.lines]
-        widths = _widths(cells)
-        if _total(widths) > options.max_width:
-            cells = [line.narrow() for line in self.lines]
-            widths = _squeezed(_widths(cells), options.max_width)
-        # Rich would squeeze numbers into a console that is narrower than the table.
-        width = max(_total(widths), options.max_width)
-        yield from console.render(self._table(cells, widths), options.update_width(width))
+        for line, style in self._laid(options.max_width):
+            yield Text(line, style, no_wrap=True, overflow="ignore")
         yield Text()
         yield Text(self.totals)
 
-    def _table(self, cells: Sequence[Cells], widths: dict[str, int]) -> Table:
-        from rich.table import Table
-        from rich.text import Text
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """The titles, then a row of cells for each line; columns that say nothing are left out."""
+        known = [line.cells() for line in self.lines]
+        titles = [title for title in TITLES if title in TITLES[:4] or any(each[title] for each in known)]
+        return (tuple(titles), *(tuple(each[title] for title in titles) for each in known))
 
-        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold underline")
-        for title, width in widths.items():
-            table.add_column(title, justify="right" if title in NUMBERS else "left", overflow="fold", width=width)
+    def _laid(self, room: int) -> Iterator[tuple[str, str]]:
+        """The lines of the table, with their styles."""
+        titles, *cells = self.cells()
+        whole = [max(map(cell_len, column)) for column in zip(titles, *cells, strict=True)]
+        fits = _total(whole) <= room
+        widths = whole if fits else _squeezed(whole[:4], room)
+        yield from ((line, "bold underline") for line in _padded(titles, titles, widths))
         for line, each in zip(self.lines, cells, strict=True):
-            table.add_row(*(Text(each.get(title, ""), style="" if line.module else "dim") for title in widths))
-        return table
+            style = "" if line.module else "dim"
+            yield from ((text, style) for text in _padded(titles, each, widths))
+            if not fits:
+                yield from ((text, style) for text in _folded(line.below(), room))
 
 
-def _widths(cells: Sequence[Cells]) -> dict[str, int]:
-    """The width of every column that says anything; the first four always do."""
-    widths = {}
-    for title in TITLES:
-        lines = [line for each in cells for line in each.get(title, "").splitlines()]
-        if any(lines) or title in TITLES[:4]:
-            widths[title] = max(map(len, (title, *lines)))
-    return widths
-
-
-def _squeezed(widths: dict[str, int], room: int) -> dict[str, int]:
-    """Widths that fit, if they can: numbers stay whole, the other columns are folded, the fill first."""
+def _squeezed(widths: Sequence[int], room: int) -> list[int]:
+    """Widths of the first columns that fit, if they can: numbers stay whole, the others are folded."""
+    found = dict(zip(TITLES, widths, strict=False))
     for title, least in LEAST.items():
-        excess = max(_total(widths) - room, 0)
-        if title in widths:
-            widths[title] = max(widths[title] - excess, min(widths[title], least))
-    return widths
+        excess = max(_total(found.values()) - room, 0)
+        found[title] = max(found[title] - excess, min(found[title], least))
+    return list(found.values())
 
 
-def _total(widths: dict[str, int]) -> int:
-    return sum(widths.values()) + GAP * (len(widths) - 1)
+def _total(widths: Iterable[int]) -> int:
+    return sum(width + GAP for width in widths) - GAP
 
 
-def plan_table(plan: Plan) -> str:
-    """A plan as plain text: its inputs, the table, warnings and notes."""
-    inputs = [f"input {each.name}  {shape_text(each.shape)}  {each.dtype}" for each in plan.inputs]
-    warnings = [f"warning: {problem}" for problem in plan.warnings]
-    notes = [f"note: {note}" for note in plan.notes]
-    costs = [] if plan.flops is None else [f"{plan.flops:,} FLOPs, {plan.activations:,} bytes of activations"]
-    return "\n".join([*inputs, *[""] * bool(inputs), text(model_table(rows(plan))), *costs, *warnings, *notes])
+def _padded(titles: Sequence[str], cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    """One row: its cells side by side, those that are wider than their column folded."""
+    columns = [_folded(cell, width) for cell, width in zip(cells, widths, strict=False)]
+    for each in zip_longest(*columns, fillvalue=""):
+        padded = []
+        for title, cell, width in zip(titles, each, widths, strict=False):
+            space = " " * (width - cell_len(cell))
+            padded.append(space + cell if title in NUMBERS else cell + space)
+        yield (" " * GAP).join(padded).rstrip()
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    """A text in lines of some width, each indented like the first."""
+    if cell_len(cell) <= width:
+        return [cell] if cell else []
+    indent = min(len(cell) - len(cell.lstrip()), width // 2)
+    return textwrap.wrap(" " * indent + cell.lstrip(), width, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def _tree(rows: Sequence[Row]) -> list[_Node]:
@@ -132,12 +134,9 @@ def _tree(rows: Sequence[Row]) -> list[_Node]:
     return roots
 
 
-Cells = dict[str, str]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """One line of the table as text."""
+class Line:
+    """One line of the table as text, in the order of `TITLES`."""
 
     module: bool
     name: str
@@ -149,18 +148,18 @@ class _Line:
     std: str
     shared: str
 
-    def wide(self) -> Cells:
-        return {**self._start(), "fill": self.fill, "mean": self.mean, "std": self.std, "shared with": self.shared}
+    def cells(self) -> dict[str, str]:
+        start = (self.name, self.layer, self.shape, self.parameters)
+        return dict(zip(TITLES, (*start, self.fill, self.mean, self.std, self.shared), strict=True))
 
-    def narrow(self) -> Cells:
+    def below(self) -> str:
+        """What stands in a line of its own where there is no room."""
         seen = f"mean {self.mean}, std {self.std}" if self.mean else ""
-        return {**self._start(), "fill": "\n".join(filter(None, (self.fill, seen, self.shared)))}
-
-    def _start(self) -> Cells:
-        return {"name": self.name, "layer": self.layer, "shape": self.shape, "parameters": self.parameters}
+        said = "  ".join(filter(None, (self.fill, seen, self.shared)))
+        return said and " " * (len(self.name) - len(self.name.lstrip()) + 2) + said
 
 
-def _lines(nodes: Sequence[_Node], usual: str, indent: int = 0) -> Iterator[_Line]:
+def _lines(nodes: Sequence[_Node], usual: str, indent: int = 0) -> Iterator[Line]:
     """The lines of a tree; `usual` is the dtype that goes without saying."""
     for group in _groups(nodes):
         node = _merged(group)
@@ -171,12 +170,9 @@ def _lines(nodes: Sequence[_Node], usual: str, indent: int = 0) -> Iterator[_Lin
         if len(group) > 1:
             name += "-" + _number(_local(group[-1].row))[1]
             times = f"{len(group)} x "
-        if row.kind == "module":
-            layer = times + row.type + (f" x{row.calls}" if row.calls > 1 and first else "")
-        else:
-            layer = " ".join(filter(None, (row.mark, row.type if row.type != usual else "")))
+        layer = times + _module(row) if row.kind == "module" else _tensor(row, usual)
         seen = row.statistics if first else None
-        yield _Line(
+        yield Line(
             module=row.kind == "module",
             name="  " * indent + name,
             layer=layer,
@@ -188,6 +184,21 @@ def _lines(nodes: Sequence[_Node], usual: str, indent: int = 0) -> Iterator[_Lin
             shared="" if first else f"= {row.same_as}",
         )
         yield from _lines(node.children, usual, indent + 1)
+
+
+def _module(row: Row) -> str:
+    """A module's type, with its calls and the turns of its loops."""
+    if row.same_as:
+        return row.type
+    calls = f" x{row.calls}" if row.calls > 1 else ""
+    if row.turns is not None:
+        return f"{row.type}{calls}, {' + '.join(map(str, row.turns))} turn{'s' * (row.turns != (1,))}"
+    return f"{row.type}{calls}{', loop' if row.loops else ''}"
+
+
+def _tensor(row: Row, usual: str) -> str:
+    """A tensor's marks, and its dtype if that does not go without saying."""
+    return " ".join(filter(None, (row.mark, "tied" if row.tied else "", row.type if row.type != usual else "")))
 
 
 def _groups(nodes: Sequence[_Node]) -> Iterator[list[_Node]]:
@@ -209,7 +220,9 @@ def _groups(nodes: Sequence[_Node]) -> Iterator[list[_Node]]:
 def _signature(node: _Node, top: str) -> tuple[Any, ...]:
     """All that a copy shares with the one before it; names below `top` count from there."""
     row = node.row
-    facts = replace(row, name=row.name[len(top) :], statistics=None, same_as=row.same_as.removeprefix(top))
+    shape = _loose(row.shape) if row.kind == "module" else row.shape
+    same_as = row.same_as.removeprefix(top)
+    facts = replace(row, name=row.name[len(top) :], shape=shape, statistics=None, same_as=same_as)
     return (facts, *(_signature(each, top) for each in node.children))
 
 
@@ -220,9 +233,20 @@ def _merged(group: Sequence[_Node]) -> _Node:
         return first
     seen = [node.row.statistics for node in group]
     known = [(math.prod(first.row.shape), each) for each in seen if each]
-    row = replace(first.row, statistics=pool(known) if known else None)
+    equal = all(node.row.shape == first.row.shape for node in group)
+    shape = first.row.shape if equal else _loose(first.row.shape)
+    row = replace(first.row, shape=shape, statistics=pool(known) if known else None)
     children = [_merged(same) for same in zip(*(node.children for node in group), strict=True)]
     return _Node(row, children)
+
+
+def _loose(shape: Any) -> Any:
+    """The shape of one tensor without its first size: how many rows a copy gets may depend on data."""
+    return ("*", *shape[1:]) if isinstance(shape, tuple) and _is_shape(shape) and shape else shape
+
+
+def _is_shape(shape: Sequence[Any]) -> bool:
+    return all(isinstance(size, int) or size == "*" for size in shape)
 
 
 def _local(row: Row) -> str:
@@ -254,7 +278,7 @@ def shape_text(shape: Any) -> str:
     """
     if shape is None:
         return ""
-    if isinstance(shape, tuple) and all(isinstance(size, int) for size in shape):
+    if isinstance(shape, tuple) and _is_shape(shape):
         return f"[{', '.join(map(str, shape))}]"
     if isinstance(shape, (tuple, list)):
         return f"({', '.join(shape_text(each) or 'None' for each in shape)})"
@@ -263,7 +287,28 @@ def shape_text(shape: Any) -> str:
     return str(shape)
 
 
-def _totals(rows: Iterable[Row]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Elements of all unique tensors, and their bytes; it reads as the line below the table."""
+
+    trainable: int
+    frozen: int
+    buffers: int
+    bytes: int
+
+    @property
+    def parameters(self) -> int:
+        return self.trainable + self.frozen
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameters:,} parameters ({self.trainable:,} trainable, {self.frozen:,} frozen), "
+            f"{self.buffers:,} in buffers, {self.bytes:,} bytes"
+        )
+
+
+def totals(rows: Iterable[Row]) -> Totals:
+    """What the rows add up to, each tensor counted once."""
     trained = frozen = buffers = size = 0
     for row in rows:
         if row.kind == "module" or row.same_as:
@@ -276,10 +321,7 @@ def _totals(rows: Iterable[Row]) -> str:
             frozen += elements
         else:
             trained += elements
-    return (
-        f"{trained + frozen:,} parameters ({trained:,} trainable, {frozen:,} frozen), "
-        f"{buffers:,} in buffers, {size:,} bytes"
-    )
+    return Totals(trainable=trained, frozen=frozen, buffers=buffers, bytes=size)
 
 
 def value_lines(model: nn.Module, pattern: str) -> list[str]:

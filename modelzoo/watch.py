@@ -71,13 +71,13 @@ class Watch:
             self._conclude(records, self.sweep)
 
     def _conclude(self, records: list[Record], sweep: Sweep) -> None:
-        from modelzoo import summary, terminal
+        from modelzoo import outcome, terminal
 
-        found = summary.summary(records)
+        found = outcome.summary(records)
         print(file=self.out)
-        terminal.show(summary.terminal_table(found), self.out)
+        terminal.show(outcome.terminal_table(found), self.out)
         print(found.counts(), file=self.out)
-        print("written:", *(f"  {path}" for path in summary.write(found, sweep.directory)), sep="\n", file=self.out)
+        print("written:", *(f"  {path}" for path in outcome.write(found, sweep.directory)), sep="\n", file=self.out)
 
     def _look(self) -> None:
         while not self.ending.wait(PAUSE):
@@ -85,11 +85,11 @@ class Watch:
 
     def _tell(self) -> None:
         assert self.sweep is not None
-        records = self.sweep.records()
         count = len(self.planned) or "?"
-        for record in records:
-            if record.ended and record.number not in self.told:
-                self.told.add(record.number)
+        for number in self.sweep.numbers():
+            record = None if number in self.told else self.sweep.read(number)
+            if record is not None and record.ended:
+                self.told.add(number)
                 if not self.out.isatty() or not record.good:
                     self._clear()
                     print(f"{len(self.told)}/{count}  {_line(record)}", file=self.out, flush=True)

@@ -7,7 +7,7 @@ import pathlib
 import sys
 from typing import Any
 
-from modelzoo.errors import Path, fail
+from modelzoo.errors import Path, fail, nearest
 
 
 def command(arguments: list[str]) -> int:
@@ -32,11 +32,11 @@ def command(arguments: list[str]) -> int:
         config = border.compose(options.overrides)
     places = border.places(tuple(options.overrides), pathlib.Path.cwd())
     key = Path(parts(options.key))
-    known = _known({"model": config.model, "init": config.init, **config.options}, key)
-    if known < len(key):
-        nearest = Path(key[:known])
-        fail(key, "No place sets this key.", f"The nearest that is set is '{nearest}'." if nearest else "")
-    chain = places.chain(key)
+    known, names = _known({"model": config.model, "init": config.init, **config.options}, key)
+    if names is not None:
+        above = f"The nearest that is set is '{Path(key[:known])}'." if known else ""
+        fail(key, "No place sets this key.", " ".join(filter(None, (above, nearest(str(key[known]), names)))))
+    chain = places.chain(Path(key[:known]))
     width = max(len(place.where) for place in chain)
     for place in chain:
         value = place.value.splitlines()[0] if place.value else ""
@@ -44,12 +44,17 @@ def command(arguments: list[str]) -> int:
     return 0
 
 
-def _known(data: Any, key: Path) -> int:
-    """How many parts of a key the composed config has."""
+def _known(data: Any, key: Path) -> tuple[int, list[str] | None]:
+    """How many parts of a key the composed config has, and what stands beside a part that it has not.
+
+    A text holds all parts below it: `model.layers.out.in_features` is set where `out: Linear(8, 10)` stands.
+    """
     for depth, part in enumerate(key):
+        if isinstance(data, str):
+            return depth, None
         entries = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
         name = next((name for name in entries if str(name) == part), None)
         if name is None:
-            return depth
+            return depth, [*map(str, entries)]
         data = entries[name]
-    return len(key)
+    return len(key), None

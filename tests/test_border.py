@@ -314,12 +314,22 @@ def test_where_prints_the_chain_of_places(project, capsys):
     )
 
 
+def test_where_finds_an_argument_in_the_text_of_its_layer(project, capsys):
+    project({"model/m": "args: {w: 3}\nlayers:\n  out: Linear(${model.args.w}, 2)\n"})
+    assert tools(["where", "model.layers.out.in_features", "model=m"]) == 0
+    assert capsys.readouterr().out == (
+        "conf/model/m.yaml:3:3  model.layers.out: Linear(${model.args.w}, 2)\nconf/model/m.yaml:1:8  model.args.w: 3\n"
+    )
+
+
 def test_where_says_what_is_not_set(project, capsys):
     project(FILES)
     assert tools(["where", "model.layers.zz.y", "model=base"]) == 1
     assert capsys.readouterr().err == (
-        "model.layers.zz.y\n  No place sets this key. The nearest that is set is 'model.layers'.\n"
+        "model.layers.zz.y\n  No place sets this key. The nearest that is set is 'model.layers'. Known: a, b, c.\n"
     )
+    assert tools(["where", "model.layer", "model=base"]) == 1
+    assert capsys.readouterr().err.endswith("The nearest that is set is 'model'. Did you mean 'layers'?\n")
     assert tools(["where", "model", "model=nope"]) == 1
     assert "There is no 'nope' in conf/model." in capsys.readouterr().err
 

@@ -230,3 +230,31 @@ def test_the_fill_of_an_example_cannot_read_what_is_not_there():
     assert str(caught.value) == (
         "model.inputs.x.fill\n  an example has no value before its fill. Write normal(), or a number."
     )
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def refusal(model, init):
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build(model, init)
+    return str(caught.value)
+
+
+def test_a_fill_that_no_tensor_can_take_is_reported_once():
+    assert refusal(MODEL, {"all": {"layer": "Linear", "fill": "normal(std=-1)"}}) == (
+        "init.all.fill\n  init.all cannot fill 'first.weight' and 5 more: normal needs std to be 0 or more, not -1."
+    )
+
+
+@pytest.mark.parametrize("fill", ["normal(std=1 / fan_in)", "normal() * fan_in"])
+def test_fans_of_a_bias_are_refused_in_so_many_words(fill):
+    assert refusal(MODEL, {"all": {"layer": "LayerNorm", "fill": fill}}).startswith(
+        "init.all.fill\n  init.all cannot fill 'norm.weight': fan_in and fan_out need at least 2 dimensions, not 1."
+    )
+
+
+def test_a_rule_fits_a_model_with_an_arg_that_is_called_like_its_local():
+    rule = {"all": {"param": "weight", "name": "first.weight", "fill": "w = ones() * depth\nreturn w + 1"}}
+    model = modelzoo.build({**MODEL, "args": {"w": 5, "depth": 2}}, rule)
+    assert model.first.weight.unique().item() == 3

@@ -599,6 +599,9 @@ class Recorder:
         self.calls.append(("turn", owner is OWNER, site, value))
         return self.answers.pop(0)
 
+    def step(self, owner: Any, site: str) -> None:
+        pass
+
     def merge(self, owner: Any, site: str, **values: Any) -> None:
         self.calls.append(("merge", owner is OWNER, site, values))
 

@@ -1,5 +1,8 @@
 """Sizes are known before anything is allocated, and a model that does not fit is refused."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -56,3 +59,14 @@ def test_building_counts_nothing():
     from modelzoo import api
 
     assert api.draft(MLP).plan.flops is None
+
+
+def test_a_model_is_gone_with_its_last_reference():
+    gc.disable()
+    try:
+        model = modelzoo.build({**MLP, "layers": ["Linear(4, 8)", "Linear(8, 8)", "Linear(8, 8)"]})
+        alive = [weakref.ref(each) for each in model.parameters()]
+        del model
+        assert [each() for each in alive] == [None] * len(alive)
+    finally:
+        gc.enable()

@@ -86,6 +86,11 @@ def test_a_second_place_names_the_first_and_counts_nothing() -> None:
     assert all(row.parameters == 0 for row in second.values())
 
 
+def test_a_tensor_is_tied_where_another_module_has_it_first() -> None:
+    for found in (rows(plan_of(Tied())), rows(plan_of(Tied()), Tied())):
+        assert [row.name for row in found if row.tied] == ["head.weight"]
+
+
 def test_marks_tell_frozen_constant_and_layer_buffers_apart() -> None:
     marks = {row.name: row.mark for row in rows(plan_of(Tied())) if row.mark and not row.same_as}
     assert marks == {

@@ -148,12 +148,12 @@ def test_a_config_for_hydras_instantiate_builds_unchanged():
         (
             "{_target_: Linear, in_features: 4, out_features: 2, device: cuda}",
             message(
-                "model.layers.0.device", "Linear has no argument 'device'. Known: bias, in_features, out_features."
+                "model.layers.0.device", "Linear has no argument 'device'. It is set for a whole model: device=..."
             ),
         ),
         (
             "{_target_: Linear, in_features: 4, out_features: 2, dtype: float16}",
-            message("model.layers.0.dtype", "Linear has no argument 'dtype'. Known: bias, in_features, out_features."),
+            message("model.layers.0.dtype", "Linear has no argument 'dtype'. It is set for a whole model: dtype=..."),
         ),
         (
             "{_target_: Linear, in_features: 4, out_features: 2, _recursive_: false}",
@@ -871,6 +871,19 @@ def test_if_leaves_a_layer_out():
     assert list(build(text.format(2))._modules) == ["down", "act"]
 
 
+def test_a_call_of_an_absent_layer_is_answered_with_what_to_write():
+    text = """
+        args: {deep: false}
+        inputs: {x: [2, 4]}
+        layers: {down: {_target_: "Linear(4, 4)", _if_: deep}}
+        forward: %s
+        """
+    assert answer(text % "down(x)") == message(
+        "model.forward", "'down' is absent here: it is null, or its _if_ is false. Write down(x) if down else x."
+    )
+    assert torch.equal(build(text % "x @ down.weight.t() if down else x")(X), X)
+
+
 def test_an_absent_layer_is_none_in_forward_skipped_in_a_sequence_and_no_gap_in_a_list():
     absent = "{_target_: Tanh, _if_: false}"
     model = build(f"layers: {{a: {absent}, b: ReLU}}\nforward: b(x) if a is None else a(x)")
@@ -1157,6 +1170,46 @@ def test_layer_weight_reads_a_childs_parameter_and_nothing_else_of_it():
     )
     assert refused("a.eval()\nreturn x") == (
         "'eval' of a layer has no place here. Layers are called, and their tensors are read: layer(x), layer.weight."
+    )
+
+
+def test_a_childs_tensor_has_its_methods_and_a_child_may_be_called_like_one():
+    model = build(
+        """
+        layers:
+          a: Linear(4, 4)
+          b: ["Linear(4, 4)"]
+          n: {layers: {norm: "LayerNorm(4)"}, inputs: [y], forward: norm(y)}
+        forward: n.norm(x @ a.weight.t() + b[-1].bias.sum()) * a.weight.norm()
+        """
+    )
+    expected = model.n.norm(X @ model.a.weight.t() + model.b[0].bias.sum()) * model.a.weight.norm()
+    assert torch.equal(model(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a.weight.wiew(4)", "'wiew' is not a method of a tensor. Did you mean 'view'?"),
+        ("a.wieght.t()", "'a' has no layer or tensor 'wieght'. Did you mean 'weight'?"),
+        ("a.forward.sum()", "'forward' of a layer has no place here."),
+        ("a.in_features.sum()", "'a' has no layer or tensor 'in_features'. Known: weight, bias."),
+        ("a.weight[0].sum()", "'a.weight' is a tensor, not a layer. Give it a name first: w = layer.weight."),
+        ("n.nrm.norm(x)", "'n' has no layer 'nrm'. Did you mean 'norm'?"),
+        ("n.norm.sum(x)", "'n.norm' has no layer 'sum'."),
+    ],
+)
+def test_a_dotted_name_that_leads_nowhere_is_answered_where_it_goes_wrong(text, said):
+    layers = "{a: 'Linear(4, 4)', n: {layers: {norm: 'LayerNorm(4)'}, inputs: [y], forward: norm(y)}}"
+    assert said in answer(f"layers: {layers}\nforward: x * {text}")
+
+
+def test_what_is_read_of_a_layer_without_a_size_is_checked_when_it_has_one():
+    start = "inputs: {x: [2, 4]}\nlayers: {a: Linear(out_features=4)}\nforward: "
+    model = build(start + '"y = a(x)\\nreturn y @ a.weight.t()"')
+    assert torch.equal(model(X), model.a(X) @ model.a.weight.t())
+    assert answer(start + '"y = a(x)\\nreturn y * a.out_features"') == message(
+        "model.forward", "'a' has no tensor 'out_features'. Known: weight, bias."
     )
 
 
@@ -1560,7 +1613,7 @@ def test_one_home_decided_by_init_or_by_a_name_that_fits_no_other_home_wins():
     assert answer(TIED % ("", ", n: {name: a.weight, fill: 3}, m: {name: b.weight, fill: 4}")) == message(
         "init.m.fill",
         "a.weight and b.weight are one tensor, and two fills disagree: init.n fills a.weight with constant(value=3); "
-        "init.m fills b.weight with constant(value=4). Write a rule with name: a.weight.",
+        "init.m fills b.weight with constant(value=4). Remove one of them.",
     )
 
 

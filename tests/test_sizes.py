@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import modelzoo
 from modelzoo import catalog
 from modelzoo.catalog import LAYERS, find_layer, register_layer
 from modelzoo.errors import TextError
@@ -320,3 +321,50 @@ class TestRegistered:
     def test_an_unknown_name_is_the_callers_mistake(self) -> None:
         with pytest.raises(KeyError, match="Nowhere"):
             infer("Nowhere", {}, [])
+
+
+def test_the_layers_inside_a_transformer_take_their_size_from_its_input():
+    model = modelzoo.build(
+        {
+            "inputs": {"src": [2, 5, 8], "memory": [3, 5, 8]},
+            "layers": {
+                "encoder": "TransformerEncoder(TransformerEncoderLayer(nhead=2, dim_feedforward=4), 2, enable_nested_tensor=False)",
+                "decoder": {
+                    "_target_": "TransformerDecoder",
+                    "decoder_layer": "TransformerDecoderLayer(nhead=2, dim_feedforward=4)",
+                    "num_layers": 1,
+                    "norm": "LayerNorm",
+                },
+            },
+            "forward": "decoder(encoder(src), memory)",
+        }
+    )
+    assert [each.linear1.in_features for each in (*model.encoder.layers, *model.decoder.layers)] == [8, 8, 8]
+    assert model.decoder.norm.normalized_shape == (8,)
+
+
+def test_two_calls_of_a_layer_without_a_size_must_agree():
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build(
+            {
+                "inputs": {"x": [2, 4], "y": [2, 5]},
+                "layers": {"a": "Linear(out_features=3)"},
+                "forward": "a(x) + a(y)",
+            }
+        )
+    assert str(caught.value) == (
+        "model.layers.a\n  'a' is Linear(out_features=3, in_features=4): it takes [*, 4] but gets [2, 5]. "
+        "Its first input decided in_features=4: all others must agree. The layer called before is 'a'."
+    )
+
+
+def test_a_size_with_a_default_is_named_where_it_does_not_fit():
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build(
+            {
+                "inputs": {"x": [3, 2, 4]},
+                "layers": {"a": "Transformer(nhead=2, num_encoder_layers=1, batch_first=True)"},
+                "forward": "a(x, x)",
+            }
+        )
+    assert "takes 'src' as [_, 512] or [_, _, 512] but gets [3, 2, 4]; write d_model=4." in str(caught.value)

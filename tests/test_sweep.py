@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 
 import pytest
 
-from modelzoo import summary
+from modelzoo import outcome
 from modelzoo.config import Config, nowhere
 from modelzoo.errors import ConfigError, Path, Problem
 from modelzoo.sweep import Record, Sweep, digest, name_of
@@ -164,7 +165,7 @@ RECORDS = [
 
 
 def test_the_table_shows_what_varies_how_each_job_ended_and_the_first_line_of_an_error():
-    assert text(summary.terminal_table(summary.summary(RECORDS))).splitlines() == [
+    assert text(outcome.terminal_table(outcome.summary(RECORDS))).splitlines() == [
         "seed  status   parameters  output_mean  output_std  error",
         "1     done          1,234         0.25         nan",
         '2     failed                                        It is <b>wrong</b>, and "quoted".',
@@ -173,11 +174,11 @@ def test_the_table_shows_what_varies_how_each_job_ended_and_the_first_line_of_an
 
 
 def test_the_csv_and_the_json_hold_every_row():
-    found = summary.summary(RECORDS)
-    rows = list(csv.DictReader(io.StringIO(summary.as_csv(found))))
+    found = outcome.summary(RECORDS)
+    rows = list(csv.DictReader(io.StringIO(outcome.as_csv(found))))
     assert [row["seed"] for row in rows] == ["1", "2", "10"]
     assert rows[1]["error"] == RECORDS[1].error
-    data = json.loads(summary.as_json(found))
+    data = json.loads(outcome.as_json(found))
     assert data[0] == {
         "seed": "1",
         "status": "done",
@@ -191,7 +192,7 @@ def test_the_csv_and_the_json_hold_every_row():
 
 
 def test_the_page_escapes_what_it_shows_and_asks_nobody_for_anything():
-    page = summary.as_page(summary.summary(RECORDS))
+    page = outcome.as_page(outcome.summary(RECORDS))
     assert "It is &lt;b&gt;wrong&lt;/b&gt;, and &#34;quoted&#34;." in page
     assert "http" not in page.replace('content="width', "")
 
@@ -201,7 +202,7 @@ def test_a_key_that_varies_has_a_plot_of_each_column_of_numbers():
         Record(number=i, overrides=(f"width={w}", f"model={m}"), status="done", facts={"loss": i * 1.0, "same": 3})
         for i, (w, m) in enumerate([("8", "a"), ("16", "a"), ("64", "b")])
     ]
-    width, model = summary.plots(summary.summary(records))
+    width, model = outcome.plots(outcome.summary(records))
     assert (width.key, width.column, width.low, width.high) == ("width", "loss", "0", "2")
     assert [(round(x), round(y)) for x, y, _ in width.points] == [(0, 100), (14, 50), (100, 0)]
     assert [(round(x), name) for x, name in model.ticks] == [(25, "a"), (75, "b")]
@@ -286,7 +287,7 @@ def test_a_dry_run_of_a_sweep_plans_every_point(tmp_path):
 
 
 DEADLY = """
-    import os, signal, sys
+    import os, pathlib, signal, sys
     from torch import nn
     import modelzoo
     from modelzoo.cli import main
@@ -295,42 +296,66 @@ DEADLY = """
     class Deadly(nn.Module):
         def __init__(self, width):
             super().__init__()
-            if width == 3:
+            if width == 13 and not pathlib.Path("killed").exists():
+                pathlib.Path("killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    @modelzoo.register.metric
-    def depth(model, output):
-        return {"depth": len(list(model.modules()))}
+        def forward(self, x):
+            return x
 
     if __name__ == "__main__":
         sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_a_killed_job_leaves_the_others_alone_and_every_launcher_gives_the_same_bits(launcher, tmp_path):
-    (tmp_path / "conf" / "model").mkdir(parents=True)
-    text = "args: {width: 4}\ninputs: {x: [2, 4]}\nlayers: ['Linear(4, 4)', 'Sequential()', ReLU]\n"
-    (tmp_path / "conf" / "model" / "own.yaml").write_text(
-        text.replace("'Sequential()'", "'=Deadly(width) if width < 4 else Identity()'")
-    )
+def statuses(folder):
+    rows = json.loads((folder / "summary.json").read_text())
+    return Counter(row["status"] for row in rows), rows
+
+
+def test_three_bad_points_and_a_killed_worker_leave_the_others_alone_and_then_only_those_four_run(tmp_path):
+    for group in ("model", "init"):
+        (tmp_path / "conf" / group).mkdir(parents=True)
+    text = "args: {width: 4}\ninputs: {x: [2, 4]}\nlayers: ['Linear(4, width)', Deadly(width), 'Linear(width, 2)']\n"
+    (tmp_path / "conf" / "model" / "own.yaml").write_text(text)
+    inits = [tmp_path / "conf" / "init" / f"i{number}.yaml" for number in range(5)]
+    for number, path in enumerate(inits):
+        path.write_text(f"all: {{param: weight, fill: {number}}}\n")
+    inits[3].write_text("all: {param: weight, fill: normla}\n")
     script = tmp_path / "run.py"
     script.write_text(textwrap.dedent(DEADLY))
-    inside = run("model=own", "model.args.width=4,5", "hydra.sweep.dir=inside", cwd=tmp_path, script=script)
-    assert inside.returncode == 0, inside.stderr
-    apart = run(
-        "model=own",
-        "model.args.width=3,4,5",
-        f"hydra/launcher={launcher}",
-        "hydra.sweep.dir=apart",
-        cwd=tmp_path,
-        script=script,
-    )
-    assert apart.returncode == 1
-    died, *rows = json.loads((tmp_path / "apart" / "summary.json").read_text())
-    assert (died["status"], died["error"]) == ("died", "its process was killed by SIGKILL.")
-    assert [(row["status"], row["depth"]) for row in rows] == [("done", 4), ("done", 4)]
-    for row in rows:
-        tensors = (tmp_path / place / row["folder"] / "parameters.safetensors" for place in ("inside", "apart"))
-        first, second = (path.read_bytes() for path in tensors)
-        assert first == second
+    command = ["model=own", "init=i0,i1,i2,i3,i4", "model.args.width=11,12,13", "hydra/launcher=joblib"]
+    first = run(*command, cwd=tmp_path, script=script)
+    folder = next(tmp_path.glob("multirun/*"))
+    counts, rows = statuses(folder)
+    assert (first.returncode, counts) == (1, {"done": 11, "failed": 3, "died": 1}), first.stdout + first.stderr
+    (died,) = [row for row in rows if row["status"] == "died"]
+    assert (died["model.args.width"], died["error"]) == ("13", "its process was killed by SIGKILL.")
+    assert {(row["init"], row["error"]) for row in rows if row["status"] == "failed"} == {
+        ("i3", "conf/init/i3.yaml:1:22  init.all.fill\n  there is no fill 'normla'. Did you mean 'normal'?")
+    }
+    inits[3].write_text("all: {param: weight, fill: normal}\n")
+    second = run(*command, cwd=tmp_path, script=script)
+    counts, rows = statuses(folder)
+    assert (second.returncode, counts) == (0, {"reused": 11, "done": 4}), second.stdout + second.stderr
+
+
+def test_every_launcher_gives_the_same_bits(tmp_path):
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    text = "args: {width: 4}\ninputs: {x: [2, 4]}\nlayers: ['Linear(4, width)', ReLU, Dropout, 'Linear(width, 2)']\n"
+    (tmp_path / "conf" / "model" / "own.yaml").write_text(text)
+    found = {}
+    for launcher in ("basic", "joblib", "submitit_local"):
+        done = run(
+            "model=own",
+            "model.args.width=4,5",
+            "training=true",
+            f"hydra/launcher={launcher}",
+            f"hydra.sweep.dir={launcher}",
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        _, rows = statuses(tmp_path / launcher)
+        tensors = [(tmp_path / launcher / row["folder"] / "parameters.safetensors").read_bytes() for row in rows]
+        found[launcher] = (tensors, [(row["output_mean"], row["output_std"]) for row in rows])
+    assert found["basic"] == found["joblib"] == found["submitit_local"]

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from modelzoo.errors import ConfigError, Problem
-from modelzoo.rows import rows
-from modelzoo.table import model_table, output_lines, plan_table, value_lines
+from modelzoo.rows import Row, rows
+from modelzoo.table import model_table, output_lines, value_lines
 from modelzoo.terminal import show, text
 from tests.planned import plan_of
 
@@ -118,7 +118,7 @@ def test_the_whole_table_reads_as_it_should(make: Any, width: int | None) -> Non
 
 @pytest.mark.parametrize("make", [tied, shared], ids=["tied", "shared"])
 def test_a_plan_prints_without_a_model(make: Any) -> None:
-    golden(f"{make.__name__}_plan", plan_table(make()[0]))
+    golden(f"{make.__name__}_plan", str(make()[0]))
 
 
 def test_a_plan_says_its_warnings_and_notes() -> None:
@@ -127,7 +127,7 @@ def test_a_plan_says_its_warnings_and_notes() -> None:
         warnings=(Problem(where="conf/init/x.yaml:3:1", path="init.biases", what="This rule matches nothing."),),
         notes=("sizes after 'topk' depend on data and were not checked",),
     )
-    assert plan_table(plan) == (
+    assert str(plan) == (
         "name   layer  shape  parameters\n"
         "model  ReLU\n"
         "\n"
@@ -144,16 +144,14 @@ def test_nothing_is_cut_off_at_any_width(make: Any, width: int) -> None:
     plan, model = make()
     shown = text(model_table(rows(plan, model)), width)
     assert max(map(len, shown.splitlines())) <= width
-    letters = re.sub(r"mean|std|shared with|[\s,]", "", shown)
-    whole = re.sub(r"mean|std|shared with|[\s,]", "", text(model_table(rows(plan, model))))
-    assert sorted(letters) == sorted(whole)
+    assert _letters(shown) == _letters(text(model_table(rows(plan, model))))
 
 
 def test_a_terminal_too_narrow_for_the_numbers_loses_no_letter() -> None:
     plan, model = tied()
     shown = text(model_table(rows(plan, model)), 30)
     assert "12 x 2,128" in shown
-    assert shown.count("xavier_unifo") == shown.count("rm(gain=1.0)") == 3
+    assert _letters(shown) == _letters(text(model_table(rows(plan, model))))
 
 
 @pytest.mark.parametrize("make", [tied, shared], ids=["tied", "shared"])
@@ -172,11 +170,11 @@ def test_totals_are_torchs_own(make: Any) -> None:
 def test_copies_that_differ_in_a_fill_are_not_folded() -> None:
     model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     plan = plan_of(model)
-    names = [line.split()[0] for line in plan_table(plan).splitlines() if line.startswith("  ")]
+    names = [line.split()[0] for line in str(plan).splitlines() if line.startswith("  ")]
     assert names == ["0-2", "weight"]
     other = type(plan.tensors[1])(**{**_fields(plan.tensors[1]), "fill": "ones"})
     changed = type(plan)(**{**_fields(plan), "tensors": (plan.tensors[0], other, plan.tensors[2])})
-    names = [line.split()[0] for line in plan_table(changed).splitlines() if line.startswith("  ")]
+    names = [line.split()[0] for line in str(changed).splitlines() if line.startswith("  ")]
     assert names == ["0", "weight", "1", "weight", "2", "weight"]
 
 
@@ -184,13 +182,13 @@ def test_equal_layers_are_folded_only_if_their_names_count() -> None:
     model = nn.Sequential()
     for name in ("block0", "block1", "block2", "block4", "a", "b"):
         model.add_module(name, nn.Linear(3, 3, bias=False))
-    names = [line.split()[0] for line in plan_table(plan_of(model)).splitlines() if line.startswith("  ")]
+    names = [line.split()[0] for line in str(plan_of(model)).splitlines() if line.startswith("  ")]
     assert names == ["block0-2", "weight", "block4", "weight", "a", "weight", "b", "weight"]
 
 
 def test_repeats_of_one_module_fold_behind_the_first() -> None:
     layer = nn.Linear(3, 3, bias=False)
-    assert plan_table(plan_of(nn.Sequential(*[layer] * 6), torch.zeros(1, 3))) == (
+    assert str(plan_of(nn.Sequential(*[layer] * 6), torch.zeros(1, 3))) == (
         "input x0  [1, 3]  float32\n"
         "\n"
         "name        layer       shape   parameters  fill     shared with\n"
@@ -209,9 +207,70 @@ def test_a_tie_inside_every_copy_does_not_keep_them_apart() -> None:
         pair[1].weight = pair[0].weight
         return pair
 
-    shown = plan_table(plan_of(nn.Sequential(block(), block())))
+    shown = str(plan_of(nn.Sequential(block(), block())))
     assert "0-1" in shown.split()
     assert "0.0.weight" in shown
+
+
+class Experts(nn.Module):
+    """Copies that get as many rows each as the data decides."""
+
+    def __init__(self, *rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.experts = nn.ModuleList(nn.Linear(3, 3, bias=False) for _ in rows)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([expert(x[:count]) for expert, count in zip(self.experts, self.rows, strict=True)])
+
+
+def test_copies_that_got_different_numbers_of_rows_are_folded() -> None:
+    assert str(plan_of(Experts(2, 5, 0), torch.zeros(5, 3))) == (
+        "input x0  [5, 3]  float32\n"
+        "\n"
+        "name          layer       shape   parameters  fill\n"
+        "model         Experts     [7, 3]          27\n"
+        "  experts     ModuleList                  27\n"
+        "    0-2       3 x Linear  [*, 3]       3 x 9\n"
+        "      weight              [3, 3]           9  default\n"
+        "\n"
+        "27 parameters (27 trainable, 0 frozen), 0 in buffers, 108 bytes"
+    )
+
+
+def test_copies_that_return_different_sizes_are_not_folded() -> None:
+    model = nn.Sequential(*(nn.Conv2d(1, 1, 3, bias=False) for _ in range(3)))
+    names = [line.split()[0] for line in str(plan_of(model, torch.zeros(1, 1, 9, 9))).splitlines() if line[:1] == " "]
+    assert names == ["0", "weight", "1", "weight", "2", "weight"]
+
+
+@pytest.mark.parametrize(
+    ("module", "shown"),
+    [
+        (Row(name="", depth=0, kind="module", type="Cell", calls=1), "Cell"),
+        (Row(name="", depth=0, kind="module", type="Cell", calls=3), "Cell x3"),
+        (Row(name="", depth=0, kind="module", type="Cell", calls=1, loops=1), "Cell, loop"),
+        (Row(name="", depth=0, kind="module", type="Cell", calls=1, loops=1, turns=(0,)), "Cell, 0 turns"),
+        (Row(name="", depth=0, kind="module", type="Cell", calls=1, loops=1, turns=(1,)), "Cell, 1 turn"),
+        (Row(name="", depth=0, kind="module", type="Cell", calls=2, loops=2, turns=(4, 1)), "Cell x2, 4 + 1 turns"),
+    ],
+)
+def test_a_module_says_its_calls_and_the_turns_of_its_loops(module: Row, shown: str) -> None:
+    assert model_table([module]).lines[0].layer == shown
+
+
+def test_a_tied_tensor_is_marked_where_it_stands_second() -> None:
+    plan, _ = tied()
+    marks = {line.name.strip(): line.layer for line in model_table(rows(plan)).lines if line.shared}
+    assert marks == {"weight": "frozen tied"}
+
+
+def test_a_terminal_with_room_for_all_columns_gets_them_and_a_narrower_one_gets_lines_below() -> None:
+    plan, model = shared()
+    whole = text(model_table(rows(plan, model)))
+    width = max(map(len, whole.splitlines()))
+    assert text(model_table(rows(plan, model)), width) == whole
+    assert "\n      xavier_uniform(gain=1.0)  mean -0.25, std 0\n" in text(model_table(rows(plan, model)), width - 1)
 
 
 def test_piped_text_has_no_colour_and_no_line_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +313,7 @@ def test_the_table_is_ascii_and_other_letters_are_escaped_where_the_terminal_has
 
 
 def test_brackets_in_a_fill_are_no_markup() -> None:
-    shown = plan_table(plan_of(nn.Linear(1, 1, bias=False), fills={"weight": "value[bold] :smile:"}))
+    shown = str(plan_of(nn.Linear(1, 1, bias=False), fills={"weight": "value[bold] :smile:"}))
     assert "value[bold] :smile:" in shown
 
 
@@ -333,6 +392,12 @@ def test_a_nested_output_is_told_tensor_by_tensor() -> None:
 def test_outputs_with_a_gradient_history_and_on_meta_can_be_shown() -> None:
     assert output_lines(torch.ones(1, requires_grad=True) * 2)[0] == "output  [1]  float32  finite"
     assert output_lines(torch.ones(3, device="meta")) == ["output  [3]  float32", "  on meta: no values"]
+
+
+def _letters(shown: str) -> list[str]:
+    """What a table says below its titles."""
+    _, below = shown.split("\n", 1)
+    return sorted(re.sub(r"mean|std|[\s,]", "", below))
 
 
 def _fields(value: Any) -> dict[str, Any]:

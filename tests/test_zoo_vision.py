@@ -233,7 +233,7 @@ def test_resnet50_swaps_its_block_from_the_command_line() -> None:
 def test_the_larger_sizes_that_a_comment_names_have_the_published_parameters(
     name: str, overrides: list[str], published: int
 ) -> None:
-    comment = (CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[1]
+    comment = (CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[2]
     assert f", {published / 1e6:.0f}M: {' '.join(overrides)}" in comment
     model = modelzoo.build(compose(f"model={name}", *overrides)[0], device="meta")
     assert sum(each.numel() for each in model.parameters()) == published

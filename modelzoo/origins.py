@@ -1,0 +1,65 @@
+"""What built models were made from, remembered beside them: the modules themselves carry nothing of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+if TYPE_CHECKING:
+    from modelzoo.initialize import Decision
+
+Examples = Callable[[torch.device], dict[str, Tensor]]
+
+
+Filled = tuple["weakref.ref[Tensor]", "Sequence[Decision | str]", int]
+"""A tensor, the fills that made its values, and its version at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a model was made from: how its tensors were filled, and its example inputs, made when asked for."""
+
+    filled: tuple[Filled, ...]
+    examples: Examples
+
+    def fills(self) -> dict[int, str]:
+        """What filled those tensors that are still there, by their ids, and whether they were changed since."""
+        found = {}
+        for reference, chain, version in self.filled:
+            tensor = reference()
+            if tensor is not None:
+                fill = " -> ".join(each if isinstance(each, str) else each.text() for each in chain)
+                found[id(tensor)] = fill if _version(tensor) == version else f"{fill}, then changed"
+        return found
+
+
+_origins: MutableMapping[nn.Module, Origin] = WeakIdKeyDictionary()
+
+
+def remember(model: nn.Module, filled: Iterable[tuple[Tensor, Sequence[Decision]]], examples: Examples) -> None:
+    """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
+    found: list[Filled] = []
+    for tensor, chain in filled:
+        # What a constructor left is a tensor, which need not live as long.
+        kept = [each.text() for each in chain] if chain[0].value is not None else chain
+        found.append((weakref.ref(tensor), kept, _version(tensor)))
+    _origins[model] = Origin(tuple(found), examples)
+
+
+def origin_of(model: nn.Module) -> Origin | None:
+    """The origin of a model that was built in this process and is no copy.
+
+    >>> origin_of(nn.Linear(2, 2)) is None
+    True
+    """
+    return _origins.get(model)
+
+
+def _version(tensor: Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version
