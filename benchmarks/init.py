@@ -187,7 +187,7 @@ def memory(_: int) -> bool:
     return verdict("peak / size of the model", float(made.stdout), 1.1)
 
 
-PARTS = {"gpt2": gpt2, "wide": wide, "tiny": tiny, "memory": memory}
+PARTS = {"memory": memory, "gpt2": gpt2, "wide": wide, "tiny": tiny}  # a child counts the peak of its parent as its own
 
 
 def main(rounds: int = 5, *chosen: str) -> int:
