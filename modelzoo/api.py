@@ -330,7 +330,7 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
         else:
             named = given.fill
         entry = initialize.Entry(tensor=tensor, kind="buffer", persistent=False, key=given.key, owner="")
-        decision = initialize._decision(named, examples.values, str(given.key), 1, problems, entry)
+        decision = initialize.decision_of(named, examples.values, str(given.key), 1, problems, entry)
         problems.check()
         assert decision is not None
         if decision.reads_value:

@@ -329,9 +329,9 @@ def sweep_arguments(arguments: list[str]) -> list[str]:
     >>> sweep_arguments(["model=mlp,nested", "-m"])[:3]
     ['-m', 'model=mlp,nested', 'hydra.sweep.dir=multirun/57456693']
     """
-    flags = [each for each in arguments if each in ("-m", "--multirun")]
-    if not flags and "hydra.mode=MULTIRUN" not in arguments:
+    if not sweep.is_typed(arguments):
         return arguments
+    flags = [each for each in arguments if each in sweep.FLAGS]
     kept = [each for each in arguments if each not in flags]
     ours = {
         "hydra.sweep.dir": f"multirun/{sweep.name_of(kept)}",

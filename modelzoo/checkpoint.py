@@ -8,11 +8,12 @@ import pathlib
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from modelzoo import files
 from modelzoo.dump import METADATA
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, fail, nearest
 
@@ -84,7 +85,7 @@ def load_parameters(model: nn.Module, path: str | os.PathLike[str], *, strict: b
                 for target, source in match.fitting:
                     target.copy_(source.read())
         except (OSError, SafetensorError) as error:
-            _fail(path, f"This file cannot be read as safetensors: {error}.", cause=error)
+            files.fail(path, f"This file cannot be read as safetensors: {error}.", cause=error)
     return tuple(absent)
 
 
@@ -96,7 +97,7 @@ def _open(path: pathlib.Path, opened: ExitStack) -> list[Stored]:
     from safetensors import SafetensorError, safe_open
 
     if path.suffix.lower() in PICKLES:
-        _fail(
+        files.fail(
             path,
             "This is a pickle: opening one can run its author's code.",
             "If you trust it, convert it once in Python and load the result: "
@@ -105,17 +106,17 @@ def _open(path: pathlib.Path, opened: ExitStack) -> list[Stored]:
         )
     if not path.is_file():
         what = "There is no such file." if not path.exists() else "This is no regular file."
-        _fail(path, what, "Type the path of a .safetensors file: load=FILE")
+        files.fail(path, what, "Type the path of a .safetensors file: load=FILE")
     found: dict[str, Stored] = {}
     for part in _shards(path) if path.name.endswith(INDEX) else [path]:
         try:
             file = opened.enter_context(safe_open(part, framework="pt"))
         except (OSError, SafetensorError) as error:
-            _fail(part, f"This file cannot be read as safetensors: {error}.", cause=error)
+            files.fail(part, f"This file cannot be read as safetensors: {error}.", cause=error)
         aliases = _aliases(file.metadata())
         for name in file.keys():  # noqa: SIM118 (not a mapping)
             if name in found:
-                _fail(path, f"Two files of this index hold '{name}'.")
+                files.fail(path, f"Two files of this index hold '{name}'.")
             found[name] = Stored(name=name, others=aliases.get(name, ()), file=file)
     return list(found.values())
 
@@ -125,12 +126,12 @@ def _shards(path: pathlib.Path) -> list[pathlib.Path]:
         parts = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
         inside = all(pathlib.PurePath(part).name == part for part in parts)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        _fail(path, "This index has no 'weight_map' from names to files.", cause=error)
+        files.fail(path, "This index has no 'weight_map' from names to files.", cause=error)
     if not inside:
-        _fail(path, "This index names files outside its own directory.")
+        files.fail(path, "This index names files outside its own directory.")
     missing = [part for part in parts if not (path.parent / part).is_file()]
     if missing:
-        _fail(path, f"This index names files that are not there: {', '.join(missing)}.")
+        files.fail(path, f"This index names files that are not there: {', '.join(missing)}.")
     return [path.parent / part for part in parts]
 
 
@@ -238,7 +239,3 @@ def _misfit(target: Tensor, source: Stored) -> str:
 
 def _problem(path: pathlib.Path, name: str, what: str, hint: str = "") -> Problem:
     return Problem(where=str(path), path=name, what=what, hint=hint)
-
-
-def _fail(path: pathlib.Path, what: str, hint: str = "", *, cause: BaseException | None = None) -> NoReturn:
-    raise ConfigError([_problem(path, "", what, hint)]) from cause

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo.errors import IN_FULL, ConfigError, located, render
+from modelzoo.sweep import is_typed
 from modelzoo.watch import Watch
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def composing(overrides: list[str]) -> Iterator[list[Exception]]:
 
 def _hydra_main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving
-    if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv):  # Hydra composes all jobs of a sweep at once
+    if not is_typed(sys.argv):  # Hydra composes all jobs of a sweep at once
         gc.disable()  # nothing that an import makes is garbage; `_thaw` is called when they are done
     try:
         import hydra

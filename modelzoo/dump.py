@@ -6,15 +6,13 @@ import json
 import math
 import os
 import pathlib
-import stat
-import tempfile
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from modelzoo.errors import ConfigError, Problem
+from modelzoo import files
 from modelzoo.rows import Row, Statistics
 from modelzoo.rows import rows as rows_of
 
@@ -24,55 +22,6 @@ if TYPE_CHECKING:
 TENSORS = "parameters.safetensors"
 FACTS = "parameters.json"
 METADATA = "modelzoo"
-
-
-def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> None:
-    """Writes a file whole or not at all: whatever happens, `path` holds what it held before or what `write` wrote.
-
-    Args:
-        path: where the file is wanted; an existing regular file is replaced.
-        write: writes the file at the path it is given, in a hidden directory beside `path` that is then removed.
-
-    Raises:
-        ConfigError: something else than a regular file is there, or the system cannot write.
-
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     target = pathlib.Path(folder) / "note.txt"
-    ...     write_atomically(target, lambda file: file.write_text("whole"))
-    ...     target.read_text(), [each.name for each in target.parent.iterdir()]
-    ('whole', ['note.txt'])
-    """
-    from safetensors import SafetensorError
-
-    try:
-        _refuse_irregular(path)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-            temporary = pathlib.Path(folder) / path.name
-            write(temporary)
-            temporary.chmod(0o644 & ~_umask())
-            # By name: a library may have put a file of its own in the place of one that we opened.
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        _fail(path, f"This file cannot be written: {error}.", cause=error)
-
-
-def _refuse_irregular(path: pathlib.Path) -> None:
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        kinds = {stat.S_IFDIR: "a directory", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe"}
-        kind = kinds.get(stat.S_IFMT(mode), "no regular file")
-        _fail(path, f"This is {kind} and is not replaced.", "Remove it, or choose another directory: hydra.run.dir=DIR")
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def write_parameters(
@@ -110,13 +59,13 @@ def write_parameters(
     if not any(value.is_meta for value in values.values()):
         path = folder / TENSORS
         if "__metadata__" in values:
-            _fail(path, "A tensor named '__metadata__' makes a safetensors file unreadable.", "Rename it.")
+            files.fail(path, "A tensor named '__metadata__' makes a safetensors file unreadable.", "Rename it.")
         tensors = {tensor.name: values[tensor.name].detach().contiguous() for tensor in kept}
         aliases = {tensor.name: tensor.aliases for tensor in kept if tensor.aliases}
         about = {"scheme": plan.scheme, "seed": plan.seed, "aliases": aliases}
         # One key: safetensors writes several in an order of chance, and equal models should make equal files.
         metadata = {METADATA: json.dumps(about)}
-        write_atomically(path, lambda file: save_file(tensors, file, metadata))
+        files.write_atomically(path, lambda file: save_file(tensors, file, metadata))
         written.append(path)
     seen = {row.name: row.statistics for row in (rows_of(plan, model) if rows is None else rows)}
     head = {name: getattr(plan, name) for name in ("seed", "scheme", "parameters", "trainable", "buffers", "bytes")}
@@ -132,7 +81,7 @@ def write_parameters(
         json.dumps(head, indent=2, allow_nan=False).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
     )
     path = folder / FACTS
-    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+    files.write_text(path, text)
     return [*written, path]
 
 
@@ -147,7 +96,3 @@ def _facts(tensor: planned.Tensor, seen: Statistics | None) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _fail(path: pathlib.Path, what: str, hint: str = "", *, cause: BaseException | None = None) -> NoReturn:
-    raise ConfigError([Problem(where=str(path), what=what, hint=hint)]) from cause

@@ -4,27 +4,69 @@ from __future__ import annotations
 
 import os
 import pathlib
+import stat
 import tempfile
+from collections.abc import Callable
+from typing import NoReturn
+
+from modelzoo.errors import ConfigError, Problem
+
+
+def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object], lasting: bool = True) -> None:
+    """Writes a file whole or not at all: whatever happens, `path` holds what it held before or what `write` wrote.
+
+    Args:
+        path: where the file is wanted; an existing regular file is replaced.
+        write: writes the file at the path it is given, in a hidden directory beside `path` that is then removed.
+        lasting: whether it is on disk when this returns, which takes milliseconds.
+
+    Raises:
+        ConfigError: something else than a regular file is there, or the system cannot write.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     target = pathlib.Path(folder) / "note.txt"
+    ...     write_atomically(target, lambda file: file.write_text("whole"))
+    ...     target.read_text(), [each.name for each in target.parent.iterdir()]
+    ('whole', ['note.txt'])
+    """
+    from safetensors import SafetensorError
+
+    try:
+        _refuse_irregular(path)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+            temporary = pathlib.Path(folder) / path.name
+            write(temporary)
+            temporary.chmod(0o644 & ~_umask())
+            if lasting:  # by name: a library may have put a file of its own in the place of one that we opened
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        fail(path, f"This file cannot be written: {error}.", cause=error)
+
+
+def _refuse_irregular(path: pathlib.Path) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a directory", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe"}
+        kind = kinds.get(stat.S_IFMT(mode), "no regular file")
+        fail(path, f"This is {kind} and is not replaced.", "Remove it, or choose another directory: hydra.run.dir=DIR")
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: pathlib.Path, text: str, lasting: bool = True) -> None:
-    """Writes a text; whatever happens, `path` holds the old content or the new one.
+    """Writes a text as UTF-8; as `write_atomically` otherwise."""
+    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"), lasting)
 
-    Args:
-        path: where the file is wanted.
-        text: its content, written as UTF-8.
-        lasting: whether it is on disk when this returns, which takes milliseconds.
 
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_text(pathlib.Path(folder, "note.txt"), "whole")
-    ...     os.listdir(folder)
-    ['note.txt']
-    """
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-        temporary = pathlib.Path(folder, path.name)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+def fail(path: pathlib.Path, what: str, hint: str = "", *, cause: BaseException | None = None) -> NoReturn:
+    """Raises a single problem with a file."""
+    raise ConfigError([Problem(where=str(path), what=what, hint=hint)]) from cause

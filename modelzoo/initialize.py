@@ -184,12 +184,12 @@ def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Proble
                 continue
             entry.key = own.key
             if own.fill is not None:
-                decision = _decision(own.fill, instance.values, str(own.key), 1, problems, entry)
+                decision = decision_of(own.fill, instance.values, str(own.key), 1, problems, entry)
                 if decision is not None:
                     home.decisions += (decision,)
 
 
-def _decision(
+def decision_of(
     fill: spec.Fill,
     values: Mapping[str, Any],
     rule: str,
@@ -198,6 +198,7 @@ def _decision(
     entry: Entry,
     exact: bool = False,
 ) -> Decision | None:
+    """A fill with its formulas computed for one tensor, or None where that is a problem."""
     if fill.program:
         return Decision(rule=rule, strength=strength, program=fill.program, values=values, key=fill.key, exact=exact)
     shape = tuple(entry.tensor.shape)
@@ -242,7 +243,7 @@ def _rules(
             exact = rule.pattern is not None and len(reached) < len(entry.homes)
             case = (entry.tensor.shape, exact)
             if case not in decisions:
-                decisions[case] = _decision(rule.fill, seen, f"init.{rule.name}", 2, problems, entry, exact)
+                decisions[case] = decision_of(rule.fill, seen, f"init.{rule.name}", 2, problems, entry, exact)
             decision = decisions[case]
             if decision is None:
                 continue
@@ -293,7 +294,7 @@ def _inits(skeleton: building.Skeleton, modules: Named, table: list[Entry], prob
                 if not reached:
                     continue
                 found = True
-                decision = _decision(fill, values, "_init_", 3, problems, entry, exact=True)
+                decision = decision_of(fill, values, "_init_", 3, problems, entry, exact=True)
                 if decision is not None:
                     entry.matched += (f"_init_ of {prefix or 'the model'}",)
                     for home in reached:

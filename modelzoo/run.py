@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, checkpoint, dump, exports, metrics, observe, shapes, summaries, table, terminal
+from modelzoo import api, checkpoint, dump, exports, files, metrics, observe, shapes, summaries, table, terminal
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Path, fail
 from modelzoo.rows import Row, describe, pool, rows
@@ -38,14 +38,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     device = _device(options.get("device", "cpu"))
     exported = exports.names(options.get("export"))
     with _threads(options.get("threads")):
-        draft = api.draft(
-            config.model,
-            config.init,
-            seed=options.get("seed", 0),
-            dtype=options.get("dtype", "float32"),
-            device=device,
-            max_steps=options.get("max_steps", 10_000),
-        )
+        draft = drafted(config, device)
         for warning in draft.plan.warnings:
             where, path = config.locate(warning.key, warning.line, warning.column)
             print(f"warning: {where}  {path}: {warning.what} {warning.hint}".rstrip())
@@ -53,7 +46,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             terminal.show(summaries.summary(replace(draft.plan, warnings=())))
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
-        _check_inputs(draft)
+        check_inputs(draft)
         model = api.fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
             _load(model, options)
@@ -61,9 +54,22 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         inputs = api.example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draft.plan.seed)
-            facts = _report(draft, model, inputs, options, directory, config)
+            facts = _report(draft, model, inputs, config, directory, exported)
         ended = time.perf_counter()
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
+
+
+def drafted(config: Config, device: torch.device) -> api.Draft:
+    """The plan of a config, with its options."""
+    options = config.options
+    return api.draft(
+        config.model,
+        config.init,
+        seed=options.get("seed", 0),
+        dtype=options.get("dtype", "float32"),
+        device=device,
+        max_steps=options.get("max_steps", 10_000),
+    )
 
 
 def _sizes(draft: api.Draft) -> dict[str, Any]:
@@ -81,10 +87,11 @@ def _report(
     draft: api.Draft,
     model: nn.Module,
     inputs: dict[str, Tensor],
-    options: dict[str, Any],
-    directory: pathlib.Path,
     config: Config,
+    directory: pathlib.Path,
+    exported: tuple[str, ...],
 ) -> dict[str, Any]:
+    options = config.options
     backward = _flag(options, "backward")
     model.train(_flag(options, "training"))
     plan = draft.plan.placed(config.locate)
@@ -113,7 +120,7 @@ def _report(
             print("\n".join(table.value_lines(model, str(show))))
         written = dump.write_parameters(directory, plan, model, gradients=True, rows=facts)
     written.append(_write_model(directory, config))
-    written += exports.write(exports.names(options.get("export")), draft, model, config, directory)
+    written += exports.write(exported, draft, model, config, directory)
     _list(written)
     return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
 
@@ -195,7 +202,8 @@ def _explain_non_finite(draft: api.Draft, model: nn.Module, inputs: dict[str, Te
     print(f"warning: the output has a value that is not finite: {by}{given}")
 
 
-def _check_inputs(draft: api.Draft) -> None:
+def check_inputs(draft: api.Draft) -> None:
+    """Refuses a model that has nothing to run on."""
     if not draft.inputs:
         key = Path(("model", "inputs"))
         fail(key, "the model has no example input to run on.", "Write inputs: {x: [2, 20]}.")
@@ -208,7 +216,7 @@ def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
     if config.init:
         content["init"] = config.init
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-    dump.write_atomically(path, lambda target: target.write_text(text, encoding="utf-8") and None)
+    files.write_text(path, text)
     return path
 
 

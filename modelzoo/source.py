@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo import api, config, dump, spec
+from modelzoo import api, config, files, spec
 from modelzoo.classes import Class, Classes
 from modelzoo.errors import Problems, located
 from modelzoo.initsource import Weights
@@ -127,7 +127,7 @@ def export(draft: api.Draft, model: nn.Module, given: config.Config, directory: 
     """Writes `model.py` of a job; returns its path."""
     path = directory / "model.py"
     text = written(draft, given.model, given.init)
-    dump.write_atomically(path, lambda target: target.write_text(text, encoding="utf-8") and None)
+    files.write_text(path, text)
     return path
 
 

@@ -30,6 +30,7 @@ from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Path, fail, render
 
 RUNNING, DONE, REUSED, FAILED, DIED, NOT_RUN = "running", "done", "reused", "failed", "died", "not run"
+FLAGS = ("-m", "--multirun")
 WITHOUT_EFFECT = ("problems", "traceback", "resume", "fail_fast", "threads", "memory")
 """Options that change no result, so that a job that differs in them alone is not done again."""
 
@@ -66,6 +67,15 @@ class Record:
     @property
     def good(self) -> bool:
         return self.status in (DONE, REUSED)
+
+
+def is_typed(arguments: Iterable[str]) -> bool:
+    """Whether a command line asks for a sweep.
+
+    >>> is_typed(["model=mlp,nested", "-m"]), is_typed(["model=mlp"])
+    (True, False)
+    """
+    return not {*FLAGS, "hydra.mode=MULTIRUN"}.isdisjoint(arguments)
 
 
 def name_of(arguments: Iterable[str]) -> str:

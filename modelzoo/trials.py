@@ -48,14 +48,7 @@ def build(config: Config) -> Built:
     options = config.options
     with located(config.locate):
         device = job._device(options.get("device") or "cpu")
-        draft = api.draft(
-            config.model,
-            config.init,
-            seed=options.get("seed", 0),
-            dtype=options.get("dtype", "float32"),
-            device=device,
-            max_steps=options.get("max_steps", 10_000),
-        )
+        draft = job.drafted(config, device)
         model = api.fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
             job._load(model, options)
@@ -73,8 +66,7 @@ def names_of(model: nn.Module) -> dict[str, Tensor]:
 
 def forward(built: Built, model: nn.Module | None = None, gradients: bool = False) -> Any:
     """The output for the example inputs, drawn alike every time."""
-    if not built.inputs:
-        fail(Path(("model", "inputs")), "the model has no example input to run on.", "Write inputs: {x: [2, 20]}.")
+    job.check_inputs(built.draft)
     with located(built.config.locate), torch.random.fork_rng(devices=[]):
         torch.manual_seed(built.draft.plan.seed)
         return job._forward(built.draft, built.model if model is None else model, built.inputs, gradients)
@@ -91,7 +83,7 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     tensor = torch.empty(like.shape, dtype=like.dtype)
     entry = initialize.Entry(tensor=tensor, kind=fact.kind, persistent=False, key=Path(("equals",)), owner="")
     assert parsed is not None
-    decision = initialize._decision(parsed.fill, values, "equals", 1, problems, entry)
+    decision = initialize.decision_of(parsed.fill, values, "equals", 1, problems, entry)
     problems.check()
     assert decision is not None
     if decision.fill is not None:

@@ -20,8 +20,9 @@ import torch
 from torch import nn
 
 from modelzoo.checkpoint import load_parameters
-from modelzoo.dump import write_atomically, write_parameters
+from modelzoo.dump import write_parameters
 from modelzoo.errors import ConfigError
+from modelzoo.files import write_atomically
 from modelzoo.rows import rows
 from tests.planned import plan_of
 
@@ -159,7 +160,7 @@ def test_a_killed_run_leaves_the_old_file(tmp_path: pathlib.Path, number: signal
     path.write_text("old")
     script = """
         import os, pathlib, signal, sys
-        from modelzoo.dump import write_atomically
+        from modelzoo.files import write_atomically
 
         def write(file):
             file.write_text("half")
