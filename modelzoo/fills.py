@@ -10,6 +10,7 @@ import inspect
 import keyword
 import math
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,8 @@ class Fill:
     checks: tuple[Check, ...] = ()
     held: tuple[str, ...] = ()
     """The arguments whose size a dtype must be able to hold."""
+    spare: int | None = None
+    """How many numbers a draw takes from its stream at most, beyond one for each element; None is not known."""
     zeroed: Callable[[Sequence[int], Mapping[str, Any]], tuple[int, int]] | None = None
     """Which elements of the flat tensor become zero afterwards: the first, and the one past the last."""
 
@@ -320,6 +323,10 @@ def problem_with(fill: Fill, arguments: Mapping[str, Any], shape: Sequence[int],
 # --- by name -------------------------------------------------------------------------------------------------------
 
 
+_SPARE_OF_NORMAL = 17
+"""Fewer than 16 elements take two numbers each, in pairs; of more, the last 16 are drawn anew if 16 leaves a rest."""
+
+
 def _builtin() -> Iterable[Fill]:
     std = (_number("std"), _within("std", 0))
     trunc = (_number("mean", "std", "a", "b"), _within("std", 0), _ordered, _near)
@@ -338,6 +345,7 @@ def _builtin() -> Iterable[Fill]:
         parameters={"a": 0.0, "b": 1.0},
         sampler=_uniform,
         integers=True,
+        spare=0,
         checks=(_number("a", "b"), _ordered),
         held=("a", "b"),
     )
@@ -345,6 +353,7 @@ def _builtin() -> Iterable[Fill]:
         name="normal",
         parameters={"mean": 0.0, "std": 1.0},
         sampler=_normal,
+        spare=_SPARE_OF_NORMAL,
         checks=(_number("mean"), *std),
         held=("mean", "std"),
     )
@@ -359,6 +368,7 @@ def _builtin() -> Iterable[Fill]:
         name="embedding",
         parameters={"padding_idx": REQUIRED, "std": 1.0},
         sampler=lambda _, padding_idx, std: _normal(None, 0.0, std),
+        spare=_SPARE_OF_NORMAL,
         minimum_dimensions=2,
         maximum_dimensions=2,
         checks=(*std, _index("padding_idx")),
@@ -387,7 +397,7 @@ def _builtin() -> Iterable[Fill]:
         draws=False,
         checks=(_groups,),
     )
-    for kind in (_uniform_of, _normal_of):
+    for kind, spare in ((_uniform_of, 0), (_normal_of, _SPARE_OF_NORMAL)):
         ending = kind.__name__.strip("_").removesuffix("_of")
         yield Fill(
             name=f"xavier_{ending}",
@@ -395,6 +405,7 @@ def _builtin() -> Iterable[Fill]:
             sampler=kind(_xavier_std),
             minimum_dimensions=2,
             scaled=True,
+            spare=spare,
             checks=(_number("gain"), _within("gain", 0)),
             held=("gain",),
         )
@@ -404,6 +415,7 @@ def _builtin() -> Iterable[Fill]:
             sampler=kind(_kaiming_std),
             minimum_dimensions=2,
             scaled=True,
+            spare=spare,
             checks=(_number("a"), _word("mode", MODES), _word("nonlinearity", NONLINEARITIES)),
         )
     yield Fill(
@@ -556,6 +568,74 @@ def fans_of(shape: Sequence[int]) -> Fans:
     return shape[1] * field, shape[0] * field
 
 
+def _nothing(tensor: Tensor, generator: torch.Generator | None) -> None:
+    """Fills a tensor without elements."""
+
+
+class Filling:
+    """A fill and its arguments, ready for tensors of one shape.
+
+    Args:
+        arguments: all of them, as from `bind`, without a `problem_with` them.
+        shape: of the tensors; they may have any dtype, device and layout.
+        fans: where they are not those of the shape.
+
+    >>> weight = torch.empty(8, 4)
+    >>> filling = Filling(FILLS["normal"], {"mean": 0.0, "std": 0.02}, weight.shape)
+    >>> run(filling.tasks(weight, seed=0, name="0.weight"))
+    """
+
+    def __init__(
+        self, fill: Fill, arguments: Mapping[str, Any], shape: Sequence[int], fans: Fans | None = None
+    ) -> None:
+        self.fill, self.elements = fill, math.prod(shape)
+        self.sample: Sampler = _nothing
+        if self.elements:
+            self.sample = fill.sampler((fans or fans_of(shape)) if fill.scaled else None, **arguments)
+        self.zeroed = fill.zeroed and fill.zeroed(shape, arguments)
+        self.rate = 1 / 16 if fill.constant else 1 if fill.elementwise else 8
+        self.numbers = sys.maxsize if fill.spare is None else self.elements + fill.spare
+
+    def tasks(self, tensor: Tensor, *, seed: int, name: str, number: int = 0) -> list[Task]:
+        """The calls that together fill a tensor, for `run`; with no elements or on meta there is nothing to do.
+
+        Args:
+            seed, name, number: decide the streams; `number` counts the draws for this tensor.
+        """
+        if not self.elements or tensor.is_meta:
+            return []
+        if self.elements <= BLOCK or not self.fill.elementwise:
+            return [self.task(self.elements, tensor, seed, name, number, 0)]
+        tensor = tensor.detach()  # a view made where gradients are recorded could not be filled
+        if not tensor.is_contiguous():
+            return [Task(self.elements, partial(self.fill_through_copy, tensor, seed, name, number))]
+        parts = enumerate(torch.split(tensor.view(-1), BLOCK))
+        return [self.task(part.numel(), part, seed, name, number, block) for block, part in parts]
+
+    def task(self, elements: int, tensor: Tensor, seed: int, name: str, number: int, block: int) -> Task:
+        return Task(int(elements * self.rate), partial(self.fill_block, tensor, seed, name, number, block))
+
+    def fill_block(self, tensor: Tensor, seed: int, name: str, number: int, block: int) -> None:
+        fill, drawn = self.fill, tensor
+        if fill.constant:
+            self.sample(tensor, None)
+            return
+        if not (tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()):
+            drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
+        numbers = self.numbers if drawn.dtype is torch.float32 else sys.maxsize
+        self.sample(drawn, generator(seed, name, number, block, numbers) if fill.draws else None)
+        if self.zeroed:
+            first, stop = (max(each - block * BLOCK, 0) for each in self.zeroed)
+            drawn.view(-1)[first:stop] = 0
+        if drawn is not tensor:
+            _round(drawn, tensor)
+
+    def fill_through_copy(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
+        drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
+        run(self.tasks(drawn, seed=seed, name=name, number=number), threads=1)
+        _round(drawn, tensor)
+
+
 def tasks(
     tensor: Tensor,
     fill: Fill,
@@ -566,43 +646,8 @@ def tasks(
     number: int = 0,
     fans: Fans | None = None,
 ) -> list[Task]:
-    """The calls that together fill a tensor, for `run`.
-
-    Args:
-        tensor: of any shape, dtype, device and layout; with no elements or on meta there is nothing to do.
-        arguments: all of them, as from `bind`, without a `problem_with` them.
-        seed, name, number: decide the streams; `number` counts the draws for this tensor.
-        fans: where they are not those of `tensor.shape`.
-
-    >>> weight = torch.empty(8, 4)
-    >>> run(tasks(weight, FILLS["normal"], {"mean": 0.0, "std": 0.02}, seed=0, name="0.weight"))
-    """
-    elements = tensor.numel()
-    if not elements or tensor.is_meta:
-        return []
-    tensor = tensor.detach()  # the calls may be made where gradients are recorded
-    if fill.scaled:
-        fans = fans or fans_of(tensor.shape)
-    sample = fill.sampler(fans, **arguments)
-    zeroed = fill.zeroed and fill.zeroed(tensor.shape, arguments)
-    if elements <= BLOCK or not fill.elementwise:
-        if fill.constant:
-            return [Task(elements // 16, partial(sample, tensor, None))]
-        sample = _zeroing(sample, zeroed, 0)
-        cost = elements if fill.elementwise else 8 * elements
-        return [Task(cost, partial(_fill, tensor, sample, fill.draws, seed, name, number, 0))]
-    if not tensor.is_contiguous():
-        return [Task(elements, partial(_fill_through_copy, tensor, fill, arguments, seed, name, number, fans))]
-    parts = torch.split(tensor.view(-1), BLOCK)
-    if fill.constant:
-        return [Task(part.numel() // 16, partial(sample, part, None)) for part in parts]
-    return [
-        Task(
-            part.numel(),
-            partial(_fill, part, _zeroing(sample, zeroed, index * BLOCK), fill.draws, seed, name, number, index),
-        )
-        for index, part in enumerate(parts)
-    ]
+    """`Filling.tasks` of a single tensor."""
+    return Filling(fill, arguments, tensor.shape, fans).tasks(tensor, seed=seed, name=name, number=number)
 
 
 def draw(
@@ -626,40 +671,13 @@ def draw(
     return drawn
 
 
+_DRAWN = (torch.float32, torch.float64)
+
+
 def _drawn(dtype: torch.dtype) -> torch.dtype:
     """The dtype of the draws for a tensor; float32 has too few bits for integers."""
     narrow = dtype.is_complex or (dtype.is_floating_point and dtype != torch.float64)
     return torch.float32 if narrow else torch.float64
-
-
-def _zeroing(sample: Sampler, zeroed: tuple[int, int] | None, start: int) -> Sampler:
-    """A sampler of the block at `start` that also writes the zeros which fall into it."""
-    if zeroed is None:
-        return sample
-    first, stop = (max(each - start, 0) for each in zeroed)
-
-    def sample_and_zero(tensor: Tensor, generator: torch.Generator | None) -> None:
-        sample(tensor, generator)
-        tensor.view(-1)[first:stop] = 0
-
-    return sample_and_zero
-
-
-def _fill(tensor: Tensor, sample: Sampler, draws: bool, seed: int, name: str, number: int, block: int) -> None:
-    stream = generator(seed, name, number, block) if draws else None
-    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64) and tensor.is_contiguous():
-        sample(tensor, stream)
-    else:
-        drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
-        sample(drawn, stream)
-        _round(drawn, tensor)
-
-
-def _fill_through_copy(
-    tensor: Tensor, fill: Fill, arguments: Mapping[str, Any], seed: int, name: str, number: int, fans: Fans | None
-) -> None:
-    drawn = draw(fill, arguments, tensor.shape, tensor.dtype, seed=seed, name=name, number=number, fans=fans)
-    _round(drawn, tensor)
 
 
 def _round(drawn: Tensor, tensor: Tensor) -> None:

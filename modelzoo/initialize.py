@@ -470,12 +470,15 @@ def _current(entry: Entry) -> Tensor:
 
 
 def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
+    fillings: dict[tuple[int, torch.Size], fills.Filling] = {}  # tensors of one shape share them
     for entry in table:
         tensor = _current(entry)
-        if len(entry.chain) == 1 and entry.chain[0].fill is not None:
-            decision = entry.chain[0]
-            assert decision.fill is not None
-            yield from fills.tasks(tensor, decision.fill, decision.arguments, seed=seed, name=entry.name)
+        decision = entry.chain[0]
+        if len(entry.chain) == 1 and decision.fill is not None:
+            case = (id(decision), tensor.shape)
+            if case not in fillings:
+                fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
+            yield from fillings[case].tasks(tensor, seed=seed, name=entry.name)
         elif len(entry.chain) > 1 or entry.chain[0].value is not tensor:
             yield fills.Task(tensor.numel(), Program(tensor, entry.chain, entry.name, seed, skeleton.max_steps))
 

@@ -23,6 +23,7 @@ Half a megabyte of float32 stays in a core's own cache, and 0.4 ms of drawing hi
 """
 
 _WORDS = 624  # the state of MT19937, in 32-bit words
+_AHEAD = 397  # its n-th number is made of the words n, n + 1 and n + 397
 _SIZE = 5056  # torch's record of it, in bytes: each word takes eight, and four other fields stand before the first
 _FIRST = 24
 
@@ -42,12 +43,15 @@ class Stream:
         check_layout(self)
 
     def restart(self, digest: bytes) -> torch.Generator:
-        """The generator, as if new, in the state that `digest` holds: the words of MT19937, lowest byte first."""
-        self.words[:] = numpy.frombuffer(digest, "<u4")  # in half the time of torch's copy
+        """The generator, as if new, in the state that `digest` holds: the words of MT19937, lowest byte first.
+
+        Words that it does not hold stay what they were.
+        """
+        self.words[: len(digest) // 4] = numpy.frombuffer(digest, "<u4")  # in half the time of torch's copy
         return self.generator.set_state(self.state)
 
 
-def generator(seed: int, name: str, draw: int = 0, block: int = 0) -> torch.Generator:
+def generator(seed: int, name: str, draw: int = 0, block: int = 0, numbers: int = _WORDS) -> torch.Generator:
     """The generator of one block of one draw for one tensor, on the CPU.
 
     It belongs to the calling thread and serves until this thread asks for the next one.
@@ -57,6 +61,8 @@ def generator(seed: int, name: str, draw: int = 0, block: int = 0) -> torch.Gene
         name: the tensor's canonical name.
         draw: the number of the draw for this tensor.
         block: which block of `BLOCK` elements.
+        numbers: how many 32-bit numbers will be drawn at most: for few, less of the hash is computed. More than these
+            are not those of this stream.
 
     Raises:
         RuntimeError: torch keeps the state of a generator in another way than this module knows.
@@ -70,7 +76,8 @@ def generator(seed: int, name: str, draw: int = 0, block: int = 0) -> torch.Gene
         stream: Stream = _thread.stream
     except AttributeError:
         stream = _thread.stream = Stream()
-    return stream.restart(shake_128(key(seed, name, draw, block)).digest(4 * _WORDS))
+    words = _AHEAD + numbers if numbers < _WORDS - _AHEAD else _WORDS
+    return stream.restart(shake_128(key(seed, name, draw, block)).digest(4 * words))
 
 
 def key(seed: int, name: str, draw: int = 0, block: int = 0) -> bytes:
