@@ -302,7 +302,8 @@ def fill(
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         initialize.fill(draft.skeleton, draft.table, draft.seed, threads)
-    filled = [(initialize._current(entry), entry.chain) for entry in draft.table]
+    chains = [entry.chain for entry in draft.table]
+    filled = zip(initialize.filled(draft.skeleton, draft.table), chains, strict=True)
     origins.remember(draft.skeleton.root, filled, partial(_example_inputs, draft.given))
     return draft.skeleton.root
 
@@ -329,7 +330,7 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
             )
         else:
             named = given.fill
-        entry = initialize.Entry(tensor=tensor, kind="buffer", persistent=False, key=given.key, owner="")
+        entry = initialize.Entry(tensor, key=given.key)
         decision = initialize.decision_of(named, examples.values, str(given.key), 1, problems, entry)
         problems.check()
         assert decision is not None

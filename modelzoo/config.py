@@ -97,7 +97,9 @@ def check_keys(data: Any, problems: Problems, key: Path = _ROOT) -> None:
         for name, value in data.items():
             if not isinstance(name, str) and type(name) is not int:
                 problems.add(key / str(name), *bad_key(name))
-            check_keys(value, problems, key / name)
+            if isinstance(value, (Mapping, list)):
+                check_keys(value, problems, key / name)
     elif isinstance(data, list):
         for index, value in enumerate(data):
-            check_keys(value, problems, key / index)
+            if isinstance(value, (Mapping, list)):
+                check_keys(value, problems, key / index)

@@ -42,7 +42,8 @@ class Unsized(nn.Module):
             assert self.instance.layer is not None
             for part in self.parts:
                 assert part.layer is not None
-                part.arguments |= sizes.infer(part.layer, part.arguments, inputs, keywords)
+                found = sizes.infer(part.layer, part.arguments, inputs, keywords)
+                part.arguments = {**part.arguments, **found}  # a new one: equal layers share theirs
             self.found = sizes.infer(self.instance.layer, self.instance.arguments, inputs, keywords)
             self.layer.append(self.construct({**self.instance.arguments, **self.found}))
         return self.layer[0](*inputs, **keywords)
@@ -66,6 +67,8 @@ class Skeleton:
         unsized: layers whose sizes a dry run must find.
         tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
         kept: what the constructors of registered layers left in their tensors, by module (its id) and name.
+        equal: layers of torch that are equal but for their values, together.
+        placed: what took the place of each tensor that was made elsewhere.
     """
 
     root: nn.Module
@@ -78,6 +81,8 @@ class Skeleton:
     unsized: list[Unsized] = field(default_factory=list)
     tied: dict[int, tuple[int, str]] = field(default_factory=dict)
     kept: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+    equal: list[list[nn.Module]] = field(default_factory=list)
+    placed: dict[Tensor, Tensor] = field(default_factory=dict)
 
 
 def construct(
@@ -101,7 +106,9 @@ def construct(
         seed: of what the constructors of registered layers draw.
     """
     skeleton = Skeleton(root=nn.Module(), device=device, dtype=dtype, max_steps=max_steps)
-    skeleton.root = Builder(skeleton, Factory(device, dtype, zeroed, limit), seed).module(root, "")
+    factory = Factory(device, dtype, zeroed, limit)
+    skeleton.root = Builder(skeleton, factory, seed).module(root, "")
+    skeleton.equal = factory.equal()
     return skeleton
 
 
@@ -122,6 +129,8 @@ class Builder:
 
     def layer(self, instance: Instance, name: str) -> nn.Module:
         assert instance.layer is not None
+        if self.factory.knows(instance.arguments):
+            return self.call(instance, name, instance.arguments)
         if instance.children or instance.layer.name in ("ModuleList", "ModuleDict"):
             return self.container(instance, name)
         given = () if instance.layer.registered else (*instance.arguments.values(), *instance.positional)
@@ -143,18 +152,14 @@ class Builder:
 
     def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
         assert instance.layer is not None
-        given = {
-            argument: self.module(each, f"{name}.{argument}") if type(each) is Instance else each
-            for argument, each in arguments.items()
-        }
-        positional = [
-            self.module(each, f"{name}.{index}") if type(each) is Instance else each
-            for index, each in enumerate(instance.positional)
-        ]
+        given, positional = arguments, list(instance.positional)
+        if positional or any(type(each) is Instance for each in arguments.values()):
+            given = {argument: self.part(each, f"{name}.{argument}") for argument, each in arguments.items()}
+            positional = [self.part(each, f"{name}.{index}") for index, each in enumerate(positional)]
+        if positional:
+            names = [each for each in instance.layer.signature if each in given]
+            positional = [*(given.pop(each) for each in names), *positional]
         try:
-            if positional:
-                names = [each for each in instance.layer.signature if each in given]
-                positional = [*(given.pop(each) for each in names), *positional]
             if instance.layer.registered:
                 return self.registered(instance.layer, name, positional, given)
             return self.factory.layer(instance.layer.cls, positional, given)
@@ -166,6 +171,9 @@ class Builder:
             if "allocate memory" in str(error) or "Storage size" in str(error):
                 raise TooLargeError from error
             fail(instance.key, f"{instance.call()} cannot be constructed: {str(error).splitlines()[0]}", cause=error)
+
+    def part(self, value: Any, name: str) -> Any:
+        return self.module(value, name) if type(value) is Instance else value
 
     def registered(self, layer: catalog.Layer, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
         """A user's own layer, as its constructor leaves it: made on the CPU, its draws from a stream of its own."""
@@ -410,23 +418,19 @@ def materialise(skeleton: Skeleton, device: torch.device) -> None:
     """Gives every tensor its storage on a device, once; aliases and ties stay what they are."""
     if skeleton.device == device:
         return
-    placed: dict[int, Tensor] = {}
-    keep: list[Tensor] = []
+    placed = skeleton.placed
     for module in skeleton.root.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and parameter.device != device:
-                new = placed.get(id(parameter))
-                if new is None:
+                if parameter not in placed:
                     empty = torch.empty_like(parameter, device=device)
-                    new = placed[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
-                    keep.append(parameter)
-                setattr(module, name, new)
+                    placed[parameter] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+                setattr(module, name, placed[parameter])
         for name, buffer in list(module._buffers.items()):
             if buffer is not None and buffer.device != device:
-                if id(buffer) not in placed:
-                    placed[id(buffer)] = torch.empty_like(buffer, device=device)
-                    keep.append(buffer)
-                module._buffers[name] = placed[id(buffer)]
+                if buffer not in placed:
+                    placed[buffer] = torch.empty_like(buffer, device=device)
+                module._buffers[name] = placed[buffer]
 
 
 @contextmanager

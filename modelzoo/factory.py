@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -39,7 +39,8 @@ class Factory:
 
     def __init__(self, device: torch.device, dtype: torch.dtype, zeroed: bool, limit: float) -> None:
         self.device, self.dtype, self.zeroed, self.left = device, dtype, zeroed, limit
-        self.patterns: dict[tuple[type[nn.Module], str], nn.Module] = {}
+        self.patterns: dict[tuple[type[nn.Module], str], Pattern] = {}
+        self.same: dict[int, tuple[Mapping[str, Any], Pattern]] = {}  # by the id of the arguments, which must live on
         self.plain: set[type[nn.Module]] = set()
 
     def layer(self, cls: type[nn.Module], positional: Sequence[Any], named: Mapping[str, Any]) -> nn.Module:
@@ -49,9 +50,13 @@ class Factory:
             TooLargeError: the limit is reached.
             Exception: whatever the constructor raises.
         """
+        if self.knows(named):
+            return self.copy(self.same[id(named)][1])
         key = cls, f"{positional} {named}"
-        if key in self.patterns:
-            return self.copy(self.patterns[key])
+        pattern = self.patterns.get(key)
+        if pattern is not None:
+            self.same[id(named)] = named, pattern
+            return self.copy(pattern)
         if cls in self.plain:
             made = self.constructed(cls, positional, {**named, **self.options(cls)})
             for each in made._parameters.values():
@@ -62,8 +67,25 @@ class Factory:
                 made = self.constructed(cls, positional, named)
         if cls in self.plain or _is_plain(made):
             self.plain.add(cls)
-            self.patterns[key] = made
+            self.patterns[key] = pattern = Pattern(made)
+            self.same[id(named)] = named, pattern
         return made
+
+    def knows(self, named: Mapping[str, Any]) -> bool:
+        """Whether a layer was made with these very arguments, which nobody changes."""
+        return id(named) in self.same
+
+    def copy(self, pattern: Pattern) -> nn.Module:
+        self.left -= pattern.bytes
+        if self.left < 0:
+            raise TooLargeError
+        made = pattern.copy(torch.zeros_like if self.zeroed else torch.empty_like)
+        pattern.made.append(made)
+        return made
+
+    def equal(self) -> list[list[nn.Module]]:
+        """The layers made so far that are equal but for their values, together."""
+        return [pattern.made for pattern in self.patterns.values() if len(pattern.made) > 1]
 
     def constructed(self, cls: type[nn.Module], positional: Sequence[Any], named: Mapping[str, Any]) -> nn.Module:
         """Without what fills the tensors at its end, which takes half the time of a small layer."""
@@ -78,23 +100,6 @@ class Factory:
         placed = _is_placed(cls)  # type: ignore[arg-type]  # a class is hashable whatever its instances are
         return {"device": self.device, "dtype": self.dtype} if placed else {}
 
-    def copy(self, pattern: nn.Module) -> nn.Module:
-        """As `deepcopy` of a layer that was just constructed, in a sixth of the time."""
-        made = pattern.__class__.__new__(pattern.__class__)
-        state = made.__dict__
-        for name, value in pattern.__dict__.items():
-            state[name] = value.copy() if type(value) in _CONTAINERS else value
-        state["training"] = True
-        for name, each in made._parameters.items():
-            if each is not None:
-                self.spend(each)
-                new = torch.zeros_like(each) if self.zeroed else torch.empty_like(each)
-                made._parameters[name] = nn.Parameter(new, each.requires_grad)
-        for name, buffer in made._buffers.items():
-            if buffer is not None:
-                made._buffers[name] = buffer.clone()
-        return made
-
     def tensor(self, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
         """A tensor of a block."""
         return self.empty(torch.empty(tuple(shape), dtype=dtype or self.dtype, device=self.device))
@@ -108,6 +113,39 @@ class Factory:
         self.left -= tensor.nbytes
         if self.left < 0:
             raise TooLargeError
+
+
+class Pattern:
+    """A layer that was just constructed, to be copied as `deepcopy` does it, in a sixth of the time."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.cls, self.made = type(module), [module]
+        self.state = {**module.__dict__, "training": True}
+        own = ("_parameters", "_buffers")
+        self.containers = [
+            (name, value.copy().copy)
+            for name, value in self.state.items()
+            if name not in own and type(value) in _CONTAINERS
+        ]
+        self.parameters = [
+            (name, None if each is None else each.detach(), each is not None and each.requires_grad)
+            for name, each in module._parameters.items()
+        ]
+        self.buffers = list(module._buffers.items())
+        self.bytes = sum(each.nbytes for _, each, _ in self.parameters if each is not None)
+
+    def copy(self, fresh: Callable[[Tensor], Tensor]) -> nn.Module:
+        """Another one, with parameters made by `fresh` and copies of the buffers."""
+        made = self.cls.__new__(self.cls)
+        state = made.__dict__
+        state.update(self.state)
+        for name, copy in self.containers:
+            state[name] = copy()
+        state["_parameters"] = {
+            name: None if each is None else nn.Parameter(fresh(each), trains) for name, each, trains in self.parameters
+        }
+        state["_buffers"] = {name: None if each is None else each.clone() for name, each in self.buffers}
+        return made
 
 
 class _Constructing(TorchFunctionMode):

@@ -593,10 +593,11 @@ class Filling:
         if self.elements:
             self.sample = fill.sampler((fans or fans_of(shape)) if fill.scaled else None, **arguments)
         self.zeroed = fill.zeroed and fill.zeroed(shape, arguments)
-        self.rate = 1 / 16 if fill.constant else 1 if fill.elementwise else 8
+        self.cost = self.elements // 16 if fill.constant else self.elements if fill.elementwise else 8 * self.elements
+        self.whole = self.elements <= BLOCK or not fill.elementwise
         self.numbers = sys.maxsize if fill.spare is None else self.elements + fill.spare
 
-    def tasks(self, tensor: Tensor, *, seed: int, name: str, number: int = 0) -> list[Task]:
+    def tasks(self, tensor: Tensor, seed: int, name: str, number: int = 0) -> list[Task]:
         """The calls that together fill a tensor, for `run`; with no elements or on meta there is nothing to do.
 
         Args:
@@ -604,16 +605,14 @@ class Filling:
         """
         if not self.elements or tensor.is_meta:
             return []
-        if self.elements <= BLOCK or not self.fill.elementwise:
-            return [self.task(self.elements, tensor, seed, name, number, 0)]
+        if self.whole:
+            return [Task(self.cost, partial(self.fill_block, tensor, seed, name, number, 0))]
         tensor = tensor.detach()  # a view made where gradients are recorded could not be filled
         if not tensor.is_contiguous():
             return [Task(self.elements, partial(self.fill_through_copy, tensor, seed, name, number))]
-        parts = enumerate(torch.split(tensor.view(-1), BLOCK))
-        return [self.task(part.numel(), part, seed, name, number, block) for block, part in parts]
-
-    def task(self, elements: int, tensor: Tensor, seed: int, name: str, number: int, block: int) -> Task:
-        return Task(int(elements * self.rate), partial(self.fill_block, tensor, seed, name, number, block))
+        parts = torch.split(tensor.view(-1), BLOCK)
+        cost = self.cost // len(parts)
+        return [Task(cost, partial(self.fill_block, part, seed, name, number, at)) for at, part in enumerate(parts)]
 
     def fill_block(self, tensor: Tensor, seed: int, name: str, number: int, block: int) -> None:
         fill, drawn = self.fill, tensor
@@ -632,7 +631,7 @@ class Filling:
 
     def fill_through_copy(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
         drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
-        run(self.tasks(drawn, seed=seed, name=name, number=number), threads=1)
+        run(self.tasks(drawn, seed, name, number), threads=1)
         _round(drawn, tensor)
 
 
@@ -647,7 +646,7 @@ def tasks(
     fans: Fans | None = None,
 ) -> list[Task]:
     """`Filling.tasks` of a single tensor."""
-    return Filling(fill, arguments, tensor.shape, fans).tasks(tensor, seed=seed, name=name, number=number)
+    return Filling(fill, arguments, tensor.shape, fans).tasks(tensor, seed, name, number)
 
 
 def draw(

@@ -56,7 +56,7 @@ class Decision:
         return "; ".join(line.strip() for line in lines)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Home:
     """One name of a tensor."""
 
@@ -66,15 +66,14 @@ class Home:
     decisions: tuple[Decision, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Entry:
     """A unique tensor with all its homes, and the fills that will be computed."""
 
     tensor: Tensor
-    kind: str
-    persistent: bool
-    key: Path
-    owner: str
+    kind: str = "buffer"
+    key: Path = _ROOT
+    owner: str = ""
     homes: list[Home] = field(default_factory=list)
     chain: tuple[Decision, ...] = ()
     matched: tuple[str, ...] = ()
@@ -84,12 +83,21 @@ class Entry:
     def name(self) -> str:
         return self.homes[0].name
 
+    @property
+    def persistent(self) -> bool:
+        """Whether it is in the state dict."""
+        home = self.homes[0]
+        return self.kind == "parameter" or home.local not in home.owner._non_persistent_buffers_set
+
 
 Named = list[tuple[str, nn.Module]]
 """Every module under each of its names."""
 
+Decided = Mapping[int, Mapping[str, tuple[Decision, ...]]]
+"""What fills the tensors of modules, by a module's id and a tensor's local name."""
 
-def entries(skeleton: building.Skeleton, modules: Named) -> list[Entry]:
+
+def entries(skeleton: building.Skeleton, modules: Named, decided: Decided) -> list[Entry]:
     """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
     found: dict[int, Entry] = {}
     for kind in ("parameter", "buffer"):
@@ -98,19 +106,30 @@ def entries(skeleton: building.Skeleton, modules: Named) -> list[Entry]:
             if not own:
                 continue
             instance, owner = skeleton.instances.get(id(module)), type_name(skeleton, module)
-            key = _ROOT if instance is None else instance.key
+            key, fills_of = _ROOT if instance is None else instance.key, decided.get(id(module), {})
             for local, tensor in own.items():
                 if tensor is None:
                     continue
-                home = Home(name=f"{prefix}.{local}" if prefix else local, owner=module, local=local)
-                if id(tensor) in found:
-                    found[id(tensor)].homes.append(home)
-                    continue
-                persistent = kind == "parameter" or local not in module._non_persistent_buffers_set
-                found[id(tensor)] = Entry(
-                    tensor=tensor, kind=kind, persistent=persistent, key=key, owner=owner, homes=[home]
-                )
+                name, known = f"{prefix}.{local}" if prefix else local, found.get(id(tensor))
+                if known is None:
+                    home = Home(name, module, local, fills_of.get(local, ()))
+                    found[id(tensor)] = Entry(tensor, kind, key, owner, [home])
+                else:
+                    known.homes.append(Home(name, module, local, known.homes[0].decisions))
+    for each, (source, local) in skeleton.tied.items():
+        for home in found[each].homes if each in found else ():
+            home.decisions = decided.get(source, {}).get(local, ())  # of a tie, the right-hand side's
     return list(found.values())
+
+
+def _named(module: nn.Module, prefix: str, found: Named) -> Named:
+    """As `named_modules(remove_duplicate=False)`, in a third of the time."""
+    found.append((prefix, module))
+    start = f"{prefix}." if prefix else ""
+    for name, child in module._modules.items():
+        if child is not None:
+            _named(child, start + name, found)
+    return found
 
 
 def type_name(skeleton: building.Skeleton, module: nn.Module) -> str:
@@ -130,9 +149,8 @@ def decide(
         ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
     """
     problems, warnings = Problems(), Problems()
-    modules: Named = list(skeleton.root.named_modules(remove_duplicate=False))
-    table = entries(skeleton, modules)
-    _torch_defaults(skeleton, modules, table)
+    modules = _named(skeleton.root, "", [])
+    table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)
     hits = _rules(skeleton, table, rules, root_values, problems)
     _inits(skeleton, modules, table, problems)
@@ -144,31 +162,32 @@ def decide(
     return table, warnings.found
 
 
-def _torch_defaults(skeleton: building.Skeleton, modules: Named, table: list[Entry]) -> None:
-    by_owner: dict[tuple[int, str], tuple[Decision, ...]] = {}
+def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
+    """What torch's constructors would do, and those of registered layers did."""
+    found: dict[int, dict[str, tuple[Decision, ...]]] = {}
+    equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
     shared: dict[tuple[str, int], tuple[Decision, ...]] = {}  # layers with the same default share its decision
-    for module in dict.fromkeys(module for _, module in modules):
+    for _, module in modules:
         instance = skeleton.instances.get(id(module))
-        if instance is None or instance.layer is None:
+        if instance is None or instance.layer is None or id(module) in found:
+            continue
+        known = equal.get(id(instance.arguments))
+        if known is not None:
+            found[id(module)] = known
             continue
         for dotted, (name, arguments) in defaults.defaults(module).items():
             owners, _, local = dotted.rpartition(".")
             owner = module.get_submodule(owners) if owners else module
-            decided = shared.get((name, id(arguments)))
-            if decided is None:
-                decided = (Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments),)
-                shared[name, id(arguments)] = decided
-            by_owner[id(owner), local] = decided
-    for place, value in skeleton.kept.items():
-        by_owner[place] = (Decision(rule="constructor", strength=0, value=value),)
-    for entry in table:
-        first = entry.homes[0]
-        place = (id(first.owner), first.local)
-        if skeleton.tied:
-            place = skeleton.tied.get(id(entry.tensor), place)  # of a tie, the right-hand side's
-        decided = by_owner.get(place, ())
-        for home in entry.homes:
-            home.decisions = decided
+            if (name, id(arguments)) not in shared:
+                decision = Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
+                shared[name, id(arguments)] = (decision,)
+            found.setdefault(id(owner), {})[local] = shared[name, id(arguments)]
+        if not module._modules and not instance.layer.registered:
+            equal[id(instance.arguments)] = found.setdefault(id(module), {})
+    for (place, local), value in skeleton.kept.items():
+        kept = Decision(rule="constructor", strength=0, value=value)
+        found[place] = {**found.get(place, {}), local: (kept,)}
+    return found
 
 
 def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
@@ -394,25 +413,28 @@ def _selector(rule: spec.Rule) -> str:
 
 
 def _check(table: list[Entry], problems: Problems) -> None:
-    checked: dict[tuple[int, torch.Size | None, torch.dtype], str | None] = {}
-    refused: dict[tuple[Path, str, str], list[str]] = {}
+    cases: dict[tuple[int, torch.Size | None, torch.dtype], list[Entry]] = {}
     for entry in table:
         if not entry.chain or entry.chain[0].reads_value:
             what = f"'{entry.name}' has no fill and no rule fills it."
             problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
             continue
-        shape, dtype = entry.tensor.shape, entry.tensor.dtype
-        for each in entry.chain:
+        chain = entry.chain
+        shape = entry.tensor.shape if chain[-1].strength else None  # torch's defaults fit their shapes
+        case = (id(chain[0] if len(chain) == 1 else chain), shape, entry.tensor.dtype)
+        cases.setdefault(case, []).append(entry)
+    refused: dict[tuple[Path, str, str], list[str]] = {}
+    for alike in cases.values():
+        tensor = alike[0].tensor
+        for each in alike[0].chain:
             if each.fill is None:
                 continue
-            case = (id(each), shape if each.strength else None, dtype)  # torch's defaults fit their shapes
-            if case not in checked:
-                checked[case] = fills.problem_with(each.fill, each.arguments, shape, dtype)
-            wrong = checked[case]
+            wrong = fills.problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
             if wrong is not None:
                 end = "" if wrong.endswith("?") else "."
                 what = f"{each.fill.name} {wrong}{end}"
-                refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
+                for entry in alike:
+                    refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
     for (key, rule, what), (first, *others) in refused.items():
         more = f" and {len(others)} more" if others else ""
         problems.add(key, f"{rule} cannot fill '{first}'{more}: {what}")
@@ -450,37 +472,32 @@ def fill(skeleton: building.Skeleton, table: list[Entry], seed: int, threads: in
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
     fills.run(_tasks(skeleton, table, seed), threads)
     problems = Problems()
-    for entry in table:
-        if [each for each in entry.chain if each.program] and entry.tensor.is_floating_point():
-            tensor = _current(entry)
-            if not bool(torch.isfinite(tensor).all()):
-                problems.add(
-                    entry.chain[-1].key, f"{entry.chain[-1].rule} fills '{entry.name}' with values that are not finite."
-                )
+    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
+        last = entry.chain[-1]
+        if last.program and tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            problems.add(last.key, f"{last.rule} fills '{entry.name}' with values that are not finite.")
     problems.check()
 
 
-def _current(entry: Entry) -> Tensor:
-    """The tensor that stands in its home now, after the storage was made."""
-    home = entry.homes[0]
-    own = home.owner._parameters if entry.kind == "parameter" else home.owner._buffers
-    tensor = own[home.local]
-    assert tensor is not None
-    return tensor
+def filled(skeleton: building.Skeleton, table: list[Entry]) -> list[Tensor]:
+    """The tensors of the table that stand in the model now."""
+    placed = skeleton.placed
+    return [placed.get(entry.tensor, entry.tensor) if placed else entry.tensor for entry in table]
 
 
 def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
     fillings: dict[tuple[int, torch.Size], fills.Filling] = {}  # tensors of one shape share them
-    for entry in table:
-        tensor = _current(entry)
-        decision = entry.chain[0]
-        if len(entry.chain) == 1 and decision.fill is not None:
+    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
+        chain = entry.chain
+        decision = chain[0]
+        if len(chain) == 1 and decision.fill is not None:
             case = (id(decision), tensor.shape)
-            if case not in fillings:
-                fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
-            yield from fillings[case].tasks(tensor, seed=seed, name=entry.name)
-        elif len(entry.chain) > 1 or entry.chain[0].value is not tensor:
-            yield fills.Task(tensor.numel(), Program(tensor, entry.chain, entry.name, seed, skeleton.max_steps))
+            filling = fillings.get(case)
+            if filling is None:
+                filling = fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
+            yield from filling.tasks(tensor, seed, entry.name)
+        elif len(chain) > 1 or decision.value is not tensor:
+            yield fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, skeleton.max_steps))
 
 
 @dataclass(slots=True)

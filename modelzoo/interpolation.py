@@ -54,14 +54,23 @@ class _Resolver:
         self.depth += 1
         try:
             if isinstance(raw, dict):
-                return {name: self.value(each, key / name) for name, each in raw.items()}
+                return {name: self.part(each, key, name) for name, each in raw.items()}
             if isinstance(raw, list):
-                return [self.value(each, key / index) for index, each in enumerate(raw)]
+                return [self.part(each, key, index) for index, each in enumerate(raw)]
             if isinstance(raw, str):
                 return self.count(self.text(raw, key) if "${" in raw else raw, key)
             return raw
         finally:
             self.depth -= 1
+
+    def part(self, raw: Any, key: Path, name: str | int) -> Any:
+        """A value inside another; most are scalars, whose own keys are never asked for."""
+        plain = "${" not in raw if isinstance(raw, str) else not isinstance(raw, (dict, list))
+        if plain and self.nodes < NODES and self.characters < CHARACTERS:
+            self.nodes += 1
+            self.characters += len(raw) if isinstance(raw, str) else 0
+            return raw
+        return self.value(raw, key / name)
 
     def text(self, raw: str, key: Path) -> Any:
         try:

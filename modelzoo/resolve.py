@@ -137,6 +137,9 @@ class Resolver:
         self.problems = problems
         self.count = 0
         self.owners: dict[int, spec.Block] = {}  # the block that holds a definition, by the definition's id
+        self.literal: dict[
+            tuple[str, int], tuple[Any, dict[str, Any]]
+        ] = {}  # arguments without formulas, of equal nodes
 
     # -- nodes
 
@@ -281,6 +284,12 @@ class Resolver:
         return key
 
     def build_layer(self, node: spec.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
+        fills: list[tuple[str, spec.Fill, Mapping[str, Any]]] = [
+            (pattern, fill, scope.values) for pattern, fill in node.init
+        ]
+        equal = self.literal.get((layer.name, id(node.arguments)))
+        if equal is not None and not node.positional:
+            return Instance(type=layer.name, key=node.key, layer=layer, arguments=equal[1], init=fills)
         before = len(self.problems.found)
         arguments = {name: self.argument(node, name, value, scope) for name, value in node.arguments}
         positional = tuple(self.value(value, scope, node.key) for value in node.positional)
@@ -300,16 +309,12 @@ class Resolver:
             return self.build_container(node, layer, positional, arguments, scope)
         for name in layers:
             arguments[name] = self.build_value(arguments[name], scope, node.key / name)
-        fills: list[tuple[str, spec.Fill, Mapping[str, Any]]] = [
-            (pattern, fill, scope.values) for pattern, fill in node.init
-        ]
+        arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+        literal = not positional and all(type(value) in _SCALARS for _, value in node.arguments)
+        if literal and len(self.problems.found) == before:
+            self.literal[layer.name, id(node.arguments)] = node.arguments, arguments
         return Instance(
-            type=layer.name,
-            key=node.key,
-            layer=layer,
-            arguments={name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()},
-            positional=positional,
-            init=fills,
+            type=layer.name, key=node.key, layer=layer, arguments=arguments, positional=positional, init=fills
         )
 
     def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:

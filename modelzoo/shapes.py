@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -195,11 +195,41 @@ def _check_floating(inputs: tuple[Any, ...]) -> None:
 
 def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> bool:
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _once(skeleton.equal):
             _call(skeleton.root, inputs)
     except Exception:  # the next run explains it
         return False
     return True
+
+
+@contextmanager
+def _once(equal: list[list[nn.Module]]) -> Iterator[None]:
+    """While it lasts, of equal layers one runs for each shape of input; the others return what it did."""
+    changed = [module.__dict__ for group in equal for module in group]
+    try:
+        for group in equal:
+            forward = _remembering(group[0].forward)
+            for module in group:
+                module.__dict__["forward"] = forward
+        yield
+    finally:
+        for state in changed:
+            state.pop("forward", None)
+
+
+def _remembering(forward: Callable[..., Any]) -> Callable[..., Any]:
+    returned: dict[Any, Any] = {}
+
+    def remembering(*inputs: Any, **keywords: Any) -> Any:
+        value = inputs[0] if len(inputs) == 1 and not keywords else None
+        if not isinstance(value, Tensor) or not value.is_contiguous():
+            return forward(*inputs, **keywords)
+        key = value.shape, value.dtype
+        if key not in returned:
+            returned[key] = forward(value)
+        return returned[key]
+
+    return remembering
 
 
 def _call(root: nn.Module, inputs: dict[str, Tensor]) -> None:

@@ -181,6 +181,10 @@ class Visible:
     signatures: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
     outer: frozenset[str] = frozenset()
 
+    def defines(self, target: str) -> bool:
+        """Whether a layer's name is not the catalog's here."""
+        return target in self.values or target in self.signatures
+
 
 def parse(model: Any, problems: Problems | None = None) -> Node:
     """The `Spec` of a model: a block, or a single layer.
@@ -232,6 +236,7 @@ class Parser:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
+        self.literal: dict[str, Call] = {}  # layers of the catalog without formulas, by their texts
 
     # -- nodes
 
@@ -322,6 +327,10 @@ class Parser:
         return Reference(target=tuple(str(target).split(".")), key=key)
 
     def text(self, text: str, key: Path, visible: Visible) -> Node | None:
+        equal = self.literal.get(text)
+        if equal is not None and not visible.defines(equal.target):
+            return Call(target=equal.target, arguments=equal.arguments, key=key)
+        before = len(self.problems.found)
         with self.problems.at(key):
             if text == "???":
                 raise TextError("this layer is required", f"Type {key}=...")
@@ -329,7 +338,11 @@ class Parser:
             if isinstance(tree, (ast.IfExp, ast.Subscript)) or (isinstance(tree, ast.Constant) and tree.value is None):
                 self.check_formula(tree, key, visible)
                 return Computed(formula=Formula(text=text.lstrip("= "), tree=tree, key=key), key=key)
-            return self.call_of(tree, text, key, visible)
+            call = self.call_of(tree, text, key, visible)
+            known = call is not None and len(self.problems.found) == before and not visible.defines(call.target)
+            if call is not None and known and _is_literal(call):
+                self.literal[text] = call
+            return call
         return None
 
     def call_of(
@@ -1003,6 +1016,10 @@ def assigned_in(text: str) -> frozenset[str]:
 def _names_in(text: str) -> frozenset[str]:
     statements = language.parse_statements(text)
     return frozenset(node.id for each in statements for node in ast.walk(each) if isinstance(node, ast.Name))
+
+
+def _is_literal(call: Call) -> bool:
+    return not call.positional and not any(type(value) is Formula for _, value in call.arguments)
 
 
 def _dotted(tree: ast.expr) -> str | None:

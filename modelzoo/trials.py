@@ -81,7 +81,7 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     (parsed,) = spec.parse_rules({"equals": rule}, frozenset(values), problems) or (None,)
     problems.check()
     tensor = torch.empty(like.shape, dtype=like.dtype)
-    entry = initialize.Entry(tensor=tensor, kind=fact.kind, persistent=False, key=Path(("equals",)), owner="")
+    entry = initialize.Entry(tensor, fact.kind, Path(("equals",)))
     assert parsed is not None
     decision = initialize.decision_of(parsed.fill, values, "equals", 1, problems, entry)
     problems.check()
