@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ class Factory:
 
     def __init__(self, device: torch.device, dtype: torch.dtype, zeroed: bool, limit: float) -> None:
         self.device, self.dtype, self.zeroed, self.left = device, dtype, zeroed, limit
+        self.late = False
         self.patterns: dict[tuple[type[nn.Module], str], Pattern] = {}
         self.same: dict[int, tuple[Mapping[str, Any], Pattern]] = {}  # by the id of the arguments, which must live on
         self.plain: set[type[nn.Module]] = set()
@@ -79,12 +80,11 @@ class Factory:
         self.left -= pattern.bytes
         if self.left < 0:
             raise TooLargeError
-        made = pattern.copy(torch.zeros_like if self.zeroed else torch.empty_like)
-        pattern.made.append(made)
-        return made
+        return pattern.copy(torch.zeros_like if self.late and self.zeroed else torch.empty_like)
 
-    def equal(self) -> list[list[nn.Module]]:
-        """The layers made so far that are equal but for their values, together."""
+    def finish(self) -> list[list[nn.Module]]:
+        """The layers that are equal but for their values, together. All but the first are untouched memory so far."""
+        self.late = True
         return [pattern.made for pattern in self.patterns.values() if len(pattern.made) > 1]
 
     def constructed(self, cls: type[nn.Module], positional: Sequence[Any], named: Mapping[str, Any]) -> nn.Module:
@@ -119,24 +119,34 @@ class Pattern:
     """A layer that was just constructed, to be copied as `deepcopy` does it, in a sixth of the time."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.cls, self.made = type(module), [module]
-        self.state = {**module.__dict__, "training": True}
+        self.made = [module]
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        return {**self.made[0].__dict__, "training": True}
+
+    @cached_property
+    def containers(self) -> list[tuple[str, Callable[[], Any]]]:
+        """How those parts of the state are copied that are not shared."""
         own = ("_parameters", "_buffers")
-        self.containers = [
-            (name, value.copy().copy)
-            for name, value in self.state.items()
-            if name not in own and type(value) in _CONTAINERS
+        return [(n, v.copy().copy) for n, v in self.state.items() if n not in own and type(v) in _CONTAINERS]
+
+    @cached_property
+    def parameters(self) -> list[tuple[str, Tensor | None, bool]]:
+        own = self.made[0]._parameters.items()
+        return [
+            (name, None if each is None else each.detach(), getattr(each, "requires_grad", False)) for name, each in own
         ]
-        self.parameters = [
-            (name, None if each is None else each.detach(), each is not None and each.requires_grad)
-            for name, each in module._parameters.items()
-        ]
-        self.buffers = list(module._buffers.items())
-        self.bytes = sum(each.nbytes for _, each, _ in self.parameters if each is not None)
+
+    @cached_property
+    def bytes(self) -> int:
+        """Of the parameters of one."""
+        return sum(each.nbytes for _, each, _ in self.parameters if each is not None)
 
     def copy(self, fresh: Callable[[Tensor], Tensor]) -> nn.Module:
         """Another one, with parameters made by `fresh` and copies of the buffers."""
-        made = self.cls.__new__(self.cls)
+        first = self.made[0]
+        made = first.__class__.__new__(first.__class__)
         state = made.__dict__
         state.update(self.state)
         for name, copy in self.containers:
@@ -144,7 +154,9 @@ class Pattern:
         state["_parameters"] = {
             name: None if each is None else nn.Parameter(fresh(each), trains) for name, each, trains in self.parameters
         }
-        state["_buffers"] = {name: None if each is None else each.clone() for name, each in self.buffers}
+        buffers = self.state["_buffers"]
+        state["_buffers"] = {name: None if each is None else each.clone() for name, each in buffers.items()}
+        self.made.append(made)
         return made
 
 

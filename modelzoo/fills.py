@@ -588,14 +588,22 @@ class Filling:
     def __init__(
         self, fill: Fill, arguments: Mapping[str, Any], shape: Sequence[int], fans: Fans | None = None
     ) -> None:
-        self.fill, self.elements = fill, math.prod(shape)
+        self.fill, self.constant, self.elements = fill, fill.constant, math.prod(shape)
         self.sample: Sampler = _nothing
         if self.elements:
             self.sample = fill.sampler((fans or fans_of(shape)) if fill.scaled else None, **arguments)
         self.zeroed = fill.zeroed and fill.zeroed(shape, arguments)
         self.cost = self.elements // 16 if fill.constant else self.elements if fill.elementwise else 8 * self.elements
         self.whole = self.elements <= BLOCK or not fill.elementwise
+        self.small = self.whole and self.cost < LARGE
         self.numbers = sys.maxsize if fill.spare is None else self.elements + fill.spare
+
+    def begin(self, tensor: Tensor, seed: int, name: str) -> list[Task]:
+        """Fills a small tensor, for an iterator that `run` goes through; gives the calls that fill a large one."""
+        if not self.small or tensor.is_meta:
+            return self.tasks(tensor, seed, name)
+        self.fill_block(tensor, seed, name, 0, 0)
+        return []
 
     def tasks(self, tensor: Tensor, seed: int, name: str, number: int = 0) -> list[Task]:
         """The calls that together fill a tensor, for `run`; with no elements or on meta there is nothing to do.
@@ -615,14 +623,14 @@ class Filling:
         return [Task(cost, partial(self.fill_block, part, seed, name, number, at)) for at, part in enumerate(parts)]
 
     def fill_block(self, tensor: Tensor, seed: int, name: str, number: int, block: int) -> None:
-        fill, drawn = self.fill, tensor
-        if fill.constant:
+        if self.constant or not self.elements:
             self.sample(tensor, None)
             return
+        drawn = tensor
         if not (tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()):
             drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
         numbers = self.numbers if drawn.dtype is torch.float32 else sys.maxsize
-        self.sample(drawn, generator(seed, name, number, block, numbers) if fill.draws else None)
+        self.sample(drawn, generator(seed, name, number, block, numbers) if self.fill.draws else None)
         if self.zeroed:
             first, stop = (max(each - block * BLOCK, 0) for each in self.zeroed)
             drawn.view(-1)[first:stop] = 0
@@ -697,7 +705,7 @@ ENOUGH = 2**18
 def run(tasks: Iterable[Task], threads: int | None = None) -> None:
     """Does all tasks, without gradients, in several threads where there is enough to do.
 
-    Small tasks are done as they come, so that an iterator over many need not be kept.
+    Small tasks are done as they come, so that an iterator over many need not be kept, and may itself do some.
     Each operation of torch runs in a single thread meanwhile, since the result of some, such as the decomposition
     behind `orthogonal`, depends on their number.
 

@@ -495,7 +495,7 @@ def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterat
             filling = fillings.get(case)
             if filling is None:
                 filling = fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
-            yield from filling.tasks(tensor, seed, entry.name)
+            yield from filling.begin(tensor, seed, entry.name)
         elif len(chain) > 1 or decision.value is not tensor:
             yield fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, skeleton.max_steps))
 

@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 Examples = Callable[[torch.device], dict[str, Tensor]]
 
 
-Filled = tuple["weakref.ref[Tensor]", "Sequence[Decision | str]", int]
-"""A tensor, the fills that made its values, and its version at that time."""
-
-
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a model was made from: how its tensors were filled, and its example inputs, made when asked for."""
+    """What a model was made from: how its tensors were filled, and its example inputs, made when asked for.
 
-    filled: tuple[Filled, ...]
+    Attributes:
+        tensors: those that were filled.
+        chains: the fills of each.
+        versions: of each, when it was filled.
+        examples: makes the inputs on a device.
+    """
+
+    tensors: list[weakref.ref[Tensor]]
+    chains: list[Sequence[Decision | str]]
+    versions: list[int]
     examples: Examples
 
     def fills(self) -> dict[int, str]:
         """What filled those tensors that are still there, by their ids, and whether they were changed since."""
         found = {}
-        for reference, chain, version in self.filled:
+        for reference, chain, version in zip(self.tensors, self.chains, self.versions, strict=True):
             tensor = reference()
             if tensor is not None:
                 fill = " -> ".join(each if isinstance(each, str) else each.text() for each in chain)
@@ -44,12 +49,14 @@ _origins: MutableMapping[nn.Module, Origin] = WeakIdKeyDictionary()
 
 def remember(model: nn.Module, filled: Iterable[tuple[Tensor, Sequence[Decision]]], examples: Examples) -> None:
     """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
-    found: list[Filled] = []
+    origin = Origin([], [], [], examples)
     for tensor, chain in filled:
         # What a constructor left is a tensor, which need not live as long.
         kept = [each.text() for each in chain] if chain[0].value is not None else chain
-        found.append((weakref.ref(tensor), kept, _version(tensor)))
-    _origins[model] = Origin(tuple(found), examples)
+        origin.tensors.append(weakref.ref(tensor))
+        origin.chains.append(kept)
+        origin.versions.append(_version(tensor))
+    _origins[model] = origin
 
 
 def origin_of(model: nn.Module) -> Origin | None:
@@ -62,4 +69,7 @@ def origin_of(model: nn.Module) -> Origin | None:
 
 
 def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
+    try:
+        return tensor._version
+    except RuntimeError:  # made in inference mode
+        return -1

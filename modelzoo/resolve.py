@@ -144,10 +144,7 @@ class Resolver:
     # -- nodes
 
     def build(self, node: spec.Node, scope: Scope, name: str = "") -> Instance | None:
-        self.count += 1
-        if self.count > MAX_NODES:
-            self.problems.add(node.key, f"the model has more than {MAX_NODES:,} nodes")
-            self.problems.check()
+        self.add(1, node)
         if isinstance(node, spec.Call):
             return self.build_call(node, scope)
         if isinstance(node, spec.Block):
@@ -160,6 +157,12 @@ class Resolver:
             return self.build_repeat(node, scope)
         value = self.value(node.formula, scope, node.key)
         return self.build_value(value, scope, node.key)
+
+    def add(self, count: int, node: spec.Node) -> None:
+        self.count += count
+        if self.count > MAX_NODES:
+            self.problems.add(node.key, f"the model has more than {MAX_NODES:,} nodes")
+            self.problems.check()
 
     def truth(self, node: spec.Condition, scope: Scope) -> bool:
         value = self.value(node.test, scope, node.key / "_if_")
@@ -184,13 +187,30 @@ class Resolver:
             child = self.build(node.node, inside)
             if child is not None:
                 instance.children[name] = child
+            if child is not None and self.is_literal(child, node):
+                self.add(count - 1, node)
+                for each in range(1, count):
+                    instance.children[str(each)] = Instance(
+                        type=child.type, key=child.key, layer=child.layer, arguments=child.arguments
+                    )
+                break
         return instance
+
+    def is_literal(self, child: Instance, node: spec.Repeat) -> bool:
+        """Whether further copies are the same layer with the same arguments, whatever is around them."""
+        call = node.node
+        if not isinstance(call, spec.Call) or call.init or node.name != "{i}":
+            return False
+        known = self.literal.get((call.target, id(call.arguments)))
+        return known is not None and child.arguments is known[1]
 
     def name(self, node: spec.Repeat, scope: Scope) -> str:
         def part(match: re.Match[str]) -> str:
             return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
 
-        name = str(scope.values["i"]) if node.name == "{i}" else re.sub(r"\{([^{}]*)\}", part, node.name)
+        if node.name == "{i}":
+            return str(scope.values["i"])
+        name = re.sub(r"\{([^{}]*)\}", part, node.name)
         if not name.isdigit() and not spec.NAME.fullmatch(name):
             self.problems.add(
                 node.key / "_name_", f"'{name}' cannot be the name of a layer.", 'Write _name_: "block{i}".'

@@ -140,12 +140,13 @@ def dry_run(
     if not inputs:
         return record
     watch = Watch(problems, skeleton)
-    modules = list(skeleton.root.modules())
+    modules = building.modules(skeleton.root)
     _set_training(modules, False)
     try:
         with building.forwards(skeleton, watch):
             if not recorded and _succeeds(skeleton, inputs) and not watch.sites:
                 return record
+            _zero(skeleton)
             watch.turned = set()
             with flops.counted() if count else nullcontext() as counter:
                 _pass(skeleton, inputs, record)
@@ -159,6 +160,15 @@ def dry_run(
         _set_training(modules, True)
     problems.check()
     return record
+
+
+def _zero(skeleton: building.Skeleton) -> None:
+    """Writes the zeros of those layers that did not run, being equal to another."""
+    if skeleton.device.type == "cpu":
+        untouched = [module for group in skeleton.equal for module in group[1:]]
+        with torch.no_grad():
+            for tensor in (each for module in untouched for each in module._parameters.values() if each is not None):
+                tensor.zero_()
 
 
 def _set_training(modules: list[nn.Module], mode: bool) -> None:
@@ -205,7 +215,6 @@ def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> bool:
 @contextmanager
 def _once(equal: list[list[nn.Module]]) -> Iterator[None]:
     """While it lasts, of equal layers one runs for each shape of input; the others return what it did."""
-    changed = [module.__dict__ for group in equal for module in group]
     try:
         for group in equal:
             forward = _remembering(group[0].forward)
@@ -213,8 +222,9 @@ def _once(equal: list[list[nn.Module]]) -> Iterator[None]:
                 module.__dict__["forward"] = forward
         yield
     finally:
-        for state in changed:
-            state.pop("forward", None)
+        for group in equal:
+            for module in group:
+                module.__dict__.pop("forward", None)
 
 
 def _remembering(forward: Callable[..., Any]) -> Callable[..., Any]:
