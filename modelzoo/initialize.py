@@ -191,19 +191,20 @@ def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
 
 
 def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
-    for entry in table:
+    own = {
+        (id(module), each.name): (each, instance)
+        for module, instance in skeleton.blocks
+        if instance.block is not None
+        for each in (*instance.block.tensors, *instance.block.buffers)
+    }
+    for entry in table if own else ():
         for home in entry.homes:
-            instance = skeleton.instances.get(id(home.owner))
-            if instance is None or instance.block is None:
+            tensor, instance = own.get((id(home.owner), home.local), (None, None))
+            if tensor is None or instance is None:
                 continue
-            own = next(
-                (each for each in (*instance.block.tensors, *instance.block.buffers) if each.name == home.local), None
-            )
-            if own is None:
-                continue
-            entry.key = own.key
-            if own.fill is not None:
-                decision = decision_of(own.fill, instance.values, str(own.key), 1, problems, entry)
+            entry.key = tensor.key
+            if tensor.fill is not None:
+                decision = decision_of(tensor.fill, instance.values, str(tensor.key), 1, problems, entry)
                 if decision is not None:
                     home.decisions += (decision,)
 
@@ -380,6 +381,8 @@ def _unused(
     problems: Problems,
     warnings: Problems,
 ) -> None:
+    if not rules:
+        return
     used = {decision.rule for entry in table for decision in entry.chain}
     used.update(rule for entry in table for rule in entry.disputed)
     for rule in rules:

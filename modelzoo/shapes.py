@@ -144,7 +144,7 @@ def dry_run(
     _set_training(modules, False)
     try:
         with building.forwards(skeleton, watch):
-            if not recorded and _succeeds(skeleton, inputs) and not watch.sites:
+            if not recorded and _succeeds(skeleton, inputs, modules) and not watch.sites:
                 return record
             _zero(skeleton)
             watch.turned = set()
@@ -203,9 +203,9 @@ def _check_floating(inputs: tuple[Any, ...]) -> None:
         raise TypeError(f"it takes floating numbers, not {str(first.dtype).removeprefix('torch.')}")
 
 
-def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> bool:
+def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module]) -> bool:
     try:
-        with torch.no_grad(), _once(skeleton.equal):
+        with torch.no_grad(), _once(skeleton.equal, modules):
             _call(skeleton.root, inputs)
     except Exception:  # the next run explains it
         return False
@@ -213,18 +213,38 @@ def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> bool:
 
 
 @contextmanager
-def _once(equal: list[list[nn.Module]]) -> Iterator[None]:
+def _once(equal: list[list[nn.Module]], modules: list[nn.Module]) -> Iterator[None]:
     """While it lasts, of equal layers one runs for each shape of input; the others return what it did."""
+    changed: list[nn.Module] = [module for module in modules if type(module) is nn.Sequential]
     try:
         for group in equal:
             forward = _remembering(group[0].forward)
             for module in group:
                 module.__dict__["forward"] = forward
+            changed += group
+        for module in changed:
+            if type(module) is nn.Sequential:
+                module.__dict__["forward"] = _in_turn(list(module))
         yield
     finally:
-        for group in equal:
-            for module in group:
-                module.__dict__.pop("forward", None)
+        for module in changed:
+            module.__dict__.pop("forward", None)
+
+
+def _in_turn(layers: list[nn.Module]) -> Callable[[Any], Any]:
+    """As `nn.Sequential`; where one layer returned what it was given, equal ones after it would."""
+
+    def in_turn(value: Any) -> Any:
+        before, settled = None, False
+        for layer in layers:
+            forward = layer.__dict__.get("forward")
+            if settled and forward is not None and forward is before:
+                continue
+            given, value = value, layer(value)
+            before, settled = forward, value is given
+        return value
+
+    return in_turn
 
 
 def _remembering(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -171,7 +171,7 @@ def test_the_ledger_says_who_matched_who_won_and_who_was_erased():
     model = {**MODEL, "layers": {name: each for name, each in MODEL["layers"].items() if name != "norm"}}
     found = {each.name: each for each in modelzoo.plan(model, rules, seed=5).tensors}
     weight = found["first.weight"]
-    assert (weight.rule, weight.erased, weight.stream) == ("init.second", ("init.first",), "1:5:first.weight")
+    assert (weight.rule, weight.erased, weight.stream) == ("init.second", ("init.first",), "2:5:first.weight")
     assert weight.matched == ("init.first", "init.second")
     last = found["last.weight"]
     assert (last.rule, last.erased) == ("init.third", ("init.first",))
