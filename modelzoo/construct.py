@@ -448,9 +448,12 @@ def materialise(skeleton: Skeleton, device: torch.device) -> None:
 
 
 @contextmanager
-def forwards(skeleton: Skeleton, watch: object) -> Iterator[None]:
-    """While it lasts, blocks with conditions on data run the version of their text that reports them to `watch`."""
-    changed = []
+def forwards(skeleton: Skeleton, watch: object) -> Iterator[list[nn.Module]]:
+    """While it lasts, blocks with conditions on data run the version of their text that reports them to `watch`.
+
+    Yields these blocks.
+    """
+    changed: list[nn.Module] = []
     for module, instance in skeleton.blocks:
         if instance.block is None or instance.block.forward is None:
             continue
@@ -461,7 +464,7 @@ def forwards(skeleton: Skeleton, watch: object) -> Iterator[None]:
             module.__dict__["forward"] = function.__get__(module)
             changed.append(module)
     try:
-        yield
+        yield changed
     finally:
         for module in changed:
             del module.__dict__["forward"]

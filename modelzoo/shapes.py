@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
 from modelzoo import construct as building
-from modelzoo import flops, language, sizes
+from modelzoo import equal, flops, language, sizes
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError
 from modelzoo.factory import TooLargeError
 from modelzoo.plans import Input
@@ -143,9 +143,10 @@ def dry_run(
     modules = building.modules(skeleton.root)
     _set_training(modules, False)
     try:
-        with building.forwards(skeleton, watch):
-            if not recorded and _succeeds(skeleton, inputs, modules) and not watch.sites:
-                return record
+        with building.forwards(skeleton, watch) as watched:
+            quick = None if watched else _quickly(skeleton, inputs, modules, count, recorded)
+            if quick is not None:
+                return quick
             _zero(skeleton)
             watch.turned = set()
             with flops.counted() if count else nullcontext() as counter:
@@ -178,7 +179,7 @@ def _set_training(modules: list[nn.Module], mode: bool) -> None:
 
 
 def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record) -> None:
-    returned: list[tuple[nn.Module, Any]] = []
+    returned: equal.Returned = []
     try:
         with _recording(returned), torch.no_grad():
             _call(skeleton.root, inputs)
@@ -203,63 +204,26 @@ def _check_floating(inputs: tuple[Any, ...]) -> None:
         raise TypeError(f"it takes floating numbers, not {str(first.dtype).removeprefix('torch.')}")
 
 
-def _succeeds(skeleton: building.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module]) -> bool:
+def _quickly(
+    skeleton: building.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module], count: bool, recorded: bool
+) -> Record | None:
+    """What a run saw in which one of equal modules stands for all; None if it fails, which another run explains."""
+    returned: equal.Returned | None = [] if recorded else None
     try:
-        with torch.no_grad(), _once(skeleton.equal, modules):
+        with (
+            torch.no_grad(),
+            flops.counted() if count else nullcontext() as counter,
+            nullcontext() if returned is None else _recording(returned),
+            equal.once(skeleton, modules, returned, counter) as memory,
+        ):
             _call(skeleton.root, inputs)
-    except Exception:  # the next run explains it
-        return False
-    return True
-
-
-@contextmanager
-def _once(equal: list[list[nn.Module]], modules: list[nn.Module]) -> Iterator[None]:
-    """While it lasts, of equal layers one runs for each shape of input; the others return what it did."""
-    changed: list[nn.Module] = [module for module in modules if type(module) is nn.Sequential]
-    try:
-        for group in equal:
-            forward = _remembering(group[0].forward)
-            for module in group:
-                module.__dict__["forward"] = forward
-            changed += group
-        for module in changed:
-            if type(module) is nn.Sequential:
-                module.__dict__["forward"] = _in_turn(list(module))
-        yield
-    finally:
-        for module in changed:
-            module.__dict__.pop("forward", None)
-
-
-def _in_turn(layers: list[nn.Module]) -> Callable[[Any], Any]:
-    """As `nn.Sequential`; where one layer returned what it was given, equal ones after it would."""
-
-    def in_turn(value: Any) -> Any:
-        before, settled = None, False
-        for layer in layers:
-            forward = layer.__dict__.get("forward")
-            if settled and forward is not None and forward is before:
-                continue
-            given, value = value, layer(value)
-            before, settled = forward, value is given
-        return value
-
-    return in_turn
-
-
-def _remembering(forward: Callable[..., Any]) -> Callable[..., Any]:
-    returned: dict[Any, Any] = {}
-
-    def remembering(*inputs: Any, **keywords: Any) -> Any:
-        value = inputs[0] if len(inputs) == 1 and not keywords else None
-        if not isinstance(value, Tensor) or not value.is_contiguous():
-            return forward(*inputs, **keywords)
-        key = value.shape, value.dtype
-        if key not in returned:
-            returned[key] = forward(value)
-        return returned[key]
-
-    return remembering
+    except TooLargeError:
+        raise
+    except Exception:
+        return None
+    record = Record(flops=memory.flops if count else None)
+    record.add(returned or ())
+    return record
 
 
 def _call(root: nn.Module, inputs: dict[str, Tensor]) -> None:
@@ -280,7 +244,7 @@ def _depends_on_data(error: Exception) -> bool:
 
 
 @contextmanager
-def _recording(returned: list[tuple[nn.Module, Any]]) -> Iterator[None]:
+def _recording(returned: equal.Returned) -> Iterator[None]:
     """While it lasts, what each module of this thread returns is kept."""
     thread, activations = threading.get_ident(), 0
 
@@ -307,9 +271,7 @@ def _recording(returned: list[tuple[nn.Module, Any]]) -> Iterator[None]:
 # -- explaining -------------------------------------------------------------------------------------------------------
 
 
-def explain(
-    skeleton: building.Skeleton, error: Exception, returned: list[tuple[nn.Module, Any]] | None = None
-) -> Problem:
+def explain(skeleton: building.Skeleton, error: Exception, returned: equal.Returned | None = None) -> Problem:
     """Which layer or line failed, on what, and who made it, if what modules returned was recorded."""
     stack = _entered(error) or [(skeleton.root, ())]
     module, inputs = stack[-1]

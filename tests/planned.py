@@ -62,7 +62,7 @@ def plan_of(model: nn.Module, *inputs: torch.Tensor, fills: dict[str, str] | Non
                     rule="torch",
                     matched=("torch",),
                     erased=(),
-                    stream=f"2:0:{names[0]}",
+                    stream=f"1:0:{names[0]}",
                 )
             )
     shown = tuple(Input(name=f"x{i}", shape=tuple(x.shape), dtype="float32") for i, x in enumerate(inputs))

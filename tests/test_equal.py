@@ -1,17 +1,20 @@
-"""Equal layers are checked once and copied: nothing may tell a copy from a layer that was constructed by itself."""
+"""Equal modules are checked once and copied: nothing may tell a copy from a module that was made by itself."""
 
 from __future__ import annotations
 
+import pathlib
 from dataclasses import replace
 
 import pytest
 import torch
+from composing import compose
 from torch import nn
 
 import modelzoo
-from modelzoo import register
+from modelzoo import api, construct, equal, register, shapes
 from modelzoo.fills import FILLS, Filling, bind, run
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 ARGUMENTS = {"embedding": {"padding_idx": 0}, "xavier_uniform": {"gain": 2.0}}
 COUNTED = [name for name, fill in FILLS.items() if fill.spare is not None]
 
@@ -180,3 +183,65 @@ def test_a_fill_draws_no_more_than_it_says(name, dtype):
         run(Filling(FILLS["normal"], bind(FILLS["normal"], [], {}), (700,)).tasks(torch.empty(700), 6, "other"))
         run(Filling(FILLS[name], arguments, shape).tasks(few, 5, "0.weight"))
         assert few.equal(all_), count
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")))
+def test_a_plan_says_what_a_run_of_every_module_says(name, device, monkeypatch):
+    model, _ = compose(f"model={name}")
+    quick = api.draft(model, device=device, count=True).plan
+    monkeypatch.setattr(shapes, "_quickly", lambda *_: None)
+    assert quick == api.draft(model, device=device, count=True).plan
+
+
+def test_blocks_are_equal_only_where_their_texts_values_and_layers_are():
+    block = {"args": ["n", "k"], "layers": {"a": "Linear(4, n)", "b": "Linear(n, 4)"}, "forward": "b(a(x)) * k"}
+    calls = ["B(4, 2)", "B(4, 2)", "B(5, 2)", "B(4, 3)", "B(4, 2)"]
+    draft = api.draft({"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": calls})
+    root = draft.skeleton.root
+    found = equal.groups(draft.skeleton, construct.modules(root))
+    assert [[int(name) for name, child in root.named_children() if child in group] for group in found[-1:]] == [
+        [0, 1, 4]
+    ]
+
+
+def test_parts_that_are_shared_in_different_ways_are_counted_as_they_are_called():
+    one = {"layers": {"a": "Linear(4, 4)", "b": {"_ref_": "a"}, "c": "Linear(4, 4)"}, "forward": "c(b(a(x)))"}
+    other = {"layers": {"a": "Linear(4, 4)", "b": "Linear(4, 4)", "c": {"_ref_": "b"}}, "forward": "c(b(a(x)))"}
+    plan = modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": [one, other, one]})
+    assert {each.name: each.calls for each in plan.modules if each.type == "Linear"} == {
+        "0.a": 2,
+        "0.c": 1,
+        "1.a": 1,
+        "1.b": 2,
+        "2.a": 2,
+        "2.c": 1,
+    }
+
+
+def test_what_a_block_returns_depends_on_all_its_inputs():
+    block = {"inputs": ["x", "y", "n"], "layers": {"l": "Linear(4, 4)"}, "forward": "(l(x) + y).repeat(n, 1)"}
+    text = "a(x, y, 1), b(x, x, 1), b(x, y, 2), a(x, y=x, n=5)"
+    model = {"inputs": {"x": [1, 4], "y": [3, 4]}, "blocks": {"B": block}, "layers": {"a": "B", "b": "B"}}
+    plan = modelzoo.plan({**model, "forward": text})
+    assert plan.modules[0].output == ((3, 4), (1, 4), (6, 4), (5, 4))
+
+
+def test_a_block_that_is_called_again_is_counted_again():
+    block = {"layers": {"l": "Linear(4, 4)"}, "forward": "l(l(x))"}
+    text = "for n in range(3):\n    x = b(a(x))\nreturn x"
+    plan = modelzoo.plan(
+        {"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": {"a": "B", "b": "B"}, "forward": text}
+    )
+    assert {each.name: each.calls for each in plan.modules} == {"": 1, "a": 3, "a.l": 6, "b": 3, "b.l": 6}
+    assert plan.flops == 12 * 2 * 2 * 4 * 4
+
+
+def test_a_model_of_many_equal_blocks_is_planned_in_about_the_calls_of_one(monkeypatch):
+    run = []
+    linear = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: run.append(self) or linear(self, x))
+    block = {"layers": {"a": "Linear(4, 8)", "b": "Linear(8, 4)"}, "forward": "x + b(relu(a(x)))"}
+    model = {"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": [{"_target_": "B", "_repeat_": 50}]}
+    assert modelzoo.plan(model).parameters == 50 * (4 * 8 + 8 + 8 * 4 + 4)
+    assert len(run) == 2

@@ -1,0 +1,195 @@
+"""Modules that are equal but for the values of their tensors, and runs in which one of them stands for all.
+
+A dry run asks for shapes. Equal modules give equal ones for inputs of one shape, so that a model of eighty equal blocks
+is checked in the time of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from modelzoo import construct as building
+
+Returned = list[tuple[nn.Module, Any]]
+"""What modules returned, in the order of their calls."""
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_SCALARS = (bool, int, float, str, type(None))
+
+
+@contextmanager
+def once(
+    skeleton: building.Skeleton,
+    modules: list[nn.Module],
+    returned: Returned | None = None,
+    counter: FlopCounterMode | None = None,
+) -> Iterator[Memory]:
+    """While it lasts, of equal modules one runs for each shape of input; the others return what it did.
+
+    Args:
+        modules: all of the model.
+        returned: a hook of the caller's adds to it; what would be added inside a module that does not run is.
+        counter: counts the operations of those that run.
+    """
+    memory, recorded = Memory(returned, counter), returned is not None or counter is not None
+    changed: list[nn.Module] = []
+    try:
+        for group in groups(skeleton, modules):
+            changed += group
+            memory.share(group)
+        for module in modules if not recorded else ():
+            if type(module) is nn.Sequential and "forward" not in module.__dict__:
+                changed.append(module)
+                module.__dict__["forward"] = _in_turn(list(module))
+        yield memory
+    finally:
+        for module in changed:
+            module.__dict__.pop("forward", None)
+
+
+class Memory:
+    """What modules returned, by the shapes of what they were given."""
+
+    def __init__(self, returned: Returned | None, counter: FlopCounterMode | None) -> None:
+        self.returned, self.counter = returned, counter
+        self.repeated = 0  # the operations of those that did not run
+
+    @property
+    def flops(self) -> int:
+        return self.repeated + (0 if self.counter is None else self.counter.get_total_flops())
+
+    def share(self, group: list[nn.Module]) -> None:
+        """From now on these modules share what they return."""
+        known: dict[Hashable, Any] = {}
+        if not group[0]._modules:
+            forward = self.remembering(group[0], known)
+            for module in group:
+                module.__dict__["forward"] = forward
+        else:
+            for module in group:
+                module.__dict__["forward"] = self.remembering(module, known)
+
+    def remembering(self, module: nn.Module, known: dict[Hashable, Any]) -> Callable[..., Any]:
+        forward = module.forward
+
+        def remembering(*inputs: Any, **keywords: Any) -> Any:
+            key = _shapes(inputs, keywords)
+            if key is None:
+                return forward(*inputs, **keywords)
+            found = known.get(key)
+            if found is None:
+                start, before = len(self.returned or ()), self.flops
+                output = forward(*inputs, **keywords)
+                known[key] = output, module, (self.returned or [])[start:], self.flops - before
+                return output
+            output, first, inside, flops = found
+            if inside and not self.repeat(first, module, inside):
+                return forward(*inputs, **keywords)
+            self.repeated += flops
+            return output
+
+        return remembering
+
+    def repeat(self, first: nn.Module, module: nn.Module, inside: Returned) -> bool:
+        """Adds what the modules inside `module` would return; whether those inside `first` are the same ones."""
+        own = _counterparts(first, module)
+        if own is None or self.returned is None or not all(id(each) in own for each, _ in inside):
+            return False
+        self.returned += [(own[id(each)], output) for each, output in inside]
+        return True
+
+
+def _shapes(inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Hashable | None:
+    """What the shape of an output depends on; None where that is not known."""
+    if len(inputs) == 1 and not keywords and type(inputs[0]) is Tensor:
+        return (inputs[0].shape, inputs[0].dtype) if inputs[0].is_contiguous() else None
+    found: list[Hashable] = [len(inputs)]
+    for name, each in (*enumerate(inputs), *keywords.items()):
+        if isinstance(each, Tensor) and each.is_contiguous():
+            found.append((name, each.shape, each.dtype))
+        elif type(each) in _SCALARS:
+            found.append((name, type(each), each))
+        else:
+            return None
+    return tuple(found)
+
+
+def _counterparts(first: nn.Module, other: nn.Module) -> dict[int, nn.Module] | None:
+    """The module of `other` for each of `first`, by its id; None where one is shared inside `first` and two there."""
+    pairs = zip(first.named_modules(remove_duplicate=False), other.named_modules(remove_duplicate=False), strict=True)
+    found: dict[int, nn.Module] = {}
+    for (_, one), (_, same) in pairs:
+        if found.setdefault(id(one), same) is not same:
+            return None
+    return found
+
+
+def _in_turn(layers: list[nn.Module]) -> Callable[[Any], Any]:
+    """As `nn.Sequential`; where one layer returned what it was given, equal ones after it would."""
+
+    def in_turn(value: Any) -> Any:
+        before, settled = None, False
+        for layer in layers:
+            forward = layer.__dict__.get("forward")
+            if settled and forward is not None and forward is before:
+                continue
+            given, value = value, layer(value)
+            before, settled = forward, value is given
+        return value
+
+    return in_turn
+
+
+# -- which are equal --------------------------------------------------------------------------------------------------
+
+
+def groups(skeleton: building.Skeleton, modules: list[nn.Module]) -> list[list[nn.Module]]:
+    """The modules that are equal but for the values of their tensors, together."""
+    found = list(skeleton.equal)
+    whole = [module for module in modules if module._modules]
+    if len(whole) < 2:
+        return found
+    kinds = _Kinds(skeleton)
+    larger: dict[int, list[nn.Module]] = {}
+    for module in whole:
+        if type(module) not in (nn.ModuleList, nn.ModuleDict):
+            larger.setdefault(kinds.of(module), []).append(module)
+    return [*found, *(group for group in larger.values() if len(group) > 1)]
+
+
+class _Kinds:
+    """Numbers modules; equal ones have the same number."""
+
+    def __init__(self, skeleton: building.Skeleton) -> None:
+        self.skeleton = skeleton
+        self.numbers: dict[Hashable, int] = {}
+        self.known = {id(module): self.number(group[0]) for group in skeleton.equal for module in group}
+
+    def number(self, key: Hashable) -> int:
+        return self.numbers.setdefault(key, len(self.numbers))
+
+    def of(self, module: nn.Module) -> int:
+        if id(module) not in self.known:
+            self.known[id(module)] = self.number(self.key(module))
+        return self.known[id(module)]
+
+    def key(self, module: nn.Module) -> Hashable:
+        instance = self.skeleton.instances.get(id(module))
+        if type(module) in _CONTAINERS or hasattr(type(module), "frozen"):
+            children = tuple(
+                (name, None if child is None else self.of(child)) for name, child in module._modules.items()
+            )
+            own = (*module._parameters.items(), *module._buffers.items())
+            return (
+                type(module),
+                children,
+                tuple((name, each.shape, each.dtype) for name, each in own if each is not None),
+            )
+        if isinstance(module, building.Unsized) or instance is None or instance.layer is None:
+            return module
+        return module if instance.layer.registered else (type(module), instance.call())
