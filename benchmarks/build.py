@@ -79,13 +79,22 @@ def repeated(sizes: list[int]) -> dict[str, Any]:
     return {"inputs": {"x": [2, sizes[0]]}, "layers": [node]}
 
 
+def for_hydra(sizes: list[int]) -> dict[str, Any]:
+    nodes = [{"_target_": "torch.nn.Linear", "in_features": a, "out_features": b} for a, b in pairs(sizes)]
+    return {"_target_": "torch.nn.Sequential", "_args_": nodes}
+
+
 def instantiated(sizes: list[int]) -> Callable[[], object]:
+    import hydra
+
+    return partial(hydra.utils.instantiate, for_hydra(sizes))
+
+
+def instantiated_from_dictconfig(sizes: list[int]) -> Callable[[], object]:
     import hydra
     from omegaconf import OmegaConf
 
-    nodes = [{"_target_": "torch.nn.Linear", "in_features": a, "out_features": b} for a, b in pairs(sizes)]
-    config = OmegaConf.create({"_target_": "torch.nn.Sequential", "_args_": nodes})
-    return lambda: hydra.utils.instantiate(config)
+    return partial(hydra.utils.instantiate, OmegaConf.create(for_hydra(sizes)))
 
 
 def from_dictconfig(sizes: list[int]) -> Callable[[], object]:
@@ -117,6 +126,7 @@ def by_mmengine(sizes: list[int]) -> Callable[[], object]:
 PEERS: dict[str, Callable[[list[int]], Callable[[], object]]] = {
     "modelzoo, from a DictConfig": from_dictconfig,
     HYDRA: instantiated,
+    "hydra.utils.instantiate, from a DictConfig": instantiated_from_dictconfig,
     "fiddle": by_fiddle,
     "mmengine": by_mmengine,
 }
@@ -214,40 +224,36 @@ def first_time(config: dict[str, Any]) -> object:
 
 
 def shapes(rounds: int) -> bool:
-    """1,000 layers, in every notation, beside every tool."""
-    kept = different(rounds, widths(1_000, 64))
+    """1,000 layers, in every notation, beside every tool; the limits are for the smallest."""
+    kept = True
     for width in (8, 64):
-        times = notations(rounds, equal(1_000, width))
+        sizes = equal(1_000, width)
+        times = measured(rounds, {**notations(sizes), **peers(sizes)})
         report(f"1,000 equal Linear({width}, {width})", times, HAND)
-    kept &= verdict("modelzoo with _repeat_ / by hand", ratio(times, "modelzoo, repeated", HAND), 1.0)
+        if width == 8:
+            kept &= verdict("modelzoo, flat / by hand", ratio(times, OURS, HAND), 1.5)
+            kept &= verdict("modelzoo with _repeat_ / by hand", ratio(times, "modelzoo, repeated", HAND), 1.0)
+            if HYDRA in times:
+                kept &= verdict("modelzoo, flat / hydra", ratio(times, OURS, HYDRA), round(1 / 12, 3))
+    sizes = widths(1_000, 64)
+    times = measured(rounds, {HAND: lambda: hand(sizes), OURS: partial(modelzoo.build, flat(sizes)), **peers(sizes)})
+    report(f"1,000 Linear of different sizes, width {min(sizes)} to {max(sizes)}", times, HAND)
     gpt = decoder(64, 12, 1_000, 64, 4)
     programs = {HAND: lambda: Decoder(64, 12, 1_000, 64), OURS: lambda: modelzoo.build(gpt)}
     report("like GPT-2: 12 blocks of width 64", measured(rounds, programs), HAND)
     return kept
 
 
-def different(rounds: int, sizes: list[int]) -> bool:
+def notations(sizes: list[int]) -> dict[str, Callable[[], object]]:
+    ways = {"mappings": as_mappings, "nested": nested, "repeated": repeated}
     config = flat(sizes)
-    programs = {
-        HAND: lambda: hand(sizes),
-        OURS: lambda: modelzoo.build(config),
-        "modelzoo, no text parsed before": lambda: first_time(config),
-        **peers(sizes),
-    }
-    times = measured(rounds, programs)
-    report(f"1,000 different Linear, width {min(sizes)} to {max(sizes)}", times, HAND)
-    kept = verdict("modelzoo / by hand", ratio(times, OURS, HAND), 1.5)
-    return kept & (HYDRA not in times or verdict("modelzoo / hydra", ratio(times, OURS, HYDRA), round(1 / 12, 3)))
-
-
-def notations(rounds: int, sizes: list[int]) -> dict[str, list[float]]:
-    ways = {"flat": flat, "mappings": as_mappings, "nested": nested, "repeated": repeated}
-    programs: dict[str, Callable[[], object]] = {
+    return {
         HAND: lambda: hand(sizes),
         "by hand, nested": lambda: hand_nested(sizes),
+        OURS: partial(modelzoo.build, config),
+        "modelzoo, no text parsed before": lambda: first_time(config),
         **{f"modelzoo, {way}": partial(modelzoo.build, make(sizes)) for way, make in ways.items()},
     }
-    return measured(rounds, programs)
 
 
 def measured(rounds: int, programs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -271,29 +277,30 @@ def growth(rounds: int) -> bool:
 
 LARGE = """
 import resource, sys, time
-sys.path[:0] = [{root!r}, {folder!r}]
+sys.path.insert(0, {root!r})
+import torch
 import modelzoo
-from build import decoder
+model = modelzoo.load({file!r})["model"]
+model["args"].update(vocab=128_256, dim=8192, layers=80, heads=64, kv_heads=8, width=28_672)
 start = time.process_time()
-plan = modelzoo.plan(decoder(8192, 80, 128_256, 8192, 64))
+plan = modelzoo.plan(model)
 print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, plan.parameters)
 """
+PUBLISHED = 70_553_706_496
+"""The parameters of Llama 3 70B."""
 
 
 def large(_: int) -> bool:
-    """A decoder with 67 billion parameters, planned in a process of its own."""
-    code = LARGE.format(root=str(ROOT), folder=str(ROOT / "benchmarks"))
+    """Llama 3 70B, planned in a process of its own."""
+    code = LARGE.format(root=str(ROOT), file=str(ROOT / "conf" / "model" / "llama.yaml"))
     results = []
     for _ in range(3):
         made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         results.append(tuple(map(float, made.stdout.split())))
     seconds, memory, parameters = (statistics.median(each) for each in zip(*results, strict=True))
-    dim = 8192
-    block = 4 * dim + (3 * dim * dim + 3 * dim) + (dim * dim + dim) + (4 * dim * dim + 4 * dim) + (4 * dim * dim + dim)
-    exact = 128_256 * dim + 8192 * dim + 80 * block + 2 * dim + dim * 128_256
-    print(f"\na decoder of {exact:,} parameters, planned")
+    print(f"\na decoder of {PUBLISHED:,} parameters, 80 blocks of width 8192, planned")
     kept = verdict("seconds of the processor", seconds, 3) & verdict("GB", memory, 1.5)
-    return kept & verdict("parameters too many or too few", abs(parameters - exact), 0)
+    return kept & verdict("parameters too many or too few", abs(parameters - PUBLISHED), 0)
 
 
 PARTS = {"shapes": shapes, "growth": growth, "large": large}

@@ -303,8 +303,8 @@ def fill(
     if target.type != "meta":
         initialize.fill(draft.skeleton, draft.table, draft.seed, threads)
     chains = [entry.chain for entry in draft.table]
-    filled = zip(initialize.filled(draft.skeleton, draft.table), chains, strict=True)
-    origins.remember(draft.skeleton.root, filled, partial(_example_inputs, draft.given))
+    tensors = initialize.filled(draft.skeleton, draft.table)
+    origins.remember(draft.skeleton.root, tensors, chains, partial(_example_inputs, draft.given))
     return draft.skeleton.root
 
 

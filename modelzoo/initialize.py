@@ -155,7 +155,10 @@ def decide(
     hits = _rules(skeleton, table, rules, root_values, problems)
     _inits(skeleton, modules, table, problems)
     for entry in table:
-        _settle(entry, problems)
+        if len(entry.homes) == len(entry.homes[0].decisions) == 1:
+            entry.chain = entry.homes[0].decisions
+        else:
+            _settle(entry, problems)
     _unused(skeleton, rules, table, hits, problems, warnings)
     _check(table, problems)
     problems.check()
@@ -416,31 +419,36 @@ def _selector(rule: spec.Rule) -> str:
 
 
 def _check(table: list[Entry], problems: Problems) -> None:
-    cases: dict[tuple[int, torch.Size | None, torch.dtype], list[Entry]] = {}
+    cases: dict[tuple[int, torch.Size | None, torch.dtype], Entry] = {}
     for entry in table:
-        if not entry.chain or entry.chain[0].reads_value:
+        chain = entry.chain
+        if not chain or chain[0].reads_value:
             what = f"'{entry.name}' has no fill and no rule fills it."
             problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
             continue
-        chain = entry.chain
-        shape = entry.tensor.shape if chain[-1].strength else None  # torch's defaults fit their shapes
-        case = (id(chain[0] if len(chain) == 1 else chain), shape, entry.tensor.dtype)
-        cases.setdefault(case, []).append(entry)
+        case = _case(entry)
+        if case not in cases:
+            cases[case] = entry
     refused: dict[tuple[Path, str, str], list[str]] = {}
-    for alike in cases.values():
-        tensor = alike[0].tensor
-        for each in alike[0].chain:
+    for case, like in cases.items():
+        for each in like.chain:
             if each.fill is None:
                 continue
-            wrong = fills.problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
+            wrong = fills.problem_with(each.fill, each.arguments, like.tensor.shape, like.tensor.dtype)
             if wrong is not None:
                 end = "" if wrong.endswith("?") else "."
                 what = f"{each.fill.name} {wrong}{end}"
-                for entry in alike:
+                for entry in (other for other in table if other.chain and _case(other) == case):
                     refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
     for (key, rule, what), (first, *others) in refused.items():
         more = f" and {len(others)} more" if others else ""
         problems.add(key, f"{rule} cannot fill '{first}'{more}: {what}")
+
+
+def _case(entry: Entry) -> tuple[int, torch.Size | None, torch.dtype]:
+    """What decides whether the fills of a tensor can apply to it; torch's defaults fit their shapes."""
+    chain, tensor = entry.chain, entry.tensor
+    return id(chain[0] if len(chain) == 1 else chain), tensor.shape if chain[-1].strength else None, tensor.dtype
 
 
 def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,16 +47,17 @@ class Origin:
 _origins: MutableMapping[nn.Module, Origin] = WeakIdKeyDictionary()
 
 
-def remember(model: nn.Module, filled: Iterable[tuple[Tensor, Sequence[Decision]]], examples: Examples) -> None:
+def remember(
+    model: nn.Module, tensors: Sequence[Tensor], chains: Sequence[Sequence[Decision]], examples: Examples
+) -> None:
     """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
-    origin = Origin([], [], [], examples)
-    for tensor, chain in filled:
+    _origins[model] = Origin(
+        tensors=[weakref.ref(tensor) for tensor in tensors],
         # What a constructor left is a tensor, which need not live as long.
-        kept = [each.text() for each in chain] if chain[0].value is not None else chain
-        origin.tensors.append(weakref.ref(tensor))
-        origin.chains.append(kept)
-        origin.versions.append(_version(tensor))
-    _origins[model] = origin
+        chains=[chain if chain[0].value is None else [each.text() for each in chain] for chain in chains],
+        versions=[_version(tensor) for tensor in tensors],
+        examples=examples,
+    )
 
 
 def origin_of(model: nn.Module) -> Origin | None:
