@@ -6,7 +6,7 @@ import ast
 import itertools
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -236,12 +236,24 @@ class Parser:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
-        self.literal: dict[str, Call] = {}  # layers of the catalog without formulas, by their texts
+        self.literal: dict[Hashable, Call] = {}  # layers of the catalog without formulas, as they were written
 
     # -- nodes
 
     def node(self, value: Any, key: Path, visible: Visible, name: str = "Block") -> Node | None:
-        """Whatever may stand where a layer stands; None for null or a problem."""
+        """Whatever may stand where a layer stands; None for null or a problem. Equal layers share their arguments."""
+        written = _literally(value)
+        equal = None if written is None else self.literal.get(written)
+        if equal is not None and not visible.defines(equal.target):
+            return Call(target=equal.target, arguments=equal.arguments, key=key)
+        before = len(self.problems.found)
+        node = self.any_node(value, key, visible, name)
+        fine = written is not None and len(self.problems.found) == before
+        if fine and isinstance(node, Call) and _is_literal(node) and not visible.defines(node.target):
+            self.literal[written] = node
+        return node
+
+    def any_node(self, value: Any, key: Path, visible: Visible, name: str) -> Node | None:
         if value is None:
             return None
         if isinstance(value, str):
@@ -327,10 +339,6 @@ class Parser:
         return Reference(target=tuple(str(target).split(".")), key=key)
 
     def text(self, text: str, key: Path, visible: Visible) -> Node | None:
-        equal = self.literal.get(text)
-        if equal is not None and not visible.defines(equal.target):
-            return Call(target=equal.target, arguments=equal.arguments, key=key)
-        before = len(self.problems.found)
         with self.problems.at(key):
             if text == "???":
                 raise TextError("this layer is required", f"Type {key}=...")
@@ -338,11 +346,7 @@ class Parser:
             if isinstance(tree, (ast.IfExp, ast.Subscript)) or (isinstance(tree, ast.Constant) and tree.value is None):
                 self.check_formula(tree, key, visible)
                 return Computed(formula=Formula(text=text.lstrip("= "), tree=tree, key=key), key=key)
-            call = self.call_of(tree, text, key, visible)
-            known = call is not None and len(self.problems.found) == before and not visible.defines(call.target)
-            if call is not None and known and _is_literal(call):
-                self.literal[text] = call
-            return call
+            return self.call_of(tree, text, key, visible)
         return None
 
     def call_of(
@@ -981,6 +985,7 @@ class Parser:
 
 _ABSENT = Computed(formula=Formula(text="None", tree=ast.Constant(None)))
 _NO_LITERAL = object()
+_NUMBERS = (int, float, bool, type(None))
 
 
 def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> language.Names:
@@ -1016,6 +1021,17 @@ def assigned_in(text: str) -> frozenset[str]:
 def _names_in(text: str) -> frozenset[str]:
     statements = language.parse_statements(text)
     return frozenset(node.id for each in statements for node in ast.walk(each) if isinstance(node, ast.Name))
+
+
+def _literally(value: Any) -> Hashable | None:
+    """A layer as it is written, if it is a text, or a mapping to plain numbers."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
+        return None
+    if any(type(each) not in _NUMBERS and name != "_target_" for name, each in value.items()):
+        return None
+    return tuple((name, type(each), each) for name, each in value.items())
 
 
 def _is_literal(call: Call) -> bool:
