@@ -106,17 +106,20 @@ class Memory:
 
 def _shapes(inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Hashable | None:
     """What the shape of an output depends on; None where that is not known."""
-    if len(inputs) == 1 and not keywords and type(inputs[0]) is Tensor:
-        return (inputs[0].shape, inputs[0].dtype) if inputs[0].is_contiguous() else None
-    found: list[Hashable] = [len(inputs)]
-    for name, each in (*enumerate(inputs), *keywords.items()):
-        if isinstance(each, Tensor) and each.is_contiguous():
-            found.append((name, each.shape, each.dtype))
-        elif type(each) in _SCALARS:
-            found.append((name, type(each), each))
-        else:
+    if len(inputs) == 1 and not keywords:
+        return _shape(inputs[0])
+    found = [(name, _shape(each)) for name, each in (*enumerate(inputs), *keywords.items())]
+    return None if any(shape is None for _, shape in found) else tuple(found)
+
+
+def _shape(value: Any) -> Hashable | None:
+    if isinstance(value, Tensor):
+        if not value.is_contiguous():
             return None
-    return tuple(found)
+        if value.is_floating_point() or value.is_meta:
+            return value.shape, value.dtype
+        return value.shape, value.dtype, value.numpy().tobytes()  # a mask or an index decides what is left
+    return (type(value), value) if type(value) in _SCALARS else None
 
 
 def _counterparts(first: nn.Module, other: nn.Module) -> dict[int, nn.Module] | None:

@@ -227,6 +227,14 @@ def test_what_a_block_returns_depends_on_all_its_inputs():
     assert plan.modules[0].output == ((3, 4), (1, 4), (6, 4), (5, 4))
 
 
+def test_what_a_block_returns_depends_on_the_values_of_a_mask():
+    block = {"inputs": ["x", "mask"], "layers": {"l": "Linear(2, 2)"}, "forward": "l(x)[mask]"}
+    text = "a(x, arange(4) < 2), b(x, arange(4) < 3)"
+    model = {"inputs": {"x": [4, 2]}, "blocks": {"B": block}, "layers": {"a": "B", "b": "B"}}
+    plan = modelzoo.plan({**model, "forward": text})
+    assert plan.modules[0].output == ((2, 2), (3, 2))
+
+
 def test_a_block_that_is_called_again_is_counted_again():
     block = {"layers": {"l": "Linear(4, 4)"}, "forward": "l(l(x))"}
     text = "for n in range(3):\n    x = b(a(x))\nreturn x"
