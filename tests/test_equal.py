@@ -9,6 +9,7 @@ import pytest
 import torch
 from composing import compose
 from torch import nn
+from twinning import Config, Generator
 
 import modelzoo
 from modelzoo import api, construct, equal, register, shapes
@@ -253,3 +254,11 @@ def test_a_model_of_many_equal_blocks_is_planned_in_about_the_calls_of_one(monke
     model = {"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": [{"_target_": "B", "_repeat_": 50}]}
     assert modelzoo.plan(model).parameters == 50 * (4 * 8 + 8 + 8 * 4 + 4)
     assert len(run) == 2
+
+
+@pytest.mark.parametrize("chunk", range(3))
+def test_a_plan_of_a_random_model_says_what_a_run_of_every_module_says(chunk, monkeypatch):
+    configs = [Config(seed).block(Generator(seed).model()) for seed in range(40 * chunk, 40 * chunk + 40)]
+    quick = [api.draft(config, count=True).plan for config in configs]
+    monkeypatch.setattr(shapes, "_quickly", lambda *_: None)
+    assert quick == [api.draft(config, count=True).plan for config in configs]
