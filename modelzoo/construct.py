@@ -101,14 +101,14 @@ def construct(
         root: the resolved model.
         device: where tensors are made; on the CPU untouched memory costs nothing until it is written.
         dtype: of all floating tensors that name none.
-        zeroed: make zeros, for a dry run on them; of equal layers only the first is.
+        zeroed: make zeros, for a dry run on them.
         limit: in bytes; beyond it `TooLargeError` is raised.
         seed: of what the constructors of registered layers draw.
     """
     skeleton = Skeleton(root=nn.Module(), device=device, dtype=dtype, max_steps=max_steps)
     factory = Factory(device, dtype, zeroed, limit)
     skeleton.root = Builder(skeleton, factory, seed).module(root, "")
-    skeleton.equal = factory.finish()
+    skeleton.equal = factory.equal()
     return skeleton
 
 

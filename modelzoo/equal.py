@@ -1,25 +1,32 @@
 """Modules that are equal but for the values of their tensors, and runs in which one of them stands for all.
 
-A dry run asks for shapes. Equal modules give equal ones for inputs of one shape, so that a model of eighty equal blocks
-is checked in the time of one.
+In a dry run all weights are zeros, or on meta, so that equal modules return the same for the same inputs: a model of
+eighty equal blocks is checked in the time of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo import construct as building
+from modelzoo.generated import Generated
+from modelzoo.resolve import Instance
 
 Returned = list[tuple[nn.Module, Any]]
 """What modules returned, in the order of their calls."""
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _SCALARS = (bool, int, float, str, type(None))
+
+MOST = 2**26
+"""So many bytes of outputs are kept to be returned again."""
 
 
 @contextmanager
@@ -29,7 +36,7 @@ def once(
     returned: Returned | None = None,
     counter: FlopCounterMode | None = None,
 ) -> Iterator[Memory]:
-    """While it lasts, of equal modules one runs for each shape of input; the others return what it did.
+    """While it lasts, of equal modules one runs for each input; the others return what it did.
 
     Args:
         modules: all of the model.
@@ -53,11 +60,12 @@ def once(
 
 
 class Memory:
-    """What modules returned, by the shapes of what they were given."""
+    """What modules returned, by what they were given."""
 
     def __init__(self, returned: Returned | None, counter: FlopCounterMode | None) -> None:
         self.returned, self.counter = returned, counter
         self.repeated = 0  # the operations of those that did not run
+        self.kept = 0  # bytes
 
     @property
     def flops(self) -> int:
@@ -78,14 +86,16 @@ class Memory:
         forward = module.forward
 
         def remembering(*inputs: Any, **keywords: Any) -> Any:
-            key = _shapes(inputs, keywords)
+            key = _contents(inputs, keywords)
             if key is None:
                 return forward(*inputs, **keywords)
             found = known.get(key)
             if found is None:
                 start, before = len(self.returned or ()), self.flops
                 output = forward(*inputs, **keywords)
-                known[key] = output, module, (self.returned or [])[start:], self.flops - before
+                self.kept += _bytes(output)
+                if self.kept <= MOST:
+                    known[key] = output, module, (self.returned or [])[start:], self.flops - before
                 return output
             output, first, inside, flops = found
             if inside and not self.repeat(first, module, inside):
@@ -104,22 +114,28 @@ class Memory:
         return True
 
 
-def _shapes(inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Hashable | None:
-    """What the shape of an output depends on; None where that is not known."""
-    if len(inputs) == 1 and not keywords:
-        return _shape(inputs[0])
-    found = [(name, _shape(each)) for name, each in (*enumerate(inputs), *keywords.items())]
-    return None if any(shape is None for _, shape in found) else tuple(found)
+def _contents(inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Hashable | None:
+    """What an output depends on where all weights are equal; None where that is not known."""
+    found = [(name, _content(each)) for name, each in (*enumerate(inputs), *keywords.items())]
+    return None if any(content is None for _, content in found) else tuple(found)
 
 
-def _shape(value: Any) -> Hashable | None:
+def _content(value: Any) -> Hashable | None:
+    if not isinstance(value, Tensor):
+        return (type(value), repr(value)) if type(value) in _SCALARS else None
+    if not value.is_contiguous():
+        return None
+    if value.is_meta:
+        return value.shape, value.dtype
+    return value.shape, value.dtype, sha256(value.detach().view(-1).view(torch.uint8).numpy().tobytes()).digest()
+
+
+def _bytes(value: Any) -> int:
+    """Of the memory that an output keeps."""
     if isinstance(value, Tensor):
-        if not value.is_contiguous():
-            return None
-        if value.is_floating_point() or value.is_meta:
-            return value.shape, value.dtype
-        return value.shape, value.dtype, value.numpy().tobytes()  # a mask or an index decides what is left
-    return (type(value), value) if type(value) in _SCALARS else None
+        return 0 if value.is_meta else value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return sum(map(_bytes, parts))
 
 
 def _counterparts(first: nn.Module, other: nn.Module) -> dict[int, nn.Module] | None:
@@ -182,8 +198,7 @@ class _Kinds:
         return self.known[id(module)]
 
     def key(self, module: nn.Module) -> Hashable:
-        instance = self.skeleton.instances.get(id(module))
-        if type(module) in _CONTAINERS or hasattr(type(module), "frozen"):
+        if type(module) in _CONTAINERS or isinstance(module, Generated):
             children = tuple(
                 (name, None if child is None else self.of(child)) for name, child in module._modules.items()
             )
@@ -193,6 +208,24 @@ class _Kinds:
                 children,
                 tuple((name, each.shape, each.dtype) for name, each in own if each is not None),
             )
-        if isinstance(module, building.Unsized) or instance is None or instance.layer is None:
+        instance = self.skeleton.instances.get(id(module))
+        if isinstance(module, building.Unsized) or instance is None or instance.layer is None or _nests(instance):
             return module
-        return module if instance.layer.registered else (type(module), instance.call())
+        return type(module), instance.call()
+
+
+def _nests(value: Any) -> bool:
+    """Whether a layer was given others, which its call does not show whole."""
+    if isinstance(value, Instance):
+        return any(
+            isinstance(each, Instance) or _nests(each) for each in (*value.arguments.values(), *value.positional)
+        )
+    if isinstance(value, (list, tuple)):
+        return any(isinstance(each, Instance) or _nests(each) for each in value)
+    return False
+
+
+def can_share(skeleton: building.Skeleton) -> bool:
+    """Whether no code runs that may see, change or copy a layer of torch: a user's, or a constructor's in the run."""
+    registered = any(each.layer is not None and each.layer.registered for each in skeleton.instances.values())
+    return not registered and not any(_nests(each.instance) for each in skeleton.unsized)

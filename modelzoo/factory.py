@@ -39,7 +39,6 @@ class Factory:
 
     def __init__(self, device: torch.device, dtype: torch.dtype, zeroed: bool, limit: float) -> None:
         self.device, self.dtype, self.zeroed, self.left = device, dtype, zeroed, limit
-        self.late = False
         self.patterns: dict[tuple[type[nn.Module], str], Pattern] = {}
         self.same: dict[int, tuple[Mapping[str, Any], Pattern]] = {}  # by the id of the arguments, which must live on
         self.plain: set[type[nn.Module]] = set()
@@ -80,11 +79,10 @@ class Factory:
         self.left -= pattern.bytes
         if self.left < 0:
             raise TooLargeError
-        return pattern.copy(torch.zeros_like if self.late and self.zeroed else torch.empty_like)
+        return pattern.copy(torch.zeros_like if self.zeroed else torch.empty_like)
 
-    def finish(self) -> list[list[nn.Module]]:
-        """The layers that are equal but for their values, together. All but the first are untouched memory so far."""
-        self.late = True
+    def equal(self) -> list[list[nn.Module]]:
+        """The layers made so far that are equal but for their values, together."""
         return [pattern.made for pattern in self.patterns.values() if len(pattern.made) > 1]
 
     def constructed(self, cls: type[nn.Module], positional: Sequence[Any], named: Mapping[str, Any]) -> nn.Module:

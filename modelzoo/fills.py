@@ -626,6 +626,8 @@ class Filling:
         if self.constant or not self.elements:
             self.sample(tensor, None)
             return
+        if self.fill.spare is None:
+            tensor = tensor.detach()  # a user's code may record gradients
         drawn = tensor
         if not (tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()):
             drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")

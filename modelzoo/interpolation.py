@@ -66,9 +66,10 @@ class _Resolver:
     def part(self, raw: Any, key: Path, name: str | int) -> Any:
         """A value inside another; most are scalars, whose own keys are never asked for."""
         plain = "${" not in raw if isinstance(raw, str) else not isinstance(raw, (dict, list))
-        if plain and self.nodes < NODES and self.characters < CHARACTERS:
+        length = len(raw) if isinstance(raw, str) else 0
+        if plain and self.nodes < NODES and self.characters + length <= CHARACTERS:
             self.nodes += 1
-            self.characters += len(raw) if isinstance(raw, str) else 0
+            self.characters += length
             return raw
         return self.value(raw, key / name)
 

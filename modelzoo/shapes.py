@@ -144,10 +144,10 @@ def dry_run(
     _set_training(modules, False)
     try:
         with building.forwards(skeleton, watch) as watched:
-            quick = None if watched else _quickly(skeleton, inputs, modules, count, recorded)
+            sharing = not watched and equal.can_share(skeleton)
+            quick = _quickly(skeleton, inputs, modules, count, recorded) if sharing else None
             if quick is not None:
                 return quick
-            _zero(skeleton)
             watch.turned = set()
             with flops.counted() if count else nullcontext() as counter:
                 _pass(skeleton, inputs, record)
@@ -161,15 +161,6 @@ def dry_run(
         _set_training(modules, True)
     problems.check()
     return record
-
-
-def _zero(skeleton: building.Skeleton) -> None:
-    """Writes the zeros of those layers that did not run, being equal to another."""
-    if skeleton.device.type == "cpu":
-        untouched = [module for group in skeleton.equal for module in group[1:]]
-        with torch.no_grad():
-            for tensor in (each for module in untouched for each in module._parameters.values() if each is not None):
-                tensor.zero_()
 
 
 def _set_training(modules: list[nn.Module], mode: bool) -> None:

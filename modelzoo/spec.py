@@ -1031,7 +1031,7 @@ def _literally(value: Any) -> Hashable | None:
         return None
     if any(type(each) not in _NUMBERS and name != "_target_" for name, each in value.items()):
         return None
-    return tuple((name, type(each), each) for name, each in value.items())
+    return tuple((name, type(each), repr(each)) for name, each in value.items())  # 0.0 is -0.0
 
 
 def _is_literal(call: Call) -> bool:

@@ -256,6 +256,92 @@ def test_a_model_of_many_equal_blocks_is_planned_in_about_the_calls_of_one(monke
     assert len(run) == 2
 
 
+def test_a_layer_that_is_copied_during_the_dry_run_runs_as_itself():
+    layer = "TransformerEncoderLayer(4, 2, 8, batch_first=True)"
+    encoder = {"_target_": "TransformerEncoder", "encoder_layer": {"_ref_": "l"}, "num_layers": 2, "norm": "LayerNorm"}
+    layers = {"l": layer, "other": layer, "e": encoder}
+    model = modelzoo.build({"inputs": {"x": [2, 3, 4]}, "layers": layers, "forward": "e(other(l(x)))"})
+    assert not [each for each in model.modules() if "forward" in vars(each)]
+
+
+def test_sizes_that_follow_from_values_are_found_from_the_values():
+    layers = {"a": "Identity", "b": "Identity", "out": "Linear(out_features=3)"}
+    text = "h = a(ones(4))\nreturn out(x[:, b(arange(4.0)) > 0])"
+    assert modelzoo.build({"inputs": {"x": [2, 4]}, "layers": layers, "forward": text}).out.in_features == 3
+    layers = {"a": "Linear(4, 4)", "b": "Linear(4, 4)", "out": "Linear(out_features=3)"}
+    text = "out(x[:, (b.weight == 0).all(0)])"
+    assert modelzoo.build({"inputs": {"x": [2, 4]}, "layers": layers, "forward": text}).out.in_features == 4
+
+
+def test_layers_that_were_given_others_are_equal_only_where_those_are():
+    encoder = (
+        "TransformerEncoder(TransformerEncoderLayer(4, 2, 8, batch_first=True), 1, norm=Sequential(Linear(4, {})))"
+    )
+    layers = {"a": encoder.format(6), "b": encoder.format(8), "out": "Linear(out_features=3)"}
+    model = modelzoo.build({"inputs": {"x": [2, 3, 4]}, "layers": layers, "forward": "a(x), out(b(x))"})
+    assert model.out.in_features == 8
+
+
+def test_a_registered_layer_may_do_what_it_likes_with_the_layers_it_is_given():
+    @register.layer
+    class FrozenRepeat(nn.Module):
+        frozen = True
+
+        def __init__(self, n):
+            super().__init__()
+            self.n = n
+
+        def forward(self, x):
+            return x.repeat(1, self.n)
+
+    @register.layer
+    class Seven(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, forward = inner, inner.forward
+            inner.forward = lambda x: forward(x) * 0 + 7
+            self.scale = nn.Parameter(inner.weight.detach().norm(dim=1) + 1)
+
+        def forward(self, x):
+            return self.inner(x)
+
+    block = {"args": ["n"], "layers": {"r": "FrozenRepeat(n)"}, "forward": "r(x)"}
+    layers = {"a": "B(1)", "b": "B(2)", "out": "Linear(out_features=3)"}
+    model = {"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": layers, "forward": "a(x), out(b(x))"}
+    assert modelzoo.build(model).out.in_features == 8
+    model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 4)", "Seven(Linear(4, 4))"]})
+    assert model(torch.ones(2, 4)).unique().tolist() == [7.0]
+    assert model[1].scale.tolist() == [1.0] * 4
+
+
+def test_a_registered_fill_may_record_gradients():
+    @register.fill
+    def filled_by_gradients(tensor, *, generator):
+        with torch.enable_grad():
+            ones = torch.ones(tensor.shape, requires_grad=True)
+            (ones**2).sum().backward()
+            tensor.copy_(ones.grad)
+
+    rules = {"weights": {"param": "weight", "fill": "filled_by_gradients"}}
+    assert modelzoo.build({"layers": ["Linear(2, 2)"]}, rules)[0].weight.tolist() == [[2.0, 2.0], [2.0, 2.0]]
+
+
+def test_a_run_keeps_no_more_than_it_may(monkeypatch):
+    model = {"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 4)"] * 5}
+    before = modelzoo.plan(model)
+    monkeypatch.setattr(equal, "MOST", 0)
+    run = []
+    linear = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: run.append(self) or linear(self, x))
+    assert modelzoo.plan(model) == before
+    assert len(run) == 5
+
+
+def test_a_negative_zero_is_no_zero():
+    nodes = [{"_target_": "Threshold", "threshold": 0, "value": value} for value in (0.0, -0.0)]
+    assert [str(each.value) for each in modelzoo.build({"layers": nodes})] == ["0.0", "-0.0"]
+
+
 @pytest.mark.parametrize("chunk", range(3))
 def test_a_plan_of_a_random_model_says_what_a_run_of_every_module_says(chunk, monkeypatch):
     configs = [Config(seed).block(Generator(seed).model()) for seed in range(40 * chunk, 40 * chunk + 40)]

@@ -340,3 +340,9 @@ def test_a_file_with_hundreds_of_mistakes_is_answered_with_the_first_of_them(wri
     with pytest.raises(ConfigError) as error:
         modelzoo.build(write(text))
     assert len(error.value.problems) == 200
+
+
+def test_a_text_without_references_counts_towards_the_characters_of_a_file():
+    with pytest.raises(ConfigError) as caught:
+        interpolation.resolve({"a": "x" * (interpolation.CHARACTERS + 1)}, Problems())
+    assert "more than 8,388,608 characters of text" in str(caught.value)
