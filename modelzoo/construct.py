@@ -143,7 +143,7 @@ class Builder:
     def layer(self, instance: Instance, name: str) -> nn.Module:
         assert instance.layer is not None
         if self.factory.knows(instance.arguments):
-            return self.call(instance, name, instance.arguments)
+            return self.constructed(instance, name, [], instance.arguments)
         if instance.children or instance.layer.name in ("ModuleList", "ModuleDict"):
             return self.container(instance, name)
         given = () if instance.layer.registered else (*instance.arguments.values(), *instance.positional)
@@ -166,13 +166,16 @@ class Builder:
     def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
         assert instance.layer is not None
         given, positional = arguments, list(instance.positional)
-        known = self.factory.knows(arguments)
-        if not known and (positional or any(type(each) is Instance for each in arguments.values())):
+        if positional or any(type(each) is Instance for each in arguments.values()):
             given = {argument: self.part(each, f"{name}.{argument}") for argument, each in arguments.items()}
             positional = [self.part(each, f"{name}.{index}") for index, each in enumerate(positional)]
         if positional:
             names = [each for each in instance.layer.signature if each in given]
             positional = [*(given.pop(each) for each in names), *positional]
+        return self.constructed(instance, name, positional, given)
+
+    def constructed(self, instance: Instance, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
+        assert instance.layer is not None
         try:
             if instance.layer.registered:
                 return self.registered(instance.layer, name, positional, given)

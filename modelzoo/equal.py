@@ -6,6 +6,7 @@ eighty equal blocks is checked in the time of one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -43,7 +44,8 @@ def once(
         returned: a hook of the caller's adds to it; what would be added inside a module that does not run is.
         counter: counts the operations of those that run.
     """
-    memory, recorded = Memory(returned, counter), returned is not None or counter is not None
+    recorded = returned is not None or counter is not None
+    memory = Memory(returned, counter, left=math.inf if skeleton.device.type == "meta" else MOST)
     changed: list[nn.Module] = []
     try:
         for group in groups(skeleton, modules):
@@ -60,12 +62,12 @@ def once(
 
 
 class Memory:
-    """What modules returned, by what they were given."""
+    """What modules returned, by what they were given; `left` is how many bytes of it may be kept."""
 
-    def __init__(self, returned: Returned | None, counter: FlopCounterMode | None) -> None:
+    def __init__(self, returned: Returned | None, counter: FlopCounterMode | None, left: float) -> None:
         self.returned, self.counter = returned, counter
         self.repeated = 0  # the operations of those that did not run
-        self.kept = 0  # bytes
+        self.left = left
 
     @property
     def flops(self) -> int:
@@ -93,8 +95,8 @@ class Memory:
             if found is None:
                 start, before = len(self.returned or ()), self.flops
                 output = forward(*inputs, **keywords)
-                self.kept += _bytes(output)
-                if self.kept <= MOST:
+                self.left -= bytes_of(output)
+                if self.left >= 0:
                     known[key] = output, module, (self.returned or [])[start:], self.flops - before
                 return output
             output, first, inside, flops = found
@@ -130,12 +132,11 @@ def _content(value: Any) -> Hashable | None:
     return value.shape, value.dtype, sha256(value.detach().view(-1).view(torch.uint8).numpy().tobytes()).digest()
 
 
-def _bytes(value: Any) -> int:
-    """Of the memory that an output keeps."""
-    if isinstance(value, Tensor):
-        return 0 if value.is_meta else value.nbytes
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
-    return sum(map(_bytes, parts))
+def bytes_of(value: Any) -> int:
+    """Of all tensors of an output."""
+    if isinstance(value, (dict, tuple, list)):
+        return sum(map(bytes_of, value.values() if isinstance(value, dict) else value))
+    return value.nbytes if isinstance(value, Tensor) else 0
 
 
 def _counterparts(first: nn.Module, other: nn.Module) -> dict[int, nn.Module] | None:

@@ -419,36 +419,31 @@ def _selector(rule: spec.Rule) -> str:
 
 
 def _check(table: list[Entry], problems: Problems) -> None:
-    cases: dict[tuple[int, torch.Size | None, torch.dtype], Entry] = {}
+    wrong: dict[tuple[int, torch.Size | None, torch.dtype], list[tuple[Decision, str]]] = {}
+    refused: dict[tuple[Path, str, str], list[str]] = {}
     for entry in table:
-        chain = entry.chain
+        chain, tensor = entry.chain, entry.tensor
         if not chain or chain[0].reads_value:
             what = f"'{entry.name}' has no fill and no rule fills it."
             problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
             continue
-        case = _case(entry)
-        if case not in cases:
-            cases[case] = entry
-    refused: dict[tuple[Path, str, str], list[str]] = {}
-    for case, like in cases.items():
-        for each in like.chain:
-            if each.fill is None:
-                continue
-            wrong = fills.problem_with(each.fill, each.arguments, like.tensor.shape, like.tensor.dtype)
-            if wrong is not None:
-                end = "" if wrong.endswith("?") else "."
-                what = f"{each.fill.name} {wrong}{end}"
-                for entry in (other for other in table if other.chain and _case(other) == case):
-                    refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
+        shape = tensor.shape if chain[-1].strength else None  # torch's defaults fit their shapes
+        case = id(chain[0] if len(chain) == 1 else chain), shape, tensor.dtype
+        if case not in wrong:
+            wrong[case] = list(_wrong(chain, tensor))
+        for each, what in wrong[case]:
+            refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
     for (key, rule, what), (first, *others) in refused.items():
         more = f" and {len(others)} more" if others else ""
         problems.add(key, f"{rule} cannot fill '{first}'{more}: {what}")
 
 
-def _case(entry: Entry) -> tuple[int, torch.Size | None, torch.dtype]:
-    """What decides whether the fills of a tensor can apply to it; torch's defaults fit their shapes."""
-    chain, tensor = entry.chain, entry.tensor
-    return id(chain[0] if len(chain) == 1 else chain), tensor.shape if chain[-1].strength else None, tensor.dtype
+def _wrong(chain: tuple[Decision, ...], tensor: Tensor) -> Iterator[tuple[Decision, str]]:
+    """Which fills cannot apply to a tensor, and why."""
+    for each in chain:
+        wrong = each.fill and fills.problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
+        if each.fill is not None and wrong:
+            yield each, f"{each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}"
 
 
 def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:

@@ -22,8 +22,6 @@ MAX_NODES = 100_000
 MAX_REPEAT = 100_000
 MAX_DIMENSIONS = 64
 
-_SCALARS = (int, float, bool, type(None))
-
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Instance:
@@ -292,7 +290,7 @@ class Resolver:
         return self.build_layer(node, layer, scope)
 
     def argument(self, node: spec.Call, name: str, value: Any, scope: Scope) -> Any:
-        return value if type(value) in _SCALARS else self.value(value, scope, self.place(node, name, value))
+        return value if type(value) in spec.SCALARS else self.value(value, scope, self.place(node, name, value))
 
     def place(self, node: spec.Call, name: str, value: Any) -> Path:
         return value.key if isinstance(value, spec.Formula) else node.key / name
@@ -330,7 +328,7 @@ class Resolver:
         for name in layers:
             arguments[name] = self.build_value(arguments[name], scope, node.key / name)
         arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
-        literal = not positional and all(type(value) in _SCALARS for _, value in node.arguments)
+        literal = not positional and all(type(value) in spec.SCALARS for _, value in node.arguments)
         if literal and len(self.problems.found) == before:
             self.literal[layer.name, id(node.arguments)] = node.arguments, arguments
         return Instance(
@@ -338,7 +336,7 @@ class Resolver:
         )
 
     def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
-        if type(value) in _SCALARS:
+        if type(value) in spec.SCALARS:
             return False
         return isinstance(value, (Recipe, Instance)) or (
             catalog.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))

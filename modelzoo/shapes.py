@@ -52,14 +52,7 @@ class Record:
             self.outputs[id(module)] = shape_of(output)
             self.calls[id(module)] = self.calls.get(id(module), 0) + 1
             if not module._modules:
-                self.activations += _bytes(output)
-
-
-def _bytes(value: Any) -> int:
-    """Of all tensors of an output."""
-    if isinstance(value, (dict, tuple, list)):
-        return sum(map(_bytes, value.values() if isinstance(value, dict) else value))
-    return value.nbytes if isinstance(value, Tensor) else 0
+                self.activations += equal.bytes_of(output)
 
 
 def shape_of(value: Any) -> Any:

@@ -30,6 +30,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 RESERVED = frozenset(dir(nn.Module())) | {"training", "forward"}
 BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "blocks", "tie")
+SCALARS = (int, float, bool, type(None))
 NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
 TENSOR_KEYS = ("shape", "fill", "dtype")
 FILL_INPUTS = ("shape", "fan_in", "fan_out", "value")
@@ -985,7 +986,6 @@ class Parser:
 
 _ABSENT = Computed(formula=Formula(text="None", tree=ast.Constant(None)))
 _NO_LITERAL = object()
-_NUMBERS = (int, float, bool, type(None))
 
 
 def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> language.Names:
@@ -1029,7 +1029,7 @@ def _literally(value: Any) -> Hashable | None:
         return value
     if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
         return None
-    if any(type(each) not in _NUMBERS and name != "_target_" for name, each in value.items()):
+    if any(type(each) not in SCALARS and name != "_target_" for name, each in value.items()):
         return None
     return tuple((name, type(each), repr(each)) for name, each in value.items())  # 0.0 is -0.0
 
