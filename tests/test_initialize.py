@@ -219,7 +219,8 @@ def test_gains_and_fans_are_those_of_torch_on_transposed_and_grouped_convolution
     rule = {"all": {"param": "weight", "fill": "kaiming_normal(mode='fan_out', nonlinearity='relu')"}}
     built = modelzoo.build(model, rule)
     for ours, theirs in ((built.t, nn.ConvTranspose2d(32, 64, 3, groups=4)), (built.g, nn.Conv2d(32, 64, 3, groups=4))):
-        nn.init.kaiming_normal_(theirs.weight, mode="fan_out", nonlinearity="relu")
+        generator = torch.Generator().manual_seed(0)  # without a seed 3 % are exceeded now and then
+        nn.init.kaiming_normal_(theirs.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         assert ours.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.03)
 
 
