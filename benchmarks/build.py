@@ -32,6 +32,7 @@ OURS = "modelzoo, from a dict"
 HYDRA = "hydra.utils.instantiate"
 SIZES = (10, 100, 1_000, 5_000)
 GROUP = 10
+LAYERS_OF_A_BLOCK = 6  # of the decoder
 
 
 # --- one model as sizes of linear layers, in each tool's own words ---------------------------------------------------
@@ -268,10 +269,15 @@ def measured(rounds: int, programs: dict[str, Callable[[], object]]) -> dict[str
 
 def growth(rounds: int) -> bool:
     """From 10 to 5,000 layers, with the exponent of a power law from 100 on."""
-    ways: dict[str, Callable[[list[int]], dict[str, Any]]] = {"flat": flat, "nested": nested, "repeated": repeated}
+    ways: dict[str, Callable[[int], dict[str, Any]]] = {
+        "flat": lambda count: flat(equal(count, 8)),
+        "nested": lambda count: nested(equal(count, 8)),
+        "repeated": lambda count: repeated(equal(count, 8)),
+        "like GPT-2": lambda count: decoder(8, max(count // LAYERS_OF_A_BLOCK, 1), 100, 64, 2),
+    }
     kept = True
     for way, make in ways.items():
-        programs = {f"{way}, {count:,} layers": partial(modelzoo.build, make(equal(count, 8))) for count in SIZES}
+        programs = {f"{way}, {count:,} layers": partial(modelzoo.build, make(count)) for count in SIZES}
         times = measured(rounds, programs)
         names = list(programs)
         report("growth", times, names[2])
