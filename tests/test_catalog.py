@@ -83,13 +83,6 @@ def given_at_least(name: str) -> dict[str, Any]:
     return SAMPLES.get(name) or {each: COMMON[each] for each in required}
 
 
-@pytest.fixture
-def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "_registered", {})
-    monkeypatch.setattr(catalog, "_registered_functions", {})
-    monkeypatch.setattr(catalog, "_entry_points_loaded", True)
-
-
 # --- the list ------------------------------------------------------------------------------------------------------
 
 
@@ -785,7 +778,6 @@ def test_a_dtype_is_named_as_torch_names_it() -> None:
 # --- a user's own --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("clean_registry")
 class TestRegistering:
     def test_a_registered_layer_is_found_by_its_name(self) -> None:
         @catalog.register_layer
@@ -864,7 +856,6 @@ class Entry:
         return self.call
 
 
-@pytest.mark.usefixtures("clean_registry")
 class TestEntryPoints:
     def install(self, monkeypatch: pytest.MonkeyPatch, call: Any) -> list[str]:
         asked: list[str] = []

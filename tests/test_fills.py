@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from modelzoo import fills
 from modelzoo.errors import TextError
 from modelzoo.fills import (
     FILLS,
     NONLINEARITIES,
     REQUIRED,
+    TORCHS,
     Task,
     bind,
     draw,
@@ -47,14 +47,6 @@ def torch_threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def registered() -> Iterator[None]:
-    before = dict(fills._fills)
-    yield
-    fills._fills.clear()
-    fills._fills.update(before)
 
 
 def distance(one: Tensor, other: Tensor) -> float:
@@ -483,13 +475,13 @@ def test_threads_are_a_positive_number() -> None:
 
 def test_every_fill_of_torch_has_its_arguments() -> None:
     differing = {"constant": ["value"], "embedding": ["padding_idx", "std"]}
-    for name, fill in FILLS.items():
+    for name in TORCHS:
         if name in differing:
-            assert list(fill.parameters) == differing[name]
+            assert list(FILLS[name].parameters) == differing[name]
             continue
         theirs = inspect.signature(getattr(init, f"{name}_")).parameters
         defaults = {key: each.default for key, each in theirs.items() if key not in ("tensor", "generator")}
-        assert fill.parameters == {
+        assert FILLS[name].parameters == {
             key: REQUIRED if each is inspect.Parameter.empty else each for key, each in defaults.items()
         }
 
@@ -644,7 +636,6 @@ def test_what_has_no_problem_is_filled(
 # --- a user's own --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("registered")
 def test_a_registered_fill_works_like_any_other() -> None:
     @register_fill
     def spread_(tensor: Tensor, width: float, middle: float = 0.0, *, generator: torch.Generator) -> Tensor:
@@ -661,7 +652,6 @@ def test_a_registered_fill_works_like_any_other() -> None:
     assert filled(torch.empty(600, 600, dtype=torch.bfloat16), "spread", 4.0).equal(wide.bfloat16())
 
 
-@pytest.mark.usefixtures("registered")
 def test_a_registered_fill_may_take_lists() -> None:
     @register_fill(name="choice")
     def choose(tensor: Tensor, values: list[float], *, generator: torch.Generator) -> None:
@@ -670,7 +660,6 @@ def test_a_registered_fill_may_take_lists() -> None:
     assert set(filled(torch.empty(50), "choice", [1.0, 2.0]).tolist()) == {1.0, 2.0}
 
 
-@pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("name", ["normal", "normal_", "", "two words", "lambda", "x" * 65])
 def test_a_name_that_is_taken_or_none_is_refused(name: str) -> None:
     taken = "the name 'normal' is taken by another fill: write name=..."
@@ -681,7 +670,6 @@ def test_a_name_that_is_taken_or_none_is_refused(name: str) -> None:
     assert str(caught.value) == (taken if name.startswith("normal") else none)
 
 
-@pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize(
     ("call", "signature"),
     [

@@ -691,8 +691,7 @@ def test_default_values_stand_for_missing_inputs() -> None:
     assert language.link(translation.code, {}, 1, (2,))(OWNER, 4) == 8
 
 
-def test_a_registered_function_is_seen_by_a_text_that_failed_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "_registered_functions", {})
+def test_a_registered_function_is_seen_by_a_text_that_failed_before() -> None:
     assert errors_of("twice_of(x)") != []
     catalog.register_function(lambda value: value * 2, name="twice_of")
     assert torch.equal(forward("twice_of(x)")(OWNER, X, Y), X * 2)

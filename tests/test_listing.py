@@ -194,16 +194,7 @@ def test_an_unknown_name_is_answered(arguments, message, listed):
 # --- registered ones -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own(monkeypatch):
-    """A registry that is thrown away."""
-    monkeypatch.setattr(catalog, "_registered", dict(catalog._registered))
-    monkeypatch.setattr(catalog, "_registered_functions", dict(catalog._registered_functions))
-    monkeypatch.setattr(fills, "_fills", known := dict(fills.FILLS))
-    monkeypatch.setattr(fills, "FILLS", known)
-
-
-def test_registered_things_are_listed_and_told(own, listed):
+def test_registered_things_are_listed_and_told(listed):
     @register.layer(sizes={"x": "* in_features"})
     class ListedScale(nn.Module):
         """Scales its input. Slowly.

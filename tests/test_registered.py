@@ -1,16 +1,9 @@
 """A user's own layers: their constructors run as in Python, but for the random numbers, which are the tensor's own."""
 
-import pytest
 import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import catalog
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_registered(monkeypatch):
-    monkeypatch.setattr(catalog, "_registered", {})
 
 
 def register_noise():

@@ -282,13 +282,6 @@ def registered_scale() -> catalog.Layer:
     return layer
 
 
-@pytest.fixture
-def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "_registered", {})
-    monkeypatch.setattr(catalog, "_entry_points_loaded", True)
-
-
-@pytest.mark.usefixtures("clean_registry")
 class TestRegistered:
     def test_a_registered_layer_brings_a_line_of_the_table(self) -> None:
         register_layer(Scale, sizes={"x": "N dim *"})
