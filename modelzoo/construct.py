@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import catalog, language, sizes, spec, streams
+from modelzoo import catalog, language, sizes, spec
+from modelzoo.constructor import Constructor, Kept
 from modelzoo.errors import Path, Problems, fail, nearest
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.generated import Frozen, class_of, hashable
@@ -80,7 +81,7 @@ class Skeleton:
     blocks: list[tuple[nn.Module, Instance]] = field(default_factory=list)
     unsized: list[Unsized] = field(default_factory=list)
     tied: dict[int, tuple[int, str]] = field(default_factory=dict)
-    kept: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+    kept: Kept = field(default_factory=dict)
     equal: list[list[nn.Module]] = field(default_factory=list)
     placed: dict[Tensor, Tensor] = field(default_factory=dict)
 
@@ -107,7 +108,9 @@ def construct(
     """
     skeleton = Skeleton(root=nn.Module(), device=device, dtype=dtype, max_steps=max_steps)
     factory = Factory(device, dtype, zeroed, limit)
-    skeleton.root = Builder(skeleton, factory, seed).module(root, "")
+    constructor = Constructor(device, dtype, seed, factory.spend)
+    skeleton.kept = constructor.kept
+    skeleton.root = Builder(skeleton, factory, constructor).module(root, "")
     skeleton.equal = factory.equal()
     return skeleton
 
@@ -128,8 +131,8 @@ def modules(root: nn.Module) -> list[nn.Module]:
 class Builder:
     """Constructs each instance once."""
 
-    def __init__(self, skeleton: Skeleton, factory: Factory, seed: int) -> None:
-        self.skeleton, self.factory, self.seed = skeleton, factory, seed
+    def __init__(self, skeleton: Skeleton, factory: Factory, constructor: Constructor) -> None:
+        self.skeleton, self.factory, self.constructor = skeleton, factory, constructor
 
     def module(self, instance: Instance, name: str) -> nn.Module:
         """The module of an instance, made under its first dotted name."""
@@ -178,7 +181,7 @@ class Builder:
         assert instance.layer is not None
         try:
             if instance.layer.registered:
-                return self.registered(instance.layer, name, positional, given)
+                return self.registered(instance.layer.cls, name, positional, given)
             return self.factory.layer(instance.layer.cls, positional, given)
         except TooLargeError:
             raise
@@ -192,38 +195,11 @@ class Builder:
     def part(self, value: Any, name: str) -> Any:
         return self.module(value, name) if type(value) is Instance else value
 
-    def registered(self, layer: catalog.Layer, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
-        """A user's own layer, as its constructor leaves it: made on the CPU, its draws from a stream of its own."""
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(streams.generator(self.seed, name.removeprefix(".")).get_state())
-            made = layer.cls(*positional, **given)
-        ours = {id(each) for child in self.skeleton.made.values() for each in child.modules()}
-        placed: dict[int, Tensor] = {}
-        for module in made.modules():
-            if id(module) not in ours:
-                self.keep(module, placed)
+    def registered(self, cls: type[nn.Module], name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
+        made, others = self.constructor(cls, name.removeprefix("."), positional, given)
+        if others:
+            self.factory.forget()  # since the constructor may have changed what would be copied
         return made
-
-    def keep(self, module: nn.Module, placed: dict[int, Tensor]) -> None:
-        """Remembers the values of a module's tensors, which get our dtype, and on meta stand-ins without memory."""
-        for own in (module._parameters, module._buffers):
-            for local, value in list(own.items()):
-                if value is None:
-                    continue
-                ours = value.dtype is torch.get_default_dtype()
-                dtype = self.skeleton.dtype if ours else value.dtype
-                if id(value) not in placed:
-                    moved = value.detach().to(self.skeleton.device, dtype)
-                    if moved.dtype is value.dtype and moved.device == value.device:
-                        placed[id(value)] = value
-                    elif isinstance(value, nn.Parameter):
-                        placed[id(value)] = nn.Parameter(moved, requires_grad=value.requires_grad)
-                    else:
-                        placed[id(value)] = moved
-                    self.factory.spend(placed[id(value)])
-                self.skeleton.kept[id(module), local] = value
-                if placed[id(value)] is not value:
-                    setattr(module, local, placed[id(value)])
 
     def container(self, instance: Instance, name: str) -> nn.Module:
         assert instance.layer is not None

@@ -75,7 +75,10 @@ def _all_uniform(module: nn.Module, count: int) -> dict[str, Default]:
 
 def _weighted(module: Any) -> dict[str, Default]:
     """Linear and convolutions: by what feeds an output, as the weight's layout has it."""
-    shape = module._parameters["weight"].shape  # half the time of module.weight
+    weight = module._parameters.get("weight")  # half the time of module.weight
+    if weight is None:  # `torch.nn.utils.weight_norm` and `parametrize` put others in its place
+        return {}
+    shape = weight.shape
     return _all_uniform(module, shape[1] * math.prod(shape[2:]))
 
 

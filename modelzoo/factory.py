@@ -75,6 +75,11 @@ class Factory:
         """Whether a layer was made with these very arguments, which nobody changes."""
         return id(named) in self.same
 
+    def forget(self) -> None:
+        """Copies none of the layers made so far."""
+        self.patterns.clear()
+        self.same.clear()
+
     def copy(self, pattern: Pattern) -> nn.Module:
         self.left -= pattern.bytes
         if self.left < 0:

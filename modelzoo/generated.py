@@ -54,9 +54,13 @@ def _empty(frozen: Frozen) -> nn.Module:
     return cls.__new__(cls)
 
 
-@lru_cache(maxsize=4_096)
 def class_of(frozen: Frozen) -> type[Generated]:
     """The module class of a block; its `forward` was checked before."""
+    return _class_of(frozen, repr(frozen.values))  # 1, 1.0 and True are equal
+
+
+@lru_cache(maxsize=4_096)
+def _class_of(frozen: Frozen, _: str) -> type[Generated]:
     code = frozen.translation().code
     if code is None:
         raise frozen.translation().errors[0]

@@ -115,7 +115,11 @@ def entries(skeleton: building.Skeleton, modules: Named, decided: Decided) -> li
                     home = Home(name, module, local, fills_of.get(local, ()))
                     found[id(tensor)] = Entry(tensor, kind, key, owner, [home])
                 else:
-                    known.homes.append(Home(name, module, local, known.homes[0].decisions))
+                    first = known.homes[
+                        0
+                    ]  # a user's constructor may have tied its tensor to that of a layer it was given
+                    first.decisions = first.decisions or fills_of.get(local, ())
+                    known.homes.append(Home(name, module, local, first.decisions))
     for each, (source, local) in skeleton.tied.items():
         for home in found[each].homes if each in found else ():
             home.decisions = decided.get(source, {}).get(local, ())  # of a tie, the right-hand side's
@@ -166,16 +170,17 @@ def decide(
 
 
 def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
-    """What torch's constructors would do, and those of registered layers did."""
+    """What torch's constructors would do, and what those of registered layers left."""
     found: dict[int, dict[str, tuple[Decision, ...]]] = {}
     equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
     shared: dict[tuple[str, int], tuple[Decision, ...]] = {}  # layers with the same default share its decision
+    changed = {place for place, _ in skeleton.kept}
     for _, module in modules:
         instance = skeleton.instances.get(id(module))
-        if instance is None or instance.layer is None or id(module) in found:
+        if instance is None or instance.layer is None or instance.layer.registered or id(module) in found:
             continue
         known = equal.get(id(instance.arguments))
-        if known is not None:
+        if known is not None and id(module) not in changed:
             found[id(module)] = known
             continue
         for dotted, (name, arguments) in defaults.defaults(module).items():
@@ -185,7 +190,7 @@ def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
                 decision = Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
                 shared[name, id(arguments)] = (decision,)
             found.setdefault(id(owner), {})[local] = shared[name, id(arguments)]
-        if not module._modules and not instance.layer.registered:
+        if not module._modules and id(module) not in changed:
             equal[id(instance.arguments)] = found.setdefault(id(module), {})
     for (place, local), value in skeleton.kept.items():
         kept = Decision(rule="constructor", strength=0, value=value)

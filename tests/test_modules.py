@@ -1,5 +1,6 @@
 """What is built is an ordinary module: torch's own tools work on it as on a module written by hand."""
 
+import ast
 import copy
 import pickle
 import subprocess
@@ -258,6 +259,18 @@ def test_an_optimiser_with_groups_takes_the_steps_it_takes_on_the_twin():
 
 def test_equal_blocks_share_one_class():
     assert type(modelzoo.build(MODEL)) is type(modelzoo.build(copy.deepcopy(MODEL)))
+
+
+def test_blocks_with_equal_args_of_other_types_have_classes_of_their_own():
+    block = {"args": ["n"], "inputs": ["x"], "forward": "x * n"}
+    for numbers in (["1", "1.0", "True"], ["1.0", "1"], ["0.0", "-0.0"]):
+        layers = {f"l{index}": f"B({number})" for index, number in enumerate(numbers)}
+        model = modelzoo.build({"blocks": {"B": block}, "layers": layers})
+        wanted = [torch.ones(2, dtype=torch.int64) * ast.literal_eval(number) for number in numbers]
+        found = [each(torch.ones(2, dtype=torch.int64)) for each in model]
+        assert [(each.dtype, each.signbit().tolist()) for each in found] == [
+            (each.dtype, each.signbit().tolist()) for each in wanted
+        ]
 
 
 def test_a_block_may_contain_itself_as_long_as_a_condition_ends_it():

@@ -1,5 +1,6 @@
 """A user's own layers: their constructors run as in Python, but for the random numbers, which are the tensor's own."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -127,3 +128,147 @@ def test_tensors_that_a_registered_layer_ties_stay_tied():
     for dtype in ("float32", "float64"):
         built = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {"t": "Tied"}}, dtype=dtype)
         assert built.t.a.weight is built.t.b.weight
+
+
+WIDE = {"wide": {"layers": ["Linear(4, 8000000)", "Linear(8000000, 4)"]}}  # so large that it is checked without memory
+
+
+class Adapter(nn.Module):
+    """Trains beside a layer that is frozen."""
+
+    def __init__(self, layer, rank=2):
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        like = {"dtype": layer.weight.dtype, "device": layer.weight.device}
+        self.down = nn.Parameter(torch.randn(rank, layer.in_features, **like))
+        self.up = nn.Parameter(torch.zeros_like(layer.weight[:, :rank]))
+        self.size = nn.Parameter(layer.weight.detach().norm(dim=1) + 1)
+
+    def forward(self, x):
+        return self.layer(x) + x @ self.down.t() @ self.up.t() * self.size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("inputs", [{}, {"inputs": {"x": [2, 4]}}])
+def test_what_is_computed_from_a_layer_it_is_given_is_the_same_in_small_and_large_models(inputs, dtype):
+    modelzoo.register.layer(Adapter)
+    layers = {"adapter": "Adapter(Linear(4, 4))", "plain": "Linear(4, 4)"}
+    small = modelzoo.build({**inputs, "layers": layers}, dtype=dtype)
+    large = modelzoo.build({**inputs, "layers": {**layers, **WIDE}}, dtype=dtype)
+    for name, value in small.state_dict().items():
+        assert torch.equal(value, large.state_dict()[name]), name
+    assert small.adapter.size.tolist() == [1.0] * 4
+    assert small.adapter.down.std() > 0.1
+    assert small.adapter.layer.weight.any()
+    for model in (small, large):
+        assert [name for name, each in model.named_parameters() if not each.requires_grad] == [
+            "adapter.layer.weight",
+            "adapter.layer.bias",
+        ]
+
+
+def test_what_it_does_to_a_layer_it_is_given_is_done_to_no_other():
+    class Doing(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+            layer.register_forward_hook(lambda module, inputs, output: output * 0)
+            layer.extra = nn.Parameter(torch.ones(2), requires_grad=False)
+            layer.bias.requires_grad_(False)
+            layer.weight = nn.Parameter(torch.full((4, 16), 3.0))
+
+        def forward(self, x):
+            return self.layer(x)
+
+    modelzoo.register.layer(Doing)
+    alone = modelzoo.build({"layers": {"after": "Linear(4, 4)"}})
+    model = modelzoo.build({"layers": {"before": "Linear(4, 4)", "it": "Doing(Linear(4, 4))", "after": "Linear(4, 4)"}})
+    x = torch.randn(2, 4)
+    assert torch.equal(model.after(x), alone.after(x))
+    assert model.before(x).all()
+    assert (
+        list(dict(model.after.named_parameters())) == list(dict(model.before.named_parameters())) == ["weight", "bias"]
+    )
+    assert all(each.requires_grad for name, each in model.named_parameters() if not name.startswith("it."))
+    assert model.it.layer.extra.tolist() == [1.0, 1.0]
+    assert torch.equal(model.it.layer.weight, torch.full((4, 16), 3.0))
+    assert not model.it.layer.bias.requires_grad
+
+
+def test_it_may_normalise_the_weight_of_a_layer_of_its_own():
+    class Normalised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.new = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+            self.spectral = nn.utils.spectral_norm(nn.Linear(4, 4))
+
+        def forward(self, x):
+            return self.spectral(self.new(x))
+
+    modelzoo.register.layer(Normalised)
+    model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {"n": "Normalised"}})
+    norms = model.n.new.parametrizations.weight.original0
+    assert torch.allclose(norms, model.n.new.weight.norm(dim=1, keepdim=True))
+    assert norms.all()
+    assert torch.equal(
+        model.n.spectral.weight_orig, modelzoo.build({"layers": {"n": "Normalised"}}).n.spectral.weight_orig
+    )
+
+
+@pytest.mark.parametrize("normalise", [nn.utils.parametrizations.weight_norm, nn.utils.spectral_norm])
+def test_it_may_not_take_a_tensor_away_before_that_is_filled(normalise):
+    class Taking(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = normalise(layer)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    modelzoo.register.layer(Taking)
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": {"t": "Taking(Linear(4, 4))"}})
+    assert str(caught.value) == (
+        "model.layers.t\n"
+        "  Taking(layer=Linear(in_features=4, out_features=4)) cannot be constructed: 'weight' of the Linear it is given "
+        "is gone before it is filled. Construct the Linear inside Taking."
+    )
+
+
+@pytest.mark.parametrize("more", [{}, WIDE])
+def test_it_may_tie_its_tensors_to_those_of_layers_it_is_given(more):
+    class Tying(nn.Module):
+        def __init__(self, one, two):
+            super().__init__()
+            self.own = nn.Linear(4, 4)
+            self.own.weight = one.weight
+            two.weight = one.weight
+            self.one, self.two = one, two
+
+        def forward(self, x):
+            return self.own(self.two(self.one(x)))
+
+    modelzoo.register.layer(Tying)
+    layers = {"t": "Tying(Linear(4, 4), Linear(4, 4))"}
+    model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {**layers, **more}}, dtype="float64").t
+    assert model.own.weight is model.one.weight is model.two.weight
+    assert model.one.weight.std() > 0.1
+    assert model.own.bias.any()
+
+
+def test_it_may_be_given_a_registered_layer():
+    class Scaled(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+            self.scale = nn.Parameter(layer.weight.detach() * 2)
+
+        def forward(self, x):
+            return self.layer(x) * self.scale
+
+    register_noise()
+    modelzoo.register.layer(Scaled)
+    for more in ({}, WIDE):
+        model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {"s": "Scaled(Noise(4))", **more}}).s
+        assert model.layer.weight.std() > 0.1
+        assert torch.equal(model.scale, model.layer.weight * 2)
