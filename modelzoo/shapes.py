@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import math
 import re
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -17,9 +18,11 @@ from torch.nn.modules import module as hooks
 
 from modelzoo import construct as building
 from modelzoo import equal, flops, language, sizes
+from modelzoo.catalog import Layer
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError
-from modelzoo.factory import TooLargeError
+from modelzoo.factory import Factory, TooLargeError
 from modelzoo.plans import Input
+from modelzoo.resolve import Instance
 
 MAX_RUNS = 64
 MAX_ACTIVATIONS = 2**30
@@ -143,12 +146,12 @@ def dry_run(
                 return quick
             watch.turned = set()
             with flops.counted() if count else nullcontext() as counter:
-                _pass(skeleton, inputs, record)
+                _pass(skeleton, inputs, record, watch)
             record.flops = None if counter is None else counter.get_total_flops()
             runs = 0
             while runs < len(watch.sites) and runs < MAX_RUNS:
                 watch.flipped, watch.turned = [*watch.sites.values()][runs], set()
-                _pass(skeleton, inputs, Record())
+                _pass(skeleton, inputs, Record(), watch)
                 runs += 1
     finally:
         _set_training(modules, True)
@@ -162,7 +165,7 @@ def _set_training(modules: list[nn.Module], mode: bool) -> None:
         module.__dict__["training"] = mode
 
 
-def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record) -> None:
+def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record, watch: Watch) -> None:
     returned: equal.Returned = []
     try:
         with _recording(returned), torch.no_grad():
@@ -176,9 +179,58 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
             text = text_problem(error, Path()).what.partition(" fails: ")[0]
             record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
-        raise ConfigError([explain(skeleton, error, returned)]) from error
+        watch.turned = set()
+        raise ConfigError(_misfits(skeleton, inputs) or [explain(skeleton, error, returned)]) from error
     finally:
         record.add(returned)
+
+
+def _misfits(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
+    """Every layer of torch whose input does not fit, as if those before it were mended.
+
+    One wrong size may spoil all that comes after it: of layers that miss the same size by the same only the first is
+    told, and nothing that fails for another reason.
+    """
+    found: dict[Hashable, Problem] = {}
+    returned: equal.Returned = []
+    on_meta = skeleton.device.type == "meta"
+    factory = Factory(skeleton.device, skeleton.dtype, True, math.inf if on_meta else MAX_ACTIVATIONS)
+
+    def tolerating(module: nn.Module, instance: Instance, layer: Layer) -> Callable[..., Any]:
+        def forward(*inputs: Any, **keywords: Any) -> Any:
+            try:
+                return type(module).forward(module, *inputs, **keywords)
+            except Exception as error:
+                expected = sizes.expected(layer, instance.arguments, inputs, keywords)
+                if expected is None:
+                    raise
+                argument, _, size = expected.partition("; write ")[2].partition("=")
+                cause = sizes.given_size(instance.arguments, argument), size
+                if module not in told:
+                    told.add(module)
+                    found.setdefault(cause, _explain_layer(skeleton, module, inputs, error, returned))
+                if not size:
+                    raise
+                mended = {**instance.arguments, argument: int(size)}
+                return factory.layer(type(module), instance.positional, mended).eval().forward(*inputs, **keywords)
+
+        return forward
+
+    told: set[nn.Module] = set()
+    changed: list[nn.Module] = []
+    try:
+        for module in building.modules(skeleton.root):
+            instance = None if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
+            layer = None if instance is None else instance.layer
+            if instance is not None and layer is not None and layer.name in sizes.SIZES and not layer.registered:
+                changed.append(module)
+                module.__dict__["forward"] = tolerating(module, instance, layer)
+        with suppress(Exception), _recording(returned), torch.no_grad():  # what fails otherwise ends it
+            _call(skeleton.root, inputs)
+    finally:
+        for module in changed:
+            del module.__dict__["forward"]
+    return list(found.values())
 
 
 def _check_floating(inputs: tuple[Any, ...]) -> None:
@@ -267,6 +319,17 @@ def explain(skeleton: building.Skeleton, error: Exception, returned: equal.Retur
         instance is not None and instance.block is not None and instance.block.forward
     ):
         return _explain_text(skeleton, module, error)
+    return _explain_layer(skeleton, module, inputs, error, returned)
+
+
+def _explain_layer(
+    skeleton: building.Skeleton,
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    error: Exception,
+    returned: equal.Returned | None,
+) -> Problem:
+    instance = module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
     key = Path(("model",)) if instance is None else instance.key
     name = _name(skeleton, module)
     hint = ""

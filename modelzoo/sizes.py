@@ -172,7 +172,7 @@ def expected(
     patterns = _patterns(layer)
     for pattern in patterns:
         tensor = _input(pattern, inputs, keyword_inputs)
-        size = _given_size(given, pattern.argument)
+        size = given_size(given, pattern.argument)
         if not isinstance(tensor, Tensor) or not size or pattern.fits(tensor.shape, size):
             continue
         subject = f"takes '{pattern.input}' as" if len(patterns) > 1 else "takes"
@@ -221,7 +221,7 @@ def _size(layer: Layer, pattern: Pattern, value: Any) -> int:
     return value.shape[pattern.dimension()]
 
 
-def _given_size(given: nn.Module | Mapping[str, Any], argument: str) -> tuple[int, ...]:
+def given_size(given: nn.Module | Mapping[str, Any], argument: str) -> tuple[int, ...]:
     """The value of an argument as dimensions; empty if it is not known."""
     if isinstance(given, nn.Module):
         value = getattr(given, argument, None)

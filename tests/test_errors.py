@@ -35,6 +35,10 @@ MISTAKES = {
     "reserved_name": "layers:\n  train: Linear(4, 4)\n",
     "python_word": "layers:\n  class: Linear(4, 4)\n",
     "shapes_do_not_fit": "inputs: {x: [2, 4]}\nlayers:\n  a: Linear(4, 3)\n  act: ReLU\n  b: Linear(5, 2)\n",
+    "several_shapes_do_not_fit": (
+        "inputs: {x: [2, 3, 8, 8]}\nlayers:\n  conv: Conv2d(1, 4, 3)\n  more: {_repeat_: 3, _target_: 'Conv2d(5, 4, 1)'}\n"
+        "  norm: BatchNorm2d(6)\n  flat: Flatten\n  out: Linear(100, 10)\n  last: Linear(10, 2)\n"
+    ),
     "shapes_do_not_fit_in_a_forward": (
         "inputs: {x: [2, 4]}\nlayers: {a: 'Linear(4, 3)'}\nparameters:\n  w: {shape: [5, 5], fill: zeros}\n"
         "forward: |\n  x = a(x)\n  return x @ w\n"

@@ -1,6 +1,8 @@
 """What the dry run says of a model that does not fit together."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import modelzoo
 
@@ -45,3 +47,54 @@ def test_both_ends_of_a_reference_inside_a_text_are_named(tmp_path):
         f"{file}:4:3  model.layers.n.in_features  <- {file}:1:8  model.args.w\n"
         "  in_features of Linear must be a positive integer, not -5"
     )
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=6), st.integers(1, 9), st.booleans()
+)
+def test_all_layers_that_do_not_fit_are_told_and_each_cause_once(sizes, first, large):
+    causes, wanted = set(), []
+    for index, (before, (takes, _)) in enumerate(zip([first, *(size for _, size in sizes)], sizes, strict=False)):
+        if takes != before and (takes, before) not in causes:
+            causes.add((takes, before))
+            wanted.append(
+                (f"model.layers.{index}", f"takes [*, {takes}] but gets [2, {before}]; write in_features={before}.")
+            )
+    layers = [f"Linear({takes}, {gives})" for takes, gives in sizes]
+    if large:
+        layers.append(f"Linear({sizes[-1][1]}, {10**9})")
+    model = {"inputs": {"x": [2, first]}, "layers": layers}
+    if not wanted:
+        modelzoo.plan(model)
+        return
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan(model)
+    found = [(each.path, each.what.partition(": it ")[2]) for each in caught.value.problems]
+    assert found == wanted
+
+
+def test_what_a_wrong_size_may_have_spoilt_is_not_told():
+    block = {"args": ["d"], "layers": {"a": "Linear(d, 2 * d)", "b": "Linear(2 * d, d)"}, "forward": "x + b(a(x))"}
+    model = {"inputs": {"x": [2, 8]}, "blocks": {"Block": block}, "layers": ["Block(10)", "Block(10)"]}
+    assert refusal(model) == (
+        "model.blocks.Block.layers.a\n"
+        "  '0.a' is Linear(in_features=10, out_features=20): it takes [*, 10] but gets [2, 8]; write in_features=8. "
+        "The input is the model's."
+    )
+    model = {"inputs": {"x": [2, 8]}, "layers": {"a": "Linear(4, 4)"}, "forward": "a(x), a(x[:, :3])"}
+    assert refusal(model).count("it takes") == 1
+
+
+def test_layers_are_told_up_to_one_that_cannot_be_mended():
+    model = {
+        "inputs": {"x": [2, 3, 8, 8]},
+        "layers": ["Conv2d(1, 4, 3)", "Conv2d(3, 4, 30)", "Flatten", "Linear(7, 2)"],
+    }
+    assert [line for line in refusal(model).splitlines() if not line.startswith(" ")] == [
+        "model.layers.0",
+        "model.layers.1",
+    ]
+    attention = {"a": "MultiheadAttention(6, 2, kdim=3)", "b": "Linear(5, 5)"}
+    text = "b(a(x, x, x)[0])"
+    model = {"inputs": {"x": [2, 3, 8]}, "layers": attention, "forward": text}
+    assert "'b'" not in refusal(model)
