@@ -85,6 +85,9 @@ _ODD = re.compile(r"[\\\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\u202a-\u202e\u206
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
 _PRIVATE = "Names have ASCII letters, digits and '_', and start with a letter."
 
+_OF_YAML = {"true": "True", "false": "False", "null": "None", "none": "None"}
+"""How YAML and others write what a text writes as Python does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
@@ -609,7 +612,9 @@ class _Rewriter:
             self.error(node, f"'{name}' is not set on every way that leads here", "Set it before the branch or loop.")
         else:
             known = sorted(self.locals) + sorted(self.names.values | self.names.tensors | self.names.layers)
-            self.error(node, f"there is no value '{name}'", nearest(name, known))
+            meant = _OF_YAML.get(name.lower())
+            hint = f"Did you mean '{meant}'?" if meant else nearest(name, known)
+            self.error(node, f"there is no value '{name}'", hint)
 
     def expression_tuple(self, node: ast.Tuple) -> ast.expr:
         return ast.Tuple(self.expressions(node.elts), ast.Load())

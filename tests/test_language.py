@@ -285,6 +285,9 @@ REFUSED = {
     # names
     "zz": "there is no value 'zz'. Known: x, y, absent, blocks, depth, enc, fc, heads, optional, scale, widths.",
     "dept * x": "there is no value 'dept'. Did you mean 'depth'?",
+    "x + false": "there is no value 'false'. Did you mean 'False'?",
+    "x if TRUE else y": "there is no value 'TRUE'. Did you mean 'True'?",
+    "null": "there is no value 'null'. Did you mean 'None'?",
     "embed": "'embed' belongs to the block outside. Add embed: {_ref_: embed} to this block's layers.",
     "embed(x)": "'embed' belongs to the block outside. Add embed: {_ref_: embed} to this block's layers.",
     "if depth:\n  a = x\nreturn a": "'a' is not set on every way that leads here. Set it before the branch or loop.",
