@@ -48,6 +48,7 @@ class Draft:
     table: list[initialize.Entry]
     inputs: tuple[spec.Input, ...]
     examples: tuple[Input, ...]
+    rules: tuple[spec.Rule, ...]
     values: dict[str, Any]
     seed: int
     dtype: str
@@ -187,6 +188,7 @@ def draft(
         table=table,
         inputs=inputs,
         examples=examples,
+        rules=rules,
         values=values,
         seed=seed,
         dtype=dtype,
@@ -299,6 +301,8 @@ def fill(
     target = torch.device(device)
     if target.type == "cpu" or budget is not None:
         memory.check(draft.bytes, lambda: draft.plan, budget)
+    if draft.skeleton.device.type == "meta" != target.type and building.has_registered(draft.skeleton):
+        _construct_again(draft)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         initialize.fill(draft.skeleton, draft.table, draft.seed, threads)
@@ -306,6 +310,23 @@ def fill(
     tensors = initialize.filled(draft.skeleton, draft.table)
     origins.remember(draft.skeleton.root, tensors, chains, partial(_example_inputs, draft.given))
     return draft.skeleton.root
+
+
+def _construct_again(draft: Draft) -> None:
+    """On the CPU what was checked on meta: a user's layer may hold on to every tensor that its constructor saw."""
+    skeleton = draft.skeleton
+    made = building.construct(
+        skeleton.instances[id(skeleton.root)],
+        torch.device("cpu"),
+        catalog.DTYPES[draft.dtype],
+        max_steps=skeleton.max_steps,
+        seed=draft.seed,
+    )
+    building.finish(made, Problems())
+    draft.table[:], _ = initialize.decide(made, draft.rules, draft.values)
+    before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
+    draft.record.renumber({id(one): id(other) for (_, one), (_, other) in zip(before, after, strict=True)})
+    skeleton.become(made)
 
 
 def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from modelzoo import catalog, language, sizes, spec
 from modelzoo.constructor import Constructor, Kept
-from modelzoo.errors import Path, Problems, fail, nearest
+from modelzoo.errors import Path, Problems, fail, first_line, nearest
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.generated import Frozen, class_of, hashable
 from modelzoo.resolve import Instance
@@ -55,6 +55,14 @@ class Unsized(nn.Module):
             return getattr(self.layer[0], name)
         raise AttributeError(f"{self.instance.type} has no size, and so no '{name}', before its first call")
 
+    def _unknown(self, *_: Any, **__: Any) -> Any:
+        """What a user's constructor would do to the layer cannot be done to one that is not there."""
+        raise ValueError(f"{self.instance.type} has no tensors before its first call: write its size")
+
+    parameters = named_parameters = buffers = named_buffers = state_dict = requires_grad_ = _unknown
+    register_forward_hook = register_forward_pre_hook = register_full_backward_hook = _unknown
+    apply = to = half = float = double = bfloat16 = __deepcopy__ = _unknown
+
 
 @dataclass(slots=True, kw_only=True)
 class Skeleton:
@@ -84,6 +92,10 @@ class Skeleton:
     kept: Kept = field(default_factory=dict)
     equal: list[list[nn.Module]] = field(default_factory=list)
     placed: dict[Tensor, Tensor] = field(default_factory=dict)
+
+    def become(self, other: Skeleton) -> None:
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
 
 
 def construct(
@@ -185,21 +197,28 @@ class Builder:
             return self.factory.layer(instance.layer.cls, positional, given)
         except TooLargeError:
             raise
-        except MemoryError as error:
-            raise TooLargeError from error
         except Exception as error:
-            if "allocate memory" in str(error) or "Storage size" in str(error):
+            large = isinstance(error, MemoryError) or "allocate memory" in str(error) or "Storage size" in str(error)
+            if large and self.skeleton.device.type != "meta":
                 raise TooLargeError from error
-            fail(instance.key, f"{instance.call()} cannot be constructed: {str(error).splitlines()[0]}", cause=error)
+            fail(instance.key, f"{instance.call()} cannot be constructed: {first_line(error)}", cause=error)
 
     def part(self, value: Any, name: str) -> Any:
         return self.module(value, name) if type(value) is Instance else value
 
     def registered(self, cls: type[nn.Module], name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
-        made, others = self.constructor(cls, name.removeprefix("."), positional, given)
-        if others:
+        made = self.constructor(cls, name.removeprefix("."), positional, given)
+        if made.given:
             self.factory.forget()  # since the constructor may have changed what would be copied
-        return made
+        for copy, original in made.copies:
+            instance = self.skeleton.instances.get(id(original))
+            if instance is not None:
+                self.skeleton.instances[id(copy)] = instance
+                if instance.layer is None and instance.block is not None:
+                    self.skeleton.blocks.append((copy, instance))
+        for tensor, owner, local in made.tied:
+            self.skeleton.tied.setdefault(id(tensor), (id(owner), local))
+        return made.module
 
     def container(self, instance: Instance, name: str) -> nn.Module:
         assert instance.layer is not None
@@ -424,6 +443,11 @@ def materialise(skeleton: Skeleton, device: torch.device) -> None:
                 if buffer not in placed:
                     placed[buffer] = torch.empty_like(buffer, device=device)
                 module._buffers[name] = placed[buffer]
+
+
+def has_registered(skeleton: Skeleton) -> bool:
+    """Whether a user's own layers are in a model."""
+    return any(each.layer is not None and each.layer.registered for each in skeleton.instances.values())
 
 
 @contextmanager

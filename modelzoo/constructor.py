@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,15 +11,35 @@ from torch import Tensor, nn
 
 from modelzoo import streams
 
-Kept = dict[tuple[int, str], Tensor]
-"""What constructors left in their tensors, by module (its id) and name."""
+_MARK = "__given__"
+"""What a layer has in its `__dict__` while a constructor sees it: its number, which tells a copy of it."""
+
+Kept = dict[tuple[nn.Module, str], Tensor]
+"""What constructors left in their tensors, by module and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constructed:
+    """What a constructor made.
+
+    Attributes:
+        module: the layer.
+        given: the layers that it was given.
+        copies: its copies of them, with what each is a copy of.
+        tied: of those of its tensors that belong to given layers, the layer and the tensor's name there.
+    """
+
+    module: nn.Module
+    given: list[nn.Module]
+    copies: list[tuple[nn.Module, nn.Module]]
+    tied: list[tuple[Tensor, nn.Module, str]]
 
 
 class Constructor:
     """Calls constructors of registered layers.
 
-    A layer that one is given is filled only afterwards: until then its tensors are zeros, on the CPU as everything
-    that a constructor sees.
+    A layer that one is given is filled only afterwards: until then its parameters are zeros, on the CPU as everything
+    that a constructor sees. A copy that is made of it is filled as it is.
 
     Args:
         device: where tensors stand afterwards; on meta they are stand-ins without memory.
@@ -34,54 +55,70 @@ class Constructor:
 
     def __call__(
         self, cls: type[nn.Module], name: str, positional: Sequence[Any], named: Mapping[str, Any]
-    ) -> tuple[nn.Module, bool]:
-        """A layer whose draws come from the stream of its name, and whether it was given others.
+    ) -> Constructed:
+        """A layer whose draws come from the stream of its name.
 
         Raises:
             ValueError: a layer that it was given lost a tensor.
             Exception: whatever the constructor raises.
         """
         given = dict.fromkeys(_modules((*positional, *named.values())))
-        stands_for = self.show(given)
-        before = [(module, own, local) for module in given for own, local in _tensors(module)]
+        numbered = list(given)
+        homes = {each: (module, local) for module in reversed(numbered) for each, local in _tensors(module)}
+        shown = {each: self.shown(each, home) for each, home in homes.items()}
+        before = [(module, each, local) for module in given for each, local in _tensors(module)]
+        for module, each, local in before:
+            if shown[each] is not each:
+                setattr(module, local, shown[each])
+        for index, module in enumerate(numbered):
+            module.__dict__[_MARK] = index
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(streams.generator(self.seed, name).get_state())
             made = cls(*positional, **named)
-        for module, own, local in before:
-            if own.get(local) is None:
+        for module, _, local in before:
+            if local not in module._parameters and local not in module._buffers:
                 kind = type(module).__name__.removeprefix("Parametrized")
                 what = f"'{local}' of the {kind} it is given is gone before it is filled"
                 raise ValueError(f"{what}. Construct the {kind} inside {cls.__name__}.")
-        for module in dict.fromkeys((*given, *made.modules())):
-            self.keep(module, stands_for, module in given)
-        return made, bool(given)
-
-    def show(self, given: Iterable[nn.Module]) -> dict[Tensor, Tensor]:
-        """Puts into layers what a constructor may see of them; returns for each such tensor the one it stands for."""
-        shown: dict[Tensor, Tensor] = {}
-        for module in given:
-            for own, local in _tensors(module):
-                value = own[local]
-                if value not in shown:
-                    kept = self.kept.get((id(module), local))
-                    shown[value] = _zeros(value) if kept is None else kept
-                own[local] = shown[value]
-        return {each: value for value, each in shown.items()}
-
-    def keep(self, module: nn.Module, stands_for: dict[Tensor, Tensor], given: bool) -> None:
-        """Remembers the values of a module's tensors, and puts in their places those of the model."""
-        for own, local in _tensors(module):
-            value = own[local]
-            known = stands_for.get(value)
-            if known is None:
-                if (id(module), local) in self.kept and not given:
+        parts = list(dict.fromkeys((*given, *made.modules())))
+        marks = [(each, each.__dict__.pop(_MARK, None)) for each in parts]
+        copies = [(each, numbered[mark]) for each, mark in marks if mark is not None and each is not numbered[mark]]
+        stands_for = {each: value for value, each in shown.items()}
+        tied: list[tuple[Tensor, nn.Module, str]] = []
+        original = dict(copies)
+        for module in parts:
+            for value, local in _tensors(module):
+                known = stands_for.get(value)
+                if known is not None:
+                    self.adopt(known, value, homes[known])
+                    if homes[known] != (module, local):
+                        tied.append((known, *homes[known]))
+                elif (module, local) in self.kept and module not in given:
                     continue
-                self.kept[id(module), local] = value
-                known = self.stand_in(value)
-            elif known is not value:
-                known.requires_grad_(value.requires_grad)
-            if known is not value:
-                setattr(module, local, known)
+                else:
+                    known = self.stand_in(value)
+                    if module not in original or (original[module], local) in self.kept:
+                        self.kept[module, local] = value
+                if known is not value:
+                    setattr(module, local, known)
+        return Constructed(made, list(given), copies, tied)
+
+    def adopt(self, ours: Tensor, seen: Tensor, home: tuple[nn.Module, str]) -> None:
+        """What a constructor may have changed of a tensor that it was shown, but for its values."""
+        if ours is not seen:
+            ours.requires_grad_(seen.requires_grad)
+            if home not in self.kept and (ours.shape, ours.dtype) != (seen.shape, seen.dtype):
+                ours.data = seen.detach().to(ours.device)
+
+    def shown(self, value: Tensor, home: tuple[nn.Module, str]) -> Tensor:
+        """What a constructor may see of a tensor of a layer that it is given."""
+        if home in self.kept:
+            return self.kept[home]
+        if value.is_meta:
+            return _zeros(value)
+        if isinstance(value, nn.Parameter):
+            value.detach().zero_()
+        return value
 
     def stand_in(self, value: Tensor) -> Tensor:
         """What takes the place of a tensor that a constructor left; tied ones stay tied."""
@@ -108,16 +145,16 @@ def _modules(values: Iterable[Any]) -> Iterator[nn.Module]:
             yield from _modules(value.values())
 
 
-def _tensors(module: nn.Module) -> list[tuple[dict[str, Any], str]]:
-    """Where the tensors of a module itself stand."""
+def _tensors(module: nn.Module) -> list[tuple[Tensor, str]]:
+    """The tensors of a module itself."""
     places = (module._parameters, module._buffers)
-    return [(own, local) for own in places for local, value in own.items() if value is not None]
+    return [(value, local) for own in places for local, value in own.items() if value is not None]
 
 
 def _zeros(value: Tensor) -> Tensor:
-    """Zeros on the CPU: the tensor itself if it is there; else untouched memory, which costs nothing."""
-    if not value.is_meta:
-        value.detach().zero_()
-        return value
-    zeros = torch.zeros(value.shape, dtype=value.dtype)
+    """Zeros on the CPU in the place of a tensor on meta: untouched memory, or where that is short a single one."""
+    try:
+        zeros = torch.zeros(value.shape, dtype=value.dtype)
+    except (RuntimeError, MemoryError):
+        zeros = torch.zeros((), dtype=value.dtype).expand(value.shape)
     return nn.Parameter(zeros, requires_grad=value.requires_grad) if isinstance(value, nn.Parameter) else zeros

@@ -228,5 +228,4 @@ def _nests(value: Any) -> bool:
 
 def can_share(skeleton: building.Skeleton) -> bool:
     """Whether no code runs that may see, change or copy a layer of torch: a user's, or a constructor's in the run."""
-    registered = any(each.layer is not None and each.layer.registered for each in skeleton.instances.values())
-    return not registered and not any(_nests(each.instance) for each in skeleton.unsized)
+    return not building.has_registered(skeleton) and not any(_nests(each.instance) for each in skeleton.unsized)

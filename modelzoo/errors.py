@@ -209,6 +209,14 @@ def render(problems: Iterable[Problem], limit: int | None = IN_FULL) -> str:
     return "\n".join([*map(str, shown), *more])
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    if isinstance(error, KeyError):
+        return f"there is no {error} here"
+    lines = str(error).strip().splitlines()
+    return lines[0].removesuffix(", but expected one of:") if lines else type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A repair for a misspelt name.
 

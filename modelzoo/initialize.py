@@ -115,11 +115,7 @@ def entries(skeleton: building.Skeleton, modules: Named, decided: Decided) -> li
                     home = Home(name, module, local, fills_of.get(local, ()))
                     found[id(tensor)] = Entry(tensor, kind, key, owner, [home])
                 else:
-                    first = known.homes[
-                        0
-                    ]  # a user's constructor may have tied its tensor to that of a layer it was given
-                    first.decisions = first.decisions or fills_of.get(local, ())
-                    known.homes.append(Home(name, module, local, first.decisions))
+                    known.homes.append(Home(name, module, local, known.homes[0].decisions))
     for each, (source, local) in skeleton.tied.items():
         for home in found[each].homes if each in found else ():
             home.decisions = decided.get(source, {}).get(local, ())  # of a tie, the right-hand side's
@@ -174,8 +170,10 @@ def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
     found: dict[int, dict[str, tuple[Decision, ...]]] = {}
     equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
     shared: dict[tuple[str, int], tuple[Decision, ...]] = {}  # layers with the same default share its decision
-    changed = {place for place, _ in skeleton.kept}
-    for _, module in modules:
+    changed = {id(place) for place, _ in skeleton.kept}
+    sources = {place for place, _ in skeleton.tied.values()} - {id(module) for _, module in modules}
+    beside = [each for each in skeleton.made.values() if id(each) in sources] if sources else []
+    for module in (*(each for _, each in modules), *beside):
         instance = skeleton.instances.get(id(module))
         if instance is None or instance.layer is None or instance.layer.registered or id(module) in found:
             continue
@@ -194,7 +192,7 @@ def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
             equal[id(instance.arguments)] = found.setdefault(id(module), {})
     for (place, local), value in skeleton.kept.items():
         kept = Decision(rule="constructor", strength=0, value=value)
-        found[place] = {**found.get(place, {}), local: (kept,)}
+        found[id(place)] = {**found.get(id(place), {}), local: (kept,)}
     return found
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelzoo import catalog, language, sizes, spec
-from modelzoo.errors import Path, Problems, nearest
+from modelzoo.errors import Path, Problems, TextError, nearest
 
 MAX_DEPTH = 100
 MAX_NODES = 100_000
@@ -559,6 +559,11 @@ class Resolver:
         if isinstance(tree, (ast.Tuple, ast.List)):
             return tuple(self.evaluated(each, scope, key) for each in tree.elts)
         if isinstance(tree, ast.Dict):
+            for each in tree.keys:
+                if not isinstance(each, ast.Constant):
+                    shown = "**" if each is None else ast.unparse(each)
+                    what = f"a key of a mapping in a text is in quotes, not {shown}"
+                    raise TextError(what, "Put names in quotes: {'_ref_': 'name'}.", tree.lineno)
             return {each.value: self.evaluated(v, scope, key) for each, v in zip(tree.keys, tree.values, strict=True)}  # type: ignore[union-attr]
         if isinstance(tree, ast.IfExp):
             return self.evaluated(tree.body if self.evaluated(tree.test, scope, key) else tree.orelse, scope, key)

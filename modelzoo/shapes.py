@@ -6,10 +6,10 @@ import linecache
 import math
 import re
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch.nn.modules import module as hooks
 from modelzoo import construct as building
 from modelzoo import equal, flops, language, sizes
 from modelzoo.catalog import Layer
-from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError
+from modelzoo.errors import MOST, Beside, ConfigError, Path, Problem, Problems, TextError, first_line
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.plans import Input
 from modelzoo.resolve import Instance
@@ -48,6 +48,12 @@ class Record:
     activations: int = 0
     flops: int | None = None
     turns: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    def renumber(self, ids: Mapping[int, int]) -> None:
+        """Says the same of the modules that took the places of others."""
+        self.outputs = {ids[each]: seen for each, seen in self.outputs.items() if each in ids}
+        self.calls = {ids[each]: seen for each, seen in self.calls.items() if each in ids}
+        self.turns = {ids[each]: seen for each, seen in self.turns.items() if each in ids}
 
     def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
         """What modules returned, in the order of their calls."""
@@ -180,57 +186,100 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
             record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
         watch.turned = set()
-        raise ConfigError(_misfits(skeleton, inputs) or [explain(skeleton, error, returned)]) from error
+        raise ConfigError(_misfits(skeleton, inputs) or [explain(skeleton, error, returned, inputs)]) from error
     finally:
         record.add(returned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """A call that failed: of what, with what, why, and how many modules had returned before."""
+
+    module: nn.Module
+    inputs: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    error: Exception
+    returned: int
 
 
 def _misfits(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
     """Every layer of torch whose input does not fit, as if those before it were mended.
 
     One wrong size may spoil all that comes after it: of layers that miss the same size by the same only the first is
-    told, and nothing that fails for another reason.
+    told, of those that one key of the config makes only the first, and nothing that fails for another reason.
     """
-    found: dict[Hashable, Problem] = {}
+    calls: list[_Call] = []
+    causes: set[Hashable] = set()
+    keys: set[Path] = set()
+    mended: dict[tuple[nn.Module, int], nn.Module | None] = {}
     returned: equal.Returned = []
-    on_meta = skeleton.device.type == "meta"
-    factory = Factory(skeleton.device, skeleton.dtype, True, math.inf if on_meta else MAX_ACTIVATIONS)
 
     def tolerating(module: nn.Module, instance: Instance, layer: Layer) -> Callable[..., Any]:
         def forward(*inputs: Any, **keywords: Any) -> Any:
             try:
                 return type(module).forward(module, *inputs, **keywords)
             except Exception as error:
-                expected = sizes.expected(layer, instance.arguments, inputs, keywords)
-                if expected is None:
+                misfit = sizes.misfit(layer, instance.arguments, inputs, keywords)
+                if misfit is None:
                     raise
-                argument, _, size = expected.partition("; write ")[2].partition("=")
-                cause = sizes.given_size(instance.arguments, argument), size
-                if module not in told:
-                    told.add(module)
-                    found.setdefault(cause, _explain_layer(skeleton, module, inputs, error, returned))
-                if not size:
+                cause = sizes.given_size(instance.arguments, misfit.argument), misfit.size
+                if cause not in causes and instance.key not in keys and len(calls) < MOST:
+                    call = _Call(module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned))
+                    calls.append(call)
+                causes.add(cause)
+                keys.add(instance.key)
+                if misfit.size is None:
                     raise
-                mended = {**instance.arguments, argument: int(size)}
-                return factory.layer(type(module), instance.positional, mended).eval().forward(*inputs, **keywords)
+                case = module, misfit.size
+                if case not in mended:
+                    mended[case] = _mended(instance, misfit, skeleton.device, skeleton.dtype)
+                fitting = mended[case]
+                if fitting is None:
+                    raise
+                return fitting.forward(*inputs, **keywords)
 
         return forward
 
-    told: set[nn.Module] = set()
     changed: list[nn.Module] = []
     try:
-        for module in building.modules(skeleton.root):
-            instance = None if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
-            layer = None if instance is None else instance.layer
-            if instance is not None and layer is not None and layer.name in sizes.SIZES and not layer.registered:
-                changed.append(module)
-                module.__dict__["forward"] = tolerating(module, instance, layer)
+        for module, instance, layer in _tolerant(skeleton):
+            changed.append(module)
+            module.__dict__["forward"] = tolerating(module, instance, layer)
         with suppress(Exception), _recording(returned), torch.no_grad():  # what fails otherwise ends it
             _call(skeleton.root, inputs)
     finally:
         for module in changed:
-            del module.__dict__["forward"]
-    return list(found.values())
+            module.__dict__.pop("forward", None)
+    explaining = _Explaining(skeleton, inputs)
+    return [explaining.layer(each, returned[: each.returned]) for each in calls]
+
+
+def _tolerant(skeleton: building.Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
+    """The layers of torch that misfits are told of: not those that a user's code may change, or expect to fail."""
+    instances = skeleton.instances
+    theirs: set[nn.Module] = set()
+    if building.has_registered(skeleton):
+        for module in building.modules(skeleton.root):
+            instance = instances.get(id(module))
+            if instance is not None and instance.layer is not None and instance.layer.registered:
+                theirs.update(module.modules())
+    for module in building.modules(skeleton.root):
+        instance = None if isinstance(module, building.Unsized) or module in theirs else instances.get(id(module))
+        if instance is not None and instance.layer is not None and instance.layer.name in sizes.SIZES:
+            yield module, instance, instance.layer
+
+
+def _mended(instance: Instance, misfit: sizes.Misfit, device: torch.device, dtype: torch.dtype) -> nn.Module | None:
+    """The layer with the size that fits, or None where there is no such layer."""
+    assert instance.layer is not None
+    limit = MAX_ACTIVATIONS if device.type == "cpu" else math.inf
+    arguments = {**instance.arguments, misfit.argument: misfit.size}
+    if any(isinstance(each, Instance) for each in (*arguments.values(), *instance.positional)):
+        return None
+    try:
+        return Factory(device, dtype, True, limit).layer(instance.layer.cls, instance.positional, arguments).eval()
+    except Exception:
+        return None
 
 
 def _check_floating(inputs: tuple[Any, ...]) -> None:
@@ -307,63 +356,100 @@ def _recording(returned: equal.Returned) -> Iterator[None]:
 # -- explaining -------------------------------------------------------------------------------------------------------
 
 
-def explain(skeleton: building.Skeleton, error: Exception, returned: equal.Returned | None = None) -> Problem:
+def explain(
+    skeleton: building.Skeleton,
+    error: Exception,
+    returned: equal.Returned | None = None,
+    inputs: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Problem:
     """Which layer or line failed, on what, and who made it, if what modules returned was recorded."""
-    stack = _entered(error) or [(skeleton.root, ())]
-    module, inputs = stack[-1]
-    while len(stack) > 1 and id(module) not in skeleton.instances and not isinstance(module, building.Unsized):
+    stack = _entered(error) or [_Call(module=skeleton.root, inputs=(), keywords={}, error=error, returned=0)]
+    while len(stack) > 1 and not _is_known(skeleton, stack[-1].module):
         stack.pop()
-        module, inputs = stack[-1]
-    instance = module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
+    module = stack[-1].module
+    instance = _instance(skeleton, module)
     if isinstance(error, language.LoopError) or (
         instance is not None and instance.block is not None and instance.block.forward
     ):
         return _explain_text(skeleton, module, error)
-    return _explain_layer(skeleton, module, inputs, error, returned)
+    return _Explaining(skeleton, inputs).layer(stack[-1], returned)
 
 
-def _explain_layer(
-    skeleton: building.Skeleton,
-    module: nn.Module,
-    inputs: tuple[Any, ...],
-    error: Exception,
-    returned: equal.Returned | None,
-) -> Problem:
-    instance = module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
-    key = Path(("model",)) if instance is None else instance.key
-    name = _name(skeleton, module)
-    hint = ""
-    if isinstance(error, TextError):
-        what, hint = error.what, error.hint
-    else:
-        expected = None
-        if instance is not None and instance.layer is not None and not isinstance(module, building.Unsized):
-            try:
-                expected = sizes.expected(instance.layer, instance.arguments, inputs) or sizes.expected(
-                    instance.layer, module, inputs
-                )
-            except Exception:
-                expected = None
-            expected, hint = _first_call(skeleton, module, expected)
-        shown = instance.call() if instance is not None else type(module).__name__
-        got = ", ".join(map(_shown, inputs))
-        what = (
-            f"'{name}' is {shown}: it {expected}"
-            if expected
-            else f"'{name}' is {shown} and cannot take {got}: {_first_line(error)}"
-        )
-    source = None if returned is None else _producer(skeleton, inputs, returned)
-    return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
+def _is_known(skeleton: building.Skeleton, module: nn.Module) -> bool:
+    return id(module) in skeleton.instances or isinstance(module, building.Unsized)
 
 
-def _first_call(skeleton: building.Skeleton, module: nn.Module, expected: str | None) -> tuple[str | None, str]:
+def _instance(skeleton: building.Skeleton, module: nn.Module) -> Instance | None:
+    return module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
+
+
+class _Explaining:
+    """Says why layers cannot take what they get; `inputs` are the model's, by name."""
+
+    def __init__(self, skeleton: building.Skeleton, inputs: Mapping[str, Tensor]) -> None:
+        self.skeleton = skeleton
+        self.inputs = {id(each): name for name, each in inputs.items()}
+        self.names = {id(each): name for name, each in skeleton.root.named_modules()}
+        for unsized in skeleton.unsized:
+            self.names.update({id(layer): self.names.get(id(unsized), "") for layer in unsized.layer})
+
+    def layer(self, call: _Call, returned: equal.Returned | None) -> Problem:
+        module, error, instance = call.module, call.error, _instance(self.skeleton, call.module)
+        key = Path(("model",)) if instance is None else instance.key
+        values: Sequence[Any] = (*call.inputs, *call.keywords.values())
+        hint = ""
+        if isinstance(error, TextError):
+            what, hint = error.what, error.hint
+        else:
+            misfit = self.misfit(module, instance, call)
+            shown = instance.call() if instance is not None else type(module).__name__
+            subject = f"'{self.names.get(id(module), '')}' is {shown}"
+            if misfit is None:
+                got = ", ".join((*map(_shown, call.inputs), *(f"{n}={_shown(v)}" for n, v in call.keywords.items())))
+                what = f"{subject} and cannot take {got}: {first_line(error)}"
+            else:
+                expected, hint = _first_call(self.skeleton, module, misfit)
+                what, values = f"{subject}: it {expected}", [misfit.value]
+        source = None if returned is None else self.producer(values, returned)
+        return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
+
+    def misfit(self, module: nn.Module, instance: Instance | None, call: _Call) -> sizes.Misfit | None:
+        """Why it does not fit, with a size that does where there is a layer of that size."""
+        if instance is None or instance.layer is None or isinstance(module, building.Unsized):
+            return None
+        found = None
+        with suppress(Exception):
+            for given in (instance.arguments, module):
+                found = found or sizes.misfit(instance.layer, given, call.inputs, call.keywords)
+        if found is None or found.size is None:
+            return found
+        fits = instance.layer.registered or _mended(instance, found, torch.device("meta"), self.skeleton.dtype)
+        return found if fits else replace(found, size=None)
+
+    def producer(self, values: Iterable[Any], returned: equal.Returned) -> Beside:
+        """Who made the input, and where it stands in the config."""
+        instances, values = self.skeleton.instances, list(values)
+        returned = [each for each in returned if id(each[0]) in instances]
+        produced = {id(output): module for module, output in reversed(returned)}
+        made = [produced[id(each)] for each in values if each is not None and id(each) in produced]
+        names = [self.inputs[id(each)] for each in values if id(each) in self.inputs]
+        if names and not made:
+            return Beside(text=f"The input is the model's '{names[0]}'{{}}.", key=Path(("model", "inputs", names[0])))
+        last = [module for module, _ in returned[-1:]]
+        text = "The input is what '{name}' returns{}." if made else "The layer called before is '{name}'{}."
+        for module in (*made, *last):
+            instance = instances.get(id(module))
+            key = Path(("model",)) if instance is None else instance.key
+            return Beside(text=text.replace("{name}", self.names.get(id(module), "")), key=key)
+        return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
+
+
+def _first_call(skeleton: building.Skeleton, module: nn.Module, misfit: sizes.Misfit) -> tuple[str, str]:
     """What is expected, and a hint: a size that the config leaves out was decided before."""
     found = next((each.found for each in skeleton.unsized if module in each.layer), {})
-    seen, _, size = (expected or "").partition("; write ")
-    name = size.partition("=")[0]
-    if name not in found:
-        return expected, ""
-    return seen, f"Its first input decided {name}={found[name]}: all others must agree."
+    if misfit.size is None or misfit.argument not in found:
+        return str(misfit), ""
+    return misfit.what, f"Its first input decided {misfit.argument}={found[misfit.argument]}: all others must agree."
 
 
 def _shown(value: Any) -> str:
@@ -372,37 +458,18 @@ def _shown(value: Any) -> str:
     return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)
 
 
-def _entered(error: Exception) -> list[tuple[nn.Module, Any]]:
+def _entered(error: Exception) -> list[_Call]:
     """The modules whose calls an error came through, the outermost first, with their inputs."""
-    calls: list[tuple[nn.Module, Any]] = []
+    calls: list[_Call] = []
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
         if frame.f_code is nn.Module._call_impl.__code__:
-            calls.append((frame.f_locals["self"], frame.f_locals["args"]))
+            seen = frame.f_locals
+            call = _Call(module=seen["self"], inputs=seen["args"], keywords=seen["kwargs"], error=error, returned=0)
+            calls.append(call)
         trace = trace.tb_next
     return calls
-
-
-def _producer(skeleton: building.Skeleton, inputs: Any, returned: list[tuple[nn.Module, Any]]) -> Beside:
-    """Who made the input, and where it stands in the config."""
-    returned = [each for each in returned if id(each[0]) in skeleton.instances]
-    produced = {id(output): module for module, output in reversed(returned)}
-    made = [produced[id(each)] for each in inputs if each is not None and id(each) in produced]
-    last = [module for module, _ in returned[-1:]]
-    text = "The input is what '{name}' returns{}." if made else "The layer called before is '{name}'{}."
-    for module in (*made, *last):
-        instance = skeleton.instances.get(id(module))
-        key = Path(("model",)) if instance is None else instance.key
-        return Beside(text=text.replace("{name}", _name(skeleton, module)), key=key)
-    return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
-
-
-def _name(skeleton: building.Skeleton, module: nn.Module) -> str:
-    names = {id(each): name for name, each in skeleton.root.named_modules()}
-    for unsized in skeleton.unsized:
-        names.update({id(layer): names.get(id(unsized), "") for layer in unsized.layer})
-    return str(names.get(id(module), ""))
 
 
 def _text_key(skeleton: building.Skeleton, owner: nn.Module) -> Path:
@@ -438,7 +505,7 @@ def text_problem(error: BaseException, key: Path) -> Problem:
             line=line,
             column=1,
         )
-    what = f"{text} fails: {_first_line(error)}" if text else _first_line(error)
+    what = f"{text} fails: {first_line(error)}" if text else first_line(error)
     return Problem(path=str(key), key=key, what=what, line=line, column=1 if line else 0)
 
 
@@ -452,13 +519,6 @@ def _texts(error: BaseException) -> list[tuple[FrameType, int]]:
             found.append((trace.tb_frame, trace.tb_lineno))
         trace = trace.tb_next
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    if isinstance(error, KeyError):
-        return f"there is no {error} here"
-    lines = str(error).strip().splitlines()
-    return lines[0].removesuffix(", but expected one of:") if lines else type(error).__name__
 
 
 def example(inputs: tuple[Input, ...], device: torch.device) -> dict[str, Tensor]:

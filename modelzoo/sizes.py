@@ -149,13 +149,33 @@ def infer(
     return sizes
 
 
-def expected(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """An input that does not fit a layer.
+
+    Attributes:
+        what: what it takes and what it gets, after its name.
+        value: the input.
+        argument: what decides what it takes.
+        size: what the argument would have to be, if that is known.
+    """
+
+    what: str
+    value: Tensor
+    argument: str
+    size: int | None
+
+    def __str__(self) -> str:
+        return self.what if self.size is None else f"{self.what}; write {self.argument}={self.size}"
+
+
+def misfit(
     layer: str | Layer,
     given: nn.Module | Mapping[str, Any],
     inputs: Sequence[Any],
     keyword_inputs: Mapping[str, Any] = MappingProxyType({}),
-) -> str | None:
-    """Why the inputs of a call do not fit a layer, after its name; None if they do, or nothing is known.
+) -> Misfit | None:
+    """Why the inputs of a call do not fit a layer; None if they do, or nothing is known.
 
     Args:
         layer: a layer of the catalog, or its name.
@@ -163,10 +183,10 @@ def expected(
         inputs, keyword_inputs: what it is called with.
 
     >>> import torch
-    >>> expected("Linear", {"in_features": 64}, [torch.zeros(2, 32)])
-    'takes [*, 64] but gets [2, 32]; write in_features=32'
-    >>> expected("Conv2d", {"in_channels": 3}, [torch.zeros(3, 32)])
-    'takes [3, H, W] or [N, 3, H, W] but gets [3, 32]'
+    >>> print(misfit("Linear", {"in_features": 64}, [torch.zeros(2, 32)]))
+    takes [*, 64] but gets [2, 32]; write in_features=32
+    >>> print(misfit("Conv2d", {"in_channels": 3}, [torch.zeros(3, 32)]))
+    takes [3, H, W] or [N, 3, H, W] but gets [3, 32]
     """
     layer = _found(layer)
     patterns = _patterns(layer)
@@ -177,9 +197,9 @@ def expected(
             continue
         subject = f"takes '{pattern.input}' as" if len(patterns) > 1 else "takes"
         seen = f"{subject} {pattern.text(size)} but gets {list(tensor.shape)}"
-        if len(size) > 1 or not pattern.tells(tensor):
-            return seen
-        return f"{seen}; write {pattern.argument}={tensor.shape[pattern.dimension()]}"
+        unknown = len(size) > 1 or not pattern.tells(tensor)
+        fitting = None if unknown else tensor.shape[pattern.dimension()]
+        return Misfit(what=seen, value=tensor, argument=pattern.argument, size=fitting)
     return None
 
 

@@ -1,10 +1,13 @@
 """A user's own layers: their constructors run as in Python, but for the random numbers, which are the tensor's own."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 import modelzoo
+from modelzoo import catalog
 
 
 def register_noise():
@@ -272,3 +275,219 @@ def test_it_may_be_given_a_registered_layer():
         model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {"s": "Scaled(Noise(4))", **more}}).s
         assert model.layer.weight.std() > 0.1
         assert torch.equal(model.scale, model.layer.weight * 2)
+
+
+def wrapping(constructor=None, forward=None):
+    """Registers `Wrapping(layer)`, which keeps a layer, does something to it, and calls it."""
+
+    class Wrapping(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+            if constructor is not None:
+                constructor(self, layer)
+
+        def forward(self, x):
+            return self.layer(x) if forward is None else forward(self, x)
+
+    modelzoo.register.layer(Wrapping)
+
+
+def both(text):
+    """The same layer in a small and in a large model."""
+    layers = {"w": text, "plain": "Linear(4, 4)"}
+    return [modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {**layers, **more}}) for more in ({}, WIDE)]
+
+
+def test_a_layer_that_it_throws_away_leaves_nothing_behind():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 4)
+            nn.init.constant_(self.head.weight, 9.0)
+
+        def forward(self, x):
+            return self.head(x)
+
+    modelzoo.register.layer(Net)
+    wrapping(lambda self, net: setattr(net, "head", nn.Identity()))
+    model = modelzoo.build({"layers": ["Wrapping(Net)", "Linear(4, 4)"] * 20})
+    assert all(each.abs().max() <= 0.5 for each in model.parameters())
+    assert len(list(model.parameters())) == 40
+
+
+def test_it_may_hold_on_to_tensors_of_a_layer_in_models_of_any_size():
+    def hold(self, layer):
+        self.tensors = [layer.weight]
+        self.register_buffer("start", layer.weight.detach())
+        layer.weight.decayed = False
+        layer.weight.register_hook(lambda gradient: gradient * 0)
+
+    wrapping(hold)
+    for model in both("Wrapping(Linear(4, 4))"):
+        weight = model.w.layer.weight
+        assert model.w.tensors[0] is weight
+        assert torch.equal(model.w.start, weight)
+        assert weight.any()
+        assert weight.decayed is False
+        model(torch.ones(2, 4)).sum().backward()
+        assert not weight.grad.any()
+        assert model.w.layer.bias.grad.any()
+
+
+def test_it_may_change_the_dtype_and_the_shape_of_a_layer_in_models_of_any_size():
+    wrapping(lambda self, layer: layer.double(), lambda self, x: self.layer(x.double()).float())
+    assert [each.w.layer.weight.dtype for each in both("Wrapping(Linear(4, 4))")] == [torch.float64] * 2
+
+    class Narrow(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            layer.weight.data, layer.bias.data = torch.zeros(3, 4), torch.zeros(3)
+            self.layer, self.wide = layer, nn.Linear(3, 4)
+
+        def forward(self, x):
+            return self.wide(self.layer(x))
+
+    modelzoo.register.layer(Narrow)
+    assert [tuple(each.w.layer.weight.shape) for each in both("Narrow(Linear(4, 4))")] == [(3, 4)] * 2
+
+
+def test_a_copy_of_a_layer_it_is_given_is_filled_as_that_is():
+    wrapping(lambda self, layer: setattr(self, "copies", nn.ModuleList(copy.deepcopy(layer) for _ in range(2))))
+    for model in both("Wrapping(Linear(4, 4))"):
+        weights = [model.w.layer.weight, *(each.weight for each in model.w.copies)]
+        assert all(0.1 < each.std() < 0.5 for each in weights)
+        assert len({each.sum().item() for each in weights}) == 3
+    for model in both("Wrapping(BatchNorm1d(4))"):
+        assert all(each.running_var.all() and each.weight.all() for each in (model.w.layer, *model.w.copies))
+    block = {"inputs": ["x"], "parameters": {"w": {"shape": [4], "fill": 7}}, "layers": {"l": "Linear(4, 4)"}}
+    model = {"blocks": {"B": {**block, "forward": "l(x) * w"}}, "layers": {"w": "Wrapping(B())"}}
+    built = modelzoo.build(
+        {"inputs": {"x": [2, 4]}, **model}, {"all": {"layer": "Linear", "param": "weight", "fill": 3}}
+    )
+    assert [each.tolist() for each in (built.w.layer.w, *(each.w for each in built.w.copies))] == [[7.0] * 4] * 3
+    assert all((each.l.weight == 3).all() for each in built.w.copies)
+    register_noise()
+    built = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {"w": "Wrapping(Noise(4))"}}).w
+    assert torch.equal(built.copies[0].weight, built.layer.weight)
+
+
+def test_tensors_of_a_layer_that_it_does_not_keep_are_filled_as_that_would_be():
+    class Taking(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.weight, self.bias = layer.weight, layer.bias
+
+        def forward(self, x):
+            return nn.functional.linear(x, self.weight, self.bias)
+
+    modelzoo.register.layer(Taking)
+    for model in both("Taking(Linear(4, 4))"):
+        assert model.w.weight.std() > 0.1
+        assert model.w.bias.any()
+
+
+def test_it_may_leave_out_a_tensor_of_a_layer():
+    wrapping(lambda self, layer: setattr(layer, "bias", None))
+    assert [each.w.layer.bias for each in both("Wrapping(Linear(4, 4))")] == [None, None]
+
+
+def test_it_may_call_an_rnn_inside_a_registered_layer():
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.LSTM(4, 4)
+
+        def forward(self, x):
+            return self.rnn(x)[0]
+
+    def call(self, layer):
+        self.out = nn.Linear(layer(torch.zeros(1, 4)).shape[-1], 4)
+
+    modelzoo.register.layer(Inner)
+    wrapping(call)
+    small, large = both("Wrapping(Inner())")
+    x = torch.randn(2, 4)
+    assert torch.equal(small.w(x), large.w(x))
+
+
+def test_a_layer_too_large_for_the_machine_is_planned():
+    wrapping(lambda self, layer: layer.requires_grad_(False))
+    plan = modelzoo.plan({"inputs": {"x": [2, 10**6]}, "layers": ["Wrapping(Linear(1000000, 10000000))"]})
+    assert (plan.parameters, plan.trainable) == (10**13 + 10**7, 0)
+
+
+def test_it_may_let_a_layer_fail():
+    def retried(self, x):
+        try:
+            return self.layer(x)
+        except RuntimeError:
+            return self.layer(x[..., :4])
+
+    def patched(self, layer):
+        layer.forward = lambda x: nn.functional.linear(x[..., :4], layer.weight, layer.bias)
+
+    for constructor, forward in ((None, retried), (patched, None)):
+        catalog._registered.clear()
+        wrapping(constructor, forward)
+        with pytest.raises(modelzoo.ConfigError) as caught:
+            modelzoo.plan({"inputs": {"x": [2, 6]}, "layers": ["Wrapping(Linear(4, 4))", "Linear(5, 5)"]})
+        assert [each.path for each in caught.value.problems] == ["model.layers.1"]
+
+
+@pytest.mark.parametrize(
+    "error", [AssertionError(), RuntimeError(""), StopIteration(), ValueError("\n"), MemoryError()]
+)
+@pytest.mark.parametrize("more", [{}, WIDE])
+def test_an_error_without_text_is_named(error, more):
+    def fail(self, layer):
+        raise error
+
+    wrapping(fail)
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": {"w": "Wrapping(Linear(4, 4))", **more}})
+    assert str(caught.value) == (
+        "model.layers.w\n  Wrapping(layer=Linear(in_features=4, out_features=4)) cannot be constructed: "
+        f"{type(error).__name__}"
+    )
+
+
+@pytest.mark.parametrize(
+    "constructor",
+    [
+        lambda self, layer: layer.requires_grad_(False),
+        lambda self, layer: [each.fill_(0) for each in layer.parameters()],
+        lambda self, layer: layer.register_forward_hook(print),
+        lambda self, layer: copy.deepcopy(layer),
+    ],
+)
+def test_nothing_is_done_to_a_layer_whose_size_is_left_out(constructor):
+    wrapping(constructor)
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": {"w": "Wrapping(Linear(out_features=4))"}})
+    assert str(caught.value) == (
+        "model.layers.w\n  Wrapping(layer=Linear(out_features=4)) cannot be constructed: "
+        "Linear has no tensors before its first call: write its size"
+    )
+    catalog._registered.clear()
+    wrapping()
+    assert (
+        modelzoo.build(
+            {"inputs": {"x": [2, 4]}, "layers": {"w": "Wrapping(Linear(out_features=4))"}}
+        ).w.layer.in_features
+        == 4
+    )
+
+
+@pytest.mark.parametrize(("text", "key"), [("{_ref_: size}", "_ref_"), ("{size: 4}", "size"), ("{**size}", "**")])
+def test_the_keys_of_a_mapping_inside_a_text_are_in_quotes(text, key):
+    wrapping()
+    layers = {"plain": "Linear(4, 4)", "w": f"Wrapping({text})"}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"args": {"size": 4}, "layers": layers})
+    assert str(caught.value) == (
+        f"model.layers.w\n  a key of a mapping in a text is in quotes, not {key}. "
+        "Put names in quotes: {'_ref_': 'name'}."
+    )
+    built = modelzoo.build({"layers": {**layers, "w": "Wrapping({'_ref_': 'plain'})"}})
+    assert built.w.layer is built.plain

@@ -79,7 +79,7 @@ def test_what_a_wrong_size_may_have_spoilt_is_not_told():
     assert refusal(model) == (
         "model.blocks.Block.layers.a\n"
         "  '0.a' is Linear(in_features=10, out_features=20): it takes [*, 10] but gets [2, 8]; write in_features=8. "
-        "The input is the model's."
+        "The input is the model's 'x'."
     )
     model = {"inputs": {"x": [2, 8]}, "layers": {"a": "Linear(4, 4)"}, "forward": "a(x), a(x[:, :3])"}
     assert refusal(model).count("it takes") == 1

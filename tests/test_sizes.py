@@ -12,7 +12,7 @@ import modelzoo
 from modelzoo import catalog
 from modelzoo.catalog import LAYERS, find_layer, register_layer
 from modelzoo.errors import TextError
-from modelzoo.sizes import SIZES, expected, infer, inferable
+from modelzoo.sizes import SIZES, infer, inferable, misfit
 
 
 def zeros(*shape: int) -> Tensor:
@@ -124,8 +124,8 @@ def test_with_the_inferred_sizes_torch_takes_the_input_and_with_others_it_does_n
     assert infer(name, arguments, [], inputs) == sizes
     built = LAYERS[name].cls(**arguments, **sizes)
     built(**inputs)
-    assert expected(name, arguments | sizes, list(inputs.values())) is None
-    assert expected(name, built, [], inputs) is None
+    assert misfit(name, arguments | sizes, list(inputs.values())) is None
+    assert misfit(name, built, [], inputs) is None
     for argument, size in sizes.items():
         wrong = LAYERS[name].cls(**(arguments | sizes | {argument: 2 * size}))
         with pytest.raises((RuntimeError, ValueError, AssertionError)), torch.no_grad():
@@ -246,12 +246,13 @@ def test_a_size_with_a_default_stays_torchs_where_the_input_does_not_tell() -> N
 def test_a_misfit_says_what_is_taken_what_comes_and_what_to_write(
     name: str, given: dict[str, Any], inputs: list[Tensor], what: str
 ) -> None:
-    assert expected(name, given, inputs) == what
+    assert str(misfit(name, given, inputs)) == what
 
 
 def test_a_misfit_of_a_built_module_is_told_as_well() -> None:
     assert (
-        expected("Linear", nn.Linear(64, 2), [zeros(2, 32)]) == "takes [*, 64] but gets [2, 32]; write in_features=32"
+        str(misfit("Linear", nn.Linear(64, 2), [zeros(2, 32)]))
+        == "takes [*, 64] but gets [2, 32]; write in_features=32"
     )
 
 
@@ -265,7 +266,7 @@ def test_a_misfit_of_a_built_module_is_told_as_well() -> None:
     ],
 )
 def test_what_fits_or_is_not_known_is_no_misfit(name: str, given: dict[str, Any], inputs: list[Any]) -> None:
-    assert expected(name, given, inputs) is None
+    assert misfit(name, given, inputs) is None
 
 
 class Scale(nn.Module):
@@ -287,7 +288,9 @@ class TestRegistered:
         register_layer(Scale, sizes={"x": "N dim *"})
         assert infer("Scale", {}, [zeros(1), zeros(2, 3, 4)]) == {"dim": 3}
         assert infer("Scale", {}, [zeros(1)], {"x": zeros(2, 3, 4)}) == {"dim": 3}
-        assert expected("Scale", {"dim": 5}, [zeros(1), zeros(2, 3)]) == "takes [N, 5, *] but gets [2, 3]; write dim=3"
+        assert (
+            str(misfit("Scale", {"dim": 5}, [zeros(1), zeros(2, 3)])) == "takes [N, 5, *] but gets [2, 3]; write dim=3"
+        )
 
     def test_or_a_function_of_its_inputs(self) -> None:
         def sizes(factor: Tensor, x: Tensor) -> dict[str, int]:
@@ -347,7 +350,7 @@ def test_two_calls_of_a_layer_without_a_size_must_agree():
         )
     assert str(caught.value) == (
         "model.layers.a\n  'a' is Linear(out_features=3, in_features=4): it takes [*, 4] but gets [2, 5]. "
-        "Its first input decided in_features=4: all others must agree. The layer called before is 'a'."
+        "Its first input decided in_features=4: all others must agree. The input is the model's 'y'."
     )
 
 
