@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from modelzoo import limits
+from modelzoo import limits, memory
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, fail, located, nearest, render
 from modelzoo.memory import shown
-from modelzoo.runfile import read_options, reported
+from modelzoo.runfile import read_options, reported, typed
 
 if TYPE_CHECKING:
     from modelzoo import api
@@ -95,6 +95,8 @@ def command(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     overrides = [each for each in given.what if "=" in each or each.startswith("~")]
     targets = [each for each in given.what if each not in overrides]
+    limit = _limit([each for each in overrides if each.startswith("problems=")])
+    overrides = [each for each in overrides if not each.startswith("problems=")]
     found: list[Checked] = []
     for each in _checked(targets, overrides):
         found.append(each)
@@ -103,11 +105,22 @@ def command(arguments: list[str]) -> int:
     if given.format == "json":
         print(json.dumps([each.json() for each in found], indent=2, allow_nan=False))
     else:
-        _explain(found, "problems=all" in overrides)
+        _explain(found, limit)
     return int(any(each.problems for each in found))
 
 
-def _explain(found: list[Checked], every: bool) -> None:
+def _limit(typed: list[str]) -> int | None:
+    """How many problems of each config are told in full."""
+    value = typed[-1].partition("=")[2] if typed else str(IN_FULL)
+    if value == "all":
+        return None
+    if not value.isdecimal() or int(value) == 0:
+        what = f"problems must be a positive integer or all, not {value}."
+        raise ConfigError([Problem(where="command line", path=typed[-1], what=what, hint="Type problems=all.")])
+    return int(value)
+
+
+def _explain(found: list[Checked], limit: int | None) -> None:
     """Warnings and notes once, with the configs they are about; and problems in full."""
     said: dict[str, list[str]] = {}
     for each in found:
@@ -118,7 +131,7 @@ def _explain(found: list[Checked], every: bool) -> None:
     sys.stdout.flush()
     for each in found:
         if each.problems:
-            print(f"\n{each.config}\n{render(each.problems, None if every else IN_FULL)}", file=sys.stderr)
+            print(f"\n{each.config}\n{render(each.problems, limit)}", file=sys.stderr)
 
 
 def _checked(targets: list[str], overrides: list[str]) -> Iterator[Checked]:
@@ -127,7 +140,7 @@ def _checked(targets: list[str], overrides: list[str]) -> Iterator[Checked]:
     for file in files:
         yield check_file(file, overrides)
     if names or not targets:
-        yield from check_names(names, [each for each in overrides if each != "problems=all"])
+        yield from check_names(names, overrides)
 
 
 def is_file(target: str) -> bool:
@@ -173,7 +186,7 @@ def inside(given: limits.Limits, file: str, options: dict[str, Any]) -> int:
 
         opened = config.from_mapping(file, options.get("init"))
         chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
-        with located(opened.locate):
+        with located(typed(opened.locate, options)):
             found[0] = _planned(file, opened, chosen)
 
     try:
@@ -318,7 +331,10 @@ def _draft(config: Config, options: dict[str, Any]) -> api.Draft:
     if not config.model:
         fail(Path(("model",)), "there is no model.", "Write layers, or a layer such as Linear(20, 10).")
     chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
-    return api.draft(config.model, config.init, device="meta", **chosen)
+    made = api.draft(config.model, config.init, device="meta", **chosen)
+    if options.get("memory") is not None:
+        memory.check(made.bytes, lambda: made.plan, options["memory"])
+    return made
 
 
 def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:

@@ -12,7 +12,13 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig
-from omegaconf.errors import ConfigAttributeError, ConfigIndexError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigIndexError,
+    ConfigKeyError,
+    GrammarParseError,
+    OmegaConfBaseException,
+)
 
 from modelzoo import border, marks
 from modelzoo.errors import Path, Problem, nearest
@@ -43,6 +49,8 @@ def composition_problem(error: BaseException, overrides: Sequence[str]) -> Probl
             return _unknown_key(error, error.__cause__, overrides)
         case ConfigCompositionException() if isinstance(error.__cause__, ConfigIndexError):
             return _unknown_index(error, error.__cause__, overrides)
+        case ConfigCompositionException() if isinstance(error.__cause__, GrammarParseError):
+            return _unreadable_reference(error.__cause__, overrides)
         case HydraException() | OmegaConfBaseException() | ValueError():
             return _other(error, overrides)
     return None
@@ -172,6 +180,26 @@ def _unknown_index(error: ConfigCompositionException, cause: ConfigIndexError, o
     count = len(cause.parent_node) if isinstance(cause.parent_node, ListConfig) else 0
     what = f"The list {'.'.join(known[:-1])} has {count} entries, 0 to {count - 1}; there is no {known[-1]}."
     return _command_line(override if override in overrides else _typed(".".join(known), overrides), what)
+
+
+def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) -> Problem:
+    message = str(error)
+    key = re.search("full_key: (.*)", message)
+    inside = Path(parts(key[1])) if key else Path()
+    for override in overrides:
+        group, _, name = override.partition("=")
+        document = _document(f"{group}/{name}") if inside else None
+        found = document.find(inside) if document else None
+        if document and found and found.depth == len(inside) and isinstance(found.node, yaml.ScalarNode):
+            text, path = found.node.value, str(Path((*parts(group.replace("/", ".")), *inside)))
+            where = document.place(inside)
+            break
+    else:
+        where, path = "command line", " ".join(overrides)
+        text = message.partition("'")[2].partition("'")[0] or message.splitlines()[0]
+    closed = text.count("${") <= text.count("}")
+    hint = "Write a key, as in ${model.args.dim}." if closed else "Close it with }."
+    return Problem(where=where, path=path, what=f"{text} cannot be read as a reference.", hint=hint)
 
 
 def _other(error: BaseException, overrides: Sequence[str]) -> Problem:

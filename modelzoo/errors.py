@@ -48,7 +48,8 @@ class Beside:
     Attributes:
         text: a sentence; `{}` in it becomes the place, in parentheses, or nothing where it is not known.
         key: what stands there.
-        elsewhere: whether to say it only if that place is in another file than the problem, or on the command line.
+        elsewhere: whether to say it only if that place is in another file than the problem, or if only that place is on
+            the command line.
     """
 
     text: str
@@ -57,7 +58,7 @@ class Beside:
 
     def sentence(self, locate: Locate, where: str) -> str:
         place, path = locate(self.key, 0, 0)
-        if self.elsewhere and (not place or place.partition(":")[0] == where.partition(":")[0]):
+        if self.elsewhere and (not place or where.partition(":")[0] in (place.partition(":")[0], "command line")):
             return ""
         shown = f"{place}  {path}" if place == "command line" else place
         return self.text.replace("{}", f" ({shown})" if shown else "")

@@ -307,7 +307,8 @@ def unbalanced(text: str) -> bool:
 
 
 def _balance_hint(text: str) -> str:
-    return "YAML may have cut it at a comma: put the whole text in quotes." if unbalanced(text) else ""
+    whole = "," in text or "\n" in text  # in a list or mapping of one line a text without quotes has neither
+    return "YAML may have cut it at a comma: put the whole text in quotes." if unbalanced(text) and not whole else ""
 
 
 # --- pieces of code ------------------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ def check(needed: int, plan: Callable[[], Plan], budget: int | str | None = None
         return
     largest = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
     lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in largest]
-    what = f"the model needs {shown(needed)} and {shown(limit)} are there. The largest tensors:"
+    there = "are there" if budget is None else "are allowed"
+    what = f"the model needs {shown(needed)} and {shown(limit)} {there}. The largest tensors:"
     hint = "Choose smaller sizes, dtype=bfloat16, or device=meta to plan only."
     fail(Path(("model",)), "\n".join([what, *lines, hint]))

@@ -7,11 +7,11 @@ import datetime
 import os
 import pathlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelzoo import limits, marks
-from modelzoo.errors import ConfigError, Path, Problem, fail, located, nearest
+from modelzoo.errors import ConfigError, Locate, Path, Problem, fail, located, nearest
 
 _NOT_HERE = ("defaults", "hydra")
 _ADDED = ("init", "seconds")
@@ -92,16 +92,30 @@ def _run(given: limits.Limits, file: str, options: dict[str, Any]) -> None:
 
     options = dict(options)
     opened = config.from_mapping(file, options.pop("init", None))
+    locate = typed(opened.locate, options)
     options["memory"] = given.memory
-    with located(opened.locate):
+    with located(locate):
         if not opened.model:
             fail(Path(("model",)), "there is no model.", "Write layers, or a layer such as Linear(20, 10).")
         directory = _new_directory()
         try:
-            run(config.Config(model=opened.model, init=opened.init, options=options, locate=opened.locate), directory)
+            run(config.Config(model=opened.model, init=opened.init, options=options, locate=locate), directory)
         finally:
             if not any(directory.iterdir()):
                 directory.rmdir()
+
+
+def typed(locate: Locate, options: Mapping[str, Any]) -> Locate:
+    """As `locate`; options stand on the command line."""
+
+    def at(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
+        name = key[0] if len(key) == 1 else ""
+        if name not in options:
+            return locate(key, line, column)
+        value = options[str(name)]
+        return "command line", f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+    return at
 
 
 def _new_directory() -> pathlib.Path:

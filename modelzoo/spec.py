@@ -485,7 +485,7 @@ class Parser:
             if name in arguments:
                 self.problems.add(where, f"{target} gets '{name}' twice.", "Remove one.", **at)
             elif name not in accepted.named and not accepted.open:
-                text = f"The _target_ was changed{{}}: type ~{where} to remove this key."
+                text = f"If the _target_ was changed{{}}, type ~{where} to remove this key."
                 stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
                 whole = name in ("device", "dtype") and target in catalog.layer_names()
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))

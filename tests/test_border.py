@@ -267,7 +267,17 @@ def test_a_key_that_an_exchanged_target_left_behind_names_both_places(project, o
     with pytest.raises(ConfigError) as caught, located(config.locate):
         api.draft(config.model)
     assert str(caught.value).startswith("conf/model/old.yaml:2:25  model.layers.a.in_features\n")
-    assert f"The _target_ was changed ({target}): type ~model.layers.a.in_features to remove" in str(caught.value)
+    assert f"If the _target_ was changed ({target}), type ~model.layers.a.in_features to remove" in str(caught.value)
+
+
+def test_a_key_that_was_typed_was_not_left_behind(project):
+    project({"model/x": "layers:\n  a: {_target_: Linear, in_features: 4, out_features: 4}\n"})
+    config = border.compose(["model=x", "+model.layers.a.biass=false"])
+    with pytest.raises(ConfigError) as caught, located(config.locate):
+        api.draft(config.model)
+    assert str(caught.value) == (
+        "command line  +model.layers.a.biass=false\n  Linear has no argument 'biass'. Did you mean 'bias'?"
+    )
 
 
 def test_a_position_in_a_text_is_the_one_in_the_file(project):

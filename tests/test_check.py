@@ -134,6 +134,45 @@ def test_what_was_typed_is_the_place_of_what_is_wrong_with_it(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("${model.args.dim", "${model.args.dim cannot be read as a reference. Close it with }."),
+        ("${}", "${} cannot be read as a reference. Write a key, as in ${model.args.dim}."),
+    ],
+)
+def test_a_reference_that_nobody_can_read_is_shown_where_it_stands(
+    text: str, message: str, project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project / "conf/model/broken.yaml", f"layers:\n  a: {{_target_: Linear, in_features: '{text}'}}\n")
+    assert main(["check", "broken"]) == 1
+    assert capsys.readouterr().err == (
+        f"\nmodel=broken\nconf/model/broken.yaml:2:25  model.layers.a.in_features\n  {message}\n"
+    )
+
+
+def test_a_memory_budget_holds_for_plans_too(project: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "shallow", "memory=40"]) == 0
+    assert main(["check", "shallow", "memory=39"]) == 1
+    assert "conf/model/shallow.yaml:1:1  model\n  the model needs 40 bytes and 39 bytes are allowed." in (
+        capsys.readouterr().err
+    )
+    assert main(["check", "memory=39", "init=plain"]) == 1
+    assert capsys.readouterr().out.count("failed") == 3
+
+
+def test_as_many_problems_are_told_as_were_asked_for(project: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "broken", "problems=1"]) == 1
+    assert "a\n  there is no layer 'Linaer'. Did you mean 'Linear'?\n... and 1 more problem" in capsys.readouterr().err
+    for every in ("problems=all", "problems=2"):
+        assert main(["check", "broken", every]) == 1
+        assert capsys.readouterr().err == BROKEN
+    assert main(["check", "broken", "problems=0"]) == 1
+    assert capsys.readouterr().err == (
+        "command line  problems=0\n  problems must be a positive integer or all, not 0. Type problems=all.\n"
+    )
+
+
 def test_json_holds_all_that_is_known(project: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(
         project / "conf/model/shallow.yaml",

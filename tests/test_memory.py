@@ -32,7 +32,7 @@ def test_a_model_that_exceeds_the_budget_is_refused_with_its_largest_tensors():
         modelzoo.build(MLP, memory=100)
     assert str(caught.value) == (
         "model\n"
-        "  the model needs 196 bytes and 100 bytes are there. The largest tensors:\n"
+        "  the model needs 196 bytes and 100 bytes are allowed. The largest tensors:\n"
         "  0.weight [8, 4] float32: 128 bytes\n"
         "  0.bias [8] float32: 32 bytes\n"
         "  2.weight [1, 8] float32: 32 bytes\n"

@@ -93,7 +93,14 @@ def test_a_plan_that_exceeds_the_limit_is_refused_before_it_is_filled(tmp_path: 
     text = "inputs: {x: [2, 10000]}\nlayers: ['Linear(10000, 10000)', 'Linear(10000, 10000)']"
     ended = modelzoo(tmp_path, "run", write(tmp_path, text), "memory=500MB")
     assert ended.returncode == 1
-    assert "the model needs 800.1 MB and 500.0 MB are there. The largest tensors:" in ended.stderr
+    assert "the model needs 800.1 MB and 500.0 MB are allowed. The largest tensors:" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_wrong_option_is_shown_as_it_was_typed(command: str, tmp_path: pathlib.Path) -> None:
+    ended = modelzoo(tmp_path, command, write(tmp_path, "layers: ['Linear(4, 4)']"), "seed=x")
+    assert ended.returncode == 1
+    assert "command line  seed=x\n  seed must be an integer of 0 or more, not 'x'. Type seed=0.\n" in ended.stderr
 
 
 @pytest.mark.parametrize(
