@@ -121,17 +121,24 @@ def _limit(typed: list[str]) -> int | None:
 
 
 def _explain(found: list[Checked], limit: int | None) -> None:
-    """Warnings and notes once, with the configs they are about; and problems in full."""
+    """Warnings and notes, and problems in full: each once, with the configs that they are about."""
     said: dict[str, list[str]] = {}
+    wrong: dict[str, list[str]] = {}
     for each in found:
         for text in (*(f"warning: {warning}" for warning in each.warnings), *(f"note: {note}" for note in each.notes)):
             said.setdefault(text, []).append(each.config)
-    for text, (first, *others) in said.items():
-        print(f"{text}\n  ({first}{f' and {len(others)} more' if others else ''})")
-    sys.stdout.flush()
-    for each in found:
         if each.problems:
-            print(f"\n{each.config}\n{render(each.problems, limit)}", file=sys.stderr)
+            wrong.setdefault(render(each.problems, limit), []).append(each.config)
+    for text, configs in said.items():
+        print(f"{text}\n  ({_first(configs)})")
+    sys.stdout.flush()
+    for text, configs in wrong.items():
+        print(f"\n{_first(configs)}\n{text}", file=sys.stderr)
+
+
+def _first(configs: list[str]) -> str:
+    more = f" and {len(configs) - 1} more" if configs[1:] else ""
+    return f"{configs[0]}{more}"
 
 
 def _checked(targets: list[str], overrides: list[str]) -> Iterator[Checked]:

@@ -599,7 +599,7 @@ class _Rewriter:
         elif name.startswith("_"):
             self.error(node, f"'{name}' cannot be a name", _PRIVATE)
         elif name in self.names.fills or catalog.find_function(name) is not None:
-            self.error(node, f"'{name}' is a function", f"Call it: {name}(...).")
+            self.error(node, f"'{name}' is a function", self.layer_meant(name) or f"Call it: {name}(...).")
         else:
             self.unknown(node)
         return node
@@ -615,7 +615,14 @@ class _Rewriter:
             known = sorted(self.locals) + sorted(self.names.values | self.names.tensors | self.names.layers)
             meant = _OF_YAML.get(name.lower())
             hint = f"Did you mean '{meant}'?" if meant else nearest(name, known)
+            if not hint.startswith("Did"):
+                hint = self.layer_meant(name) or hint
             self.error(node, f"there is no value '{name}'", hint)
+
+    def layer_meant(self, name: str) -> str:
+        """Which layer is meant by a name among the arguments of another, as in `Sequential(Linear(4, 4), relu)`."""
+        hint = nearest(name, catalog.layer_names()) if self.formula else ""
+        return hint if hint.startswith("Did") else ""
 
     def expression_tuple(self, node: ast.Tuple) -> ast.expr:
         return ast.Tuple(self.expressions(node.elts), ast.Load())
@@ -748,7 +755,11 @@ class _Rewriter:
         elif name == "range":
             self.error(called, "range(...) stands in for only", "Write for i in range(n), or arange(n) for a tensor.")
         else:
-            known = [*catalog.function_names(), *sorted(self.names.layers), *sorted(self.names.fills)]
+            functions = catalog.function_names()
+            if self.formula:  # of numbers, beside layers
+                functions = tuple(each for each in functions if getattr(catalog.find_function(each), "number", False))
+                functions += catalog.layer_names()
+            known = [*functions, *sorted(self.names.layers), *sorted(self.names.fills)]
             self.error(called, f"there is no function or layer '{name}'", nearest(name, known))
         return node
 

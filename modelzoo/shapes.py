@@ -406,12 +406,23 @@ class _Explaining:
             subject = f"'{self.names.get(id(module), '')}' is {shown}"
             if misfit is None:
                 got = ", ".join((*map(_shown, call.inputs), *(f"{n}={_shown(v)}" for n, v in call.keywords.items())))
-                what = f"{subject} and cannot take {got}: {first_line(error)}"
+                what, hint = f"{subject} and cannot take {got}: {first_line(error)}", self.repair(instance, values)
             else:
                 expected, hint = _first_call(self.skeleton, module, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
         source = None if returned is None else self.producer(values, returned)
         return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
+
+    def repair(self, instance: Instance | None, values: Sequence[Any]) -> str:
+        """What to write where a layer gets what no layer of its kind takes."""
+        first = values[0] if values else None
+        if isinstance(first, (tuple, list)) and first and isinstance(first[0], Tensor):
+            rest = ", ".join(["_"] * (len(first) - 1))
+            return f"Take it apart in a forward: y, {rest} = layer(x)." if rest else ""
+        indices = instance is not None and instance.layer is not None and instance.layer.name.startswith("Embedding")
+        if indices and isinstance(first, Tensor) and first.is_floating_point() and id(first) in self.inputs:
+            return f"Write {self.inputs[id(first)]}: {{shape: {list(first.shape)}, dtype: int64}}."
+        return ""
 
     def misfit(self, module: nn.Module, instance: Instance | None, call: _Call) -> sizes.Misfit | None:
         """Why it does not fit, with a size that does where there is a layer of that size."""

@@ -250,5 +250,13 @@ def test_what_a_child_says_comes_back_as_it_was() -> None:
 def test_a_problem_that_several_configs_share_is_said_once_for_all(
     project: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check._explain([check.Checked(config=each, parameters=1, bytes=4, notes=("slow",)) for each in "abc"], False)
+    check._explain([check.Checked(config=each, parameters=1, bytes=4, notes=("slow",)) for each in "abc"], None)
     assert capsys.readouterr().out == "note: slow\n  (a and 2 more)\n"
+    write(project / "conf/init/plain.yaml", "weights: {layer: Linear, fill: nomal}\n")
+    assert main(["check", "deep", "shallow", "init=plain"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("failed") == 2
+    assert shown.err == (
+        "\nmodel=deep init=plain and 1 more\nconf/init/plain.yaml:1:26  init.weights.fill\n"
+        "  there is no fill 'nomal'. Did you mean 'normal'?\n"
+    )

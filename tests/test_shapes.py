@@ -36,8 +36,18 @@ def test_integers_do_not_enter_a_layer_that_multiplies(large):
 def test_what_a_layer_returns_is_shown_where_the_next_cannot_take_it():
     assert refusal({"inputs": {"x": [5, 2, 4]}, "layers": ["GRU(4, 3)", "Linear(3, 2)"]}) == (
         "model.layers.1\n  '1' is Linear(in_features=3, out_features=2) and cannot take tuple ((5, 2, 3), (1, 2, 3)): "
-        "linear(): argument 'input' (position 1) must be Tensor, not tuple. The input is what '0' returns."
+        "linear(): argument 'input' (position 1) must be Tensor, not tuple. "
+        "Take it apart in a forward: y, _ = layer(x). The input is what '0' returns."
     )
+    apart = {"layers": {"rnn": "GRU(4, 3)", "out": "Linear(3, 2)"}, "forward": "y, _ = rnn(x)\nreturn out(y)"}
+    modelzoo.build({"inputs": {"x": [5, 2, 4]}, **apart})
+
+
+def test_indices_are_integers():
+    assert refusal({"inputs": {"x": [2, 5]}, "layers": ["Embedding(10, 4)"]}).endswith(
+        "Write x: {shape: [2, 5], dtype: int64}. The input is the model's 'x'."
+    )
+    modelzoo.build({"inputs": {"x": {"shape": [2, 5], "dtype": "int64"}}, "layers": ["Embedding(10, 4)"]})
 
 
 def test_both_ends_of_a_reference_inside_a_text_are_named(tmp_path):
@@ -98,3 +108,17 @@ def test_layers_are_told_up_to_one_that_cannot_be_mended():
     text = "b(a(x, x, x)[0])"
     model = {"inputs": {"x": [2, 3, 8]}, "layers": attention, "forward": text}
     assert "'b'" not in refusal(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Sequential(Linear(4, 4), Linaer(4, 4))", "there is no function or layer 'Linaer'. Did you mean 'Linear'?"),
+        ("Sequential(Linear(4, 4), relu)", "'relu' is a function. Did you mean 'ReLU'?"),
+        ("Sequential(Linear(4, 4), Relu)", "there is no value 'Relu'. Did you mean 'ReLU'?"),
+        ("Linear(dmi, 4)", "there is no value 'dmi'. Did you mean 'dim'?"),
+        ("Linear(width, 4)", "there is no value 'width'. Known: dim."),
+    ],
+)
+def test_among_the_arguments_of_a_layer_layers_are_meant(text, what):
+    assert refusal({"args": {"dim": 4}, "layers": [text]}) == f"model.layers.0\n  {what}"
