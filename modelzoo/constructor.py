@@ -14,8 +14,11 @@ from modelzoo import streams
 _MARK = "__given__"
 """What a layer has in its `__dict__` while a constructor sees it: its number, which tells a copy of it."""
 
-Kept = dict[tuple[nn.Module, str], Tensor]
-"""What constructors left in their tensors, by module and name."""
+Home = tuple[nn.Module, str]
+"""Where a tensor stands: its module, and its name there."""
+
+Kept = dict[Home, Tensor]
+"""What constructors left in their tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,48 @@ class Constructed:
     given: list[nn.Module]
     copies: list[tuple[nn.Module, nn.Module]]
     tied: list[tuple[Tensor, nn.Module, str]]
+
+
+class Loan:
+    """The layers that a constructor is given, while it has them.
+
+    Attributes:
+        given: all their modules, in order.
+        homes: of each of their tensors the first place.
+        stands_for: the tensor of the model that each one stands for that the constructor sees.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.given = dict.fromkeys(modules)
+        self.places = [(module, local) for module in self.given for _, local in _tensors(module)]
+        self.homes: dict[Tensor, Home] = {}
+        self.stands_for: dict[Tensor, Tensor] = {}
+
+    def show(self, shown: Callable[[Tensor, Home], Tensor]) -> None:
+        """Puts into the layers what the constructor may see, and numbers them, so that copies are known as such."""
+        seen: dict[Tensor, Tensor] = {}
+        for index, module in enumerate(self.given):
+            module.__dict__[_MARK] = index
+            for value, local in _tensors(module):
+                if value not in seen:
+                    self.homes[value] = module, local
+                    seen[value] = shown(value, (module, local))
+                if seen[value] is not value:
+                    setattr(module, local, seen[value])
+        self.stands_for = {each: value for value, each in seen.items()}
+
+    def check(self, cls: type[nn.Module]) -> None:
+        for module, local in self.places:
+            if local not in module._parameters and local not in module._buffers:
+                kind = type(module).__name__.removeprefix("Parametrized")
+                what = f"'{local}' of the {kind} it is given is gone before it is filled"
+                raise ValueError(f"{what}. Construct the {kind} inside {cls.__name__}.")
+
+    def copied(self, parts: Iterable[nn.Module]) -> dict[nn.Module, nn.Module]:
+        """Those modules that are copies of given ones, with what each is a copy of."""
+        numbered = list(self.given)
+        marks = [(module, module.__dict__.pop(_MARK, None)) for module in parts]
+        return {each: numbered[mark] for each, mark in marks if mark is not None and each is not numbered[mark]}
 
 
 class Constructor:
@@ -62,55 +107,15 @@ class Constructor:
             ValueError: a layer that it was given lost a tensor.
             Exception: whatever the constructor raises.
         """
-        given = dict.fromkeys(_modules((*positional, *named.values())))
-        numbered = list(given)
-        homes = {each: (module, local) for module in reversed(numbered) for each, local in _tensors(module)}
-        shown = {each: self.shown(each, home) for each, home in homes.items()}
-        before = [(module, each, local) for module in given for each, local in _tensors(module)]
-        for module, each, local in before:
-            if shown[each] is not each:
-                setattr(module, local, shown[each])
-        for index, module in enumerate(numbered):
-            module.__dict__[_MARK] = index
+        loan = Loan(_modules((*positional, *named.values())))
+        loan.show(self.shown)
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(streams.generator(self.seed, name).get_state())
             made = cls(*positional, **named)
-        for module, _, local in before:
-            if local not in module._parameters and local not in module._buffers:
-                kind = type(module).__name__.removeprefix("Parametrized")
-                what = f"'{local}' of the {kind} it is given is gone before it is filled"
-                raise ValueError(f"{what}. Construct the {kind} inside {cls.__name__}.")
-        parts = list(dict.fromkeys((*given, *made.modules())))
-        marks = [(each, each.__dict__.pop(_MARK, None)) for each in parts]
-        copies = [(each, numbered[mark]) for each, mark in marks if mark is not None and each is not numbered[mark]]
-        stands_for = {each: value for value, each in shown.items()}
-        tied: list[tuple[Tensor, nn.Module, str]] = []
-        original = dict(copies)
-        for module in parts:
-            for value, local in _tensors(module):
-                known = stands_for.get(value)
-                if known is not None:
-                    self.adopt(known, value, homes[known])
-                    if homes[known] != (module, local):
-                        tied.append((known, *homes[known]))
-                elif (module, local) in self.kept and module not in given:
-                    continue
-                else:
-                    known = self.stand_in(value)
-                    if module not in original or (original[module], local) in self.kept:
-                        self.kept[module, local] = value
-                if known is not value:
-                    setattr(module, local, known)
-        return Constructed(made, list(given), copies, tied)
+        loan.check(cls)
+        return self.constructed(made, loan)
 
-    def adopt(self, ours: Tensor, seen: Tensor, home: tuple[nn.Module, str]) -> None:
-        """What a constructor may have changed of a tensor that it was shown, but for its values."""
-        if ours is not seen:
-            ours.requires_grad_(seen.requires_grad)
-            if home not in self.kept and (ours.shape, ours.dtype) != (seen.shape, seen.dtype):
-                ours.data = seen.detach().to(ours.device)
-
-    def shown(self, value: Tensor, home: tuple[nn.Module, str]) -> Tensor:
+    def shown(self, value: Tensor, home: Home) -> Tensor:
         """What a constructor may see of a tensor of a layer that it is given."""
         if home in self.kept:
             return self.kept[home]
@@ -119,6 +124,35 @@ class Constructor:
         if isinstance(value, nn.Parameter):
             value.detach().zero_()
         return value
+
+    def constructed(self, made: nn.Module, loan: Loan) -> Constructed:
+        """Remembers the values of a layer's tensors, and puts in their places those of the model."""
+        parts = list(dict.fromkeys((*loan.given, *made.modules())))
+        copied = loan.copied(parts)
+        tied: list[tuple[Tensor, nn.Module, str]] = []
+        for module in parts:
+            for value, local in _tensors(module):
+                ours = loan.stands_for.get(value)
+                if ours is not None:
+                    self.adopt(ours, value, loan.homes[ours])
+                    if loan.homes[ours] != (module, local):
+                        tied.append((ours, *loan.homes[ours]))
+                elif (module, local) in self.kept and module not in loan.given:
+                    continue
+                else:
+                    ours = self.stand_in(value)
+                    if module not in copied or (copied[module], local) in self.kept:
+                        self.kept[module, local] = value
+                if ours is not value:
+                    setattr(module, local, ours)
+        return Constructed(made, list(loan.given), list(copied.items()), tied)
+
+    def adopt(self, ours: Tensor, seen: Tensor, home: Home) -> None:
+        """What a constructor may have changed of a tensor that it was shown, but for its values."""
+        if ours is not seen:
+            ours.requires_grad_(seen.requires_grad)
+            if home not in self.kept and (ours.shape, ours.dtype) != (seen.shape, seen.dtype):
+                ours.data = seen.detach().to(ours.device)
 
     def stand_in(self, value: Tensor) -> Tensor:
         """What takes the place of a tensor that a constructor left; tied ones stay tied."""
