@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -197,6 +198,9 @@ def misfit(
             continue
         subject = f"takes '{pattern.input}' as" if len(patterns) > 1 else "takes"
         seen = f"{subject} {pattern.text(size)} but gets {list(tensor.shape)}"
+        if layer.name == "Linear" and tensor.ndim > 2 and size == (math.prod(tensor.shape[1:]),):
+            flat = f"{seen}, which Flatten makes {[len(tensor), *size]}"
+            return Misfit(what=flat, value=tensor, argument=pattern.argument, size=None)
         unknown = len(size) > 1 or not pattern.tells(tensor)
         fitting = None if unknown else tensor.shape[pattern.dimension()]
         return Misfit(what=seen, value=tensor, argument=pattern.argument, size=fitting)
