@@ -14,8 +14,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo import limits, memory
-from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, fail, located, nearest, render
-from modelzoo.memory import shown
+from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, fail, in_full, located, nearest, render
 from modelzoo.runfile import read_options, reported, typed
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Checked:
             count = len(self.problems)
             return f"failed  {self.config:<{width}}  {count} problem{'s' * (count > 1)}"
         warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
-        facts = f"{self.parameters:,} parameters, {shown(self.bytes)}{warned}"
+        facts = f"{self.parameters:,} parameters, {memory.shown(self.bytes)}{warned}"
         return f"ok      {self.config:<{width}}  {facts}"
 
     def json(self) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def command(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     overrides = [each for each in given.what if "=" in each or each.startswith("~")]
     targets = [each for each in given.what if each not in overrides]
-    limit = _limit([each for each in overrides if each.startswith("problems=")])
+    limit = _limit(read_options([each for each in overrides if each.startswith("problems=")]))
     overrides = [each for each in overrides if not each.startswith("problems=")]
     found: list[Checked] = []
     for each in _checked(targets, overrides):
@@ -109,15 +108,12 @@ def command(arguments: list[str]) -> int:
     return int(any(each.problems for each in found))
 
 
-def _limit(typed: list[str]) -> int | None:
+def _limit(options: dict[str, Any]) -> int | None:
     """How many problems of each config are told in full."""
-    value = typed[-1].partition("=")[2] if typed else str(IN_FULL)
-    if value == "all":
-        return None
-    if not value.isdecimal() or int(value) == 0:
-        what = f"problems must be a positive integer or all, not {value}."
-        raise ConfigError([Problem(where="command line", path=typed[-1], what=what, hint="Type problems=all.")])
-    return int(value)
+    from modelzoo.config import nowhere
+
+    with located(typed(nowhere, options)):
+        return in_full(options.get("problems", IN_FULL))
 
 
 def _explain(found: list[Checked], limit: int | None) -> None:

@@ -94,6 +94,7 @@ class Skeleton:
     placed: dict[Tensor, Tensor] = field(default_factory=dict)
 
     def become(self, other: Skeleton) -> None:
+        """Is from now on what another is, for all who hold it."""
         for each in fields(self):
             setattr(self, each.name, getattr(other, each.name))
 

@@ -27,13 +27,13 @@ class Constructed:
 
     Attributes:
         module: the layer.
-        given: the layers that it was given.
+        given: whether it was given layers.
         copies: its copies of them, with what each is a copy of.
         tied: of those of its tensors that belong to given layers, the layer and the tensor's name there.
     """
 
     module: nn.Module
-    given: list[nn.Module]
+    given: bool
     copies: list[tuple[nn.Module, nn.Module]]
     tied: list[tuple[Tensor, nn.Module, str]]
 
@@ -145,7 +145,7 @@ class Constructor:
                         self.kept[module, local] = value
                 if ours is not value:
                     setattr(module, local, ours)
-        return Constructed(made, list(loan.given), list(copied.items()), tied)
+        return Constructed(made, bool(loan.given), list(copied.items()), tied)
 
     def adopt(self, ours: Tensor, seen: Tensor, home: Home) -> None:
         """What a constructor may have changed of a tensor that it was shown, but for its values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -171,9 +172,9 @@ def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
     equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
     shared: dict[tuple[str, int], tuple[Decision, ...]] = {}  # layers with the same default share its decision
     changed = {id(place) for place, _ in skeleton.kept}
-    sources = {place for place, _ in skeleton.tied.values()} - {id(module) for _, module in modules}
+    sources = {place for place, _ in skeleton.tied.values()}  # a user's layer may keep the tensors of one it dropped
     beside = [each for each in skeleton.made.values() if id(each) in sources] if sources else []
-    for module in (*(each for _, each in modules), *beside):
+    for module in itertools.chain((each for _, each in modules), beside):
         instance = skeleton.instances.get(id(module))
         if instance is None or instance.layer is None or instance.layer.registered or id(module) in found:
             continue

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from modelzoo import api, checkpoint, dump, exports, files, metrics, observe, shapes, summaries, table, terminal
 from modelzoo.config import Config
-from modelzoo.errors import ConfigError, Path, fail
+from modelzoo.errors import ConfigError, Path, fail, in_full
 from modelzoo.rows import Row, describe, pool, rows
 
 
@@ -252,10 +252,7 @@ def _flag(options: dict[str, Any], name: str) -> bool:
 def _check_reporting(options: dict[str, Any]) -> None:
     """How mistakes are shown is checked where there is none yet."""
     _flag(options, "traceback")
-    count = options.get("problems", 1)
-    if count != "all" and (type(count) is not int or count < 1):
-        what = f"problems must be a positive integer or all, not {count!r}."
-        fail(Path(("problems",)), what, "Type problems=all.")
+    in_full(options.get("problems", 1))
 
 
 @contextmanager

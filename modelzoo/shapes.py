@@ -256,17 +256,15 @@ def _misfits(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> list[Pro
 
 def _tolerant(skeleton: building.Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
     """The layers of torch that misfits are told of: not those that a user's code may change, or expect to fail."""
-    instances = skeleton.instances
-    theirs: set[nn.Module] = set()
-    if building.has_registered(skeleton):
-        for module in building.modules(skeleton.root):
-            instance = instances.get(id(module))
-            if instance is not None and instance.layer is not None and instance.layer.registered:
-                theirs.update(module.modules())
-    for module in building.modules(skeleton.root):
-        instance = None if isinstance(module, building.Unsized) or module in theirs else instances.get(id(module))
-        if instance is not None and instance.layer is not None and instance.layer.name in sizes.SIZES:
-            yield module, instance, instance.layer
+    layers = [
+        (module, instance, instance.layer)
+        for module in building.modules(skeleton.root)
+        if (instance := skeleton.instances.get(id(module))) is not None and instance.layer is not None
+    ]
+    theirs = {part for module, _, layer in layers if layer.registered for part in module.modules()}
+    for module, instance, layer in layers:
+        if layer.name in sizes.SIZES and module not in theirs and not isinstance(module, building.Unsized):
+            yield module, instance, layer
 
 
 def _mended(instance: Instance, misfit: sizes.Misfit, device: torch.device, dtype: torch.dtype) -> nn.Module | None:
