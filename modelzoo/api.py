@@ -196,6 +196,24 @@ def draft(
     )
 
 
+def sized(root: spec.Block, *, seed: int, dtype: str) -> Instance:
+    """What a block is resolved to, with the sizes that the example inputs decide.
+
+    Raises:
+        ConfigError: all problems found.
+    """
+    problems = Problems()
+    instance = resolve(root, problems)
+    problems.check()
+    assert instance is not None
+    _, examples = _examples(root, dict(instance.values), dtype)
+    run = partial(shapes.dry_run, count=False, recorded=False)
+    skeleton, _ = _dry(instance, examples, torch.device("cpu"), catalog.DTYPES[dtype], building.MAX_STEPS, run, seed)
+    building.finish(skeleton, problems)
+    problems.check()
+    return instance
+
+
 def _check_options(seed: Any, dtype: Any, max_steps: Any, problems: Problems) -> None:
     if type(seed) is not int or seed < 0:
         problems.add(Path(("seed",)), f"seed must be an integer of 0 or more, not {seed!r}.", "Type seed=0.")

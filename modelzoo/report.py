@@ -13,9 +13,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, drawing, files, flow, mermaid, pages, source
+from modelzoo import api, drawing, files, flow, mermaid, pages
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Locate, Path
+from modelzoo.export.source import model as source
 from modelzoo.plans import Plan
 from modelzoo.plans import Tensor as Planned
 from modelzoo.rows import Row, rows
@@ -299,7 +300,7 @@ def _scalar(value: Any) -> str:
 
 def _source(draft: api.Draft, given: Config) -> str:
     try:
-        return source.written(draft, given.model, given.init)
+        return source.written(draft, given.model)
     except ConfigError as error:
         return "\n".join(f"# {each}" for each in str(error).splitlines())
 

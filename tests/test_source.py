@@ -22,7 +22,8 @@ import modelzoo
 from modelzoo import api, dump, exports, register, shapes
 from modelzoo.config import Config, nowhere
 from modelzoo.errors import ConfigError
-from modelzoo.source import command, source, written
+from modelzoo.export.source.model import written
+from modelzoo.source import command, source
 
 GOLDEN = Path(__file__).parent / "golden"
 TESTS = Path(__file__).parent
@@ -83,7 +84,7 @@ def case(folder: Path, overrides: list[str]) -> str:
     model, init = compose(*overrides)
     draft = api.draft(model, init)
     folder.mkdir()
-    text = written(draft, model, init)
+    text = written(draft, model)
     (folder / "model.py").write_text(text)
     built = api.fill(draft, "cpu")
     dump.write_parameters(folder, draft.plan, built)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
 from modelzoo import catalog, language
-from modelzoo.errors import Path, fail
-
-IMPORTED = ("torch", "nn", "F", "math", "partial", "OrderedDict", "fnmatchcase", "self")
-BUILTINS = ("abs", "max", "min", "round", "sum", "bool", "float", "int", "len", "range", "str", "super", "isinstance")
+from modelzoo.errors import Path
+from modelzoo.export.source import trees
+from modelzoo.export.source.naming import Imports, Scope
 
 _NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
 _SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
@@ -28,87 +25,45 @@ RANDOM = frozenset(
     ]
 )
 
-
-def safe(name: str) -> str:
-    """A name that hides nothing the source needs.
-
-    >>> safe("torch"), safe("dim")
-    ('torch_', 'dim')
-    """
-    return f"{name}_" if name in IMPORTED or name in BUILTINS else name
+Draw = Callable[[str, list[ast.expr], list[ast.keyword]], ast.expr]
 
 
-@dataclass(slots=True, kw_only=True)
-class Imports:
-    """What a source needs besides `torch` and `nn`: modules, and names of registered things."""
-
-    functional: bool = False
-    math: bool = False
-    partial: bool = False
-    ordered: bool = False
-    glob: bool = False
-    own: dict[str, str] = field(default_factory=dict)
-
-    def add(self, what: Any, key: Path) -> str:
-        """The name of a registered class or function, to be imported from where it is defined."""
-        module, name = what.__module__, what.__qualname__
-        if "." in name or module == "__main__":
-            fail(key, f"'{module}.{name}' cannot be imported by a source.", "Define it at the top of a module.")
-        self.own[name] = module
-        return str(name)
-
-    def lines(self) -> list[str]:
-        standard = [
-            *(["import math"] if self.math else []),
-            *(["from collections import OrderedDict"] if self.ordered else []),
-            *(["from fnmatch import fnmatchcase"] if self.glob else []),
-            *(["from functools import partial"] if self.partial else []),
-        ]
-        own = [f"from {module} import {name}" for name, module in sorted(self.own.items(), key=lambda each: each[::-1])]
-        functions = ["from torch.nn import functional as F"] if self.functional else []
-        ours = ["import torch", "from torch import nn", *functions]
-        return [*standard, *([""] if standard else []), *ours, *([""] if own else []), *own]
-
-
-def function_text(name: str, number: bool, imports: Imports, key: Path) -> str:
+def function_tree(name: str, number: bool, imports: Imports, key: Path) -> ast.expr:
     """What a function of the catalog is called in Python, by whether its first argument is a number or a tensor."""
     function = catalog.find_function(name)
     assert function is not None
     if catalog.FUNCTIONS.get(name) is not function:
-        return imports.add(function.call, key)
+        return imports.registered(function.call, key)
     if function.number and (number or not hasattr(torch, name)):
-        if hasattr(builtins, name):
-            return name
-        imports.math = True
-        return f"math.{name}"
+        return trees.name(name) if hasattr(builtins, name) else trees.attribute(imports.known("math"), name)
     if function.number and hasattr(builtins, name) and name in ("bool", "float", "int", "len"):
-        return name
+        return trees.name(name)
     if getattr(functional, name, None) is function.call:
-        imports.functional = True
-        return f"F.{name}"
-    return f"torch.{name}"
+        return trees.attribute(imports.known("F"), name)
+    return trees.attribute(trees.name("torch"), name)
 
 
-def formula(tree: ast.expr, names: Mapping[str, str], imports: Imports, key: Path) -> str:
+def formula(tree: ast.expr, names: Mapping[str, ast.expr], imports: Imports, key: Path) -> ast.expr:
     """A formula over args, with their names in Python."""
-    return ast.unparse(_Formula(names, imports, key).visit(copy.deepcopy(tree)))
+    found: ast.expr = _Formula(names, imports, key).visit(copy.deepcopy(tree))
+    return found
 
 
 class _Formula(ast.NodeTransformer):
-    def __init__(self, names: Mapping[str, str], imports: Imports, key: Path) -> None:
+    def __init__(self, names: Mapping[str, ast.expr], imports: Imports, key: Path) -> None:
         self.names, self.imports, self.key = names, imports, key
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return _parsed(self.names.get(node.id, node.id))
+        return self.names.get(node.id) or trees.name(node.id)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return trees.literal(node.value)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         assert isinstance(node.func, ast.Name)
-        called = function_text(node.func.id, True, self.imports, self.key)
-        return ast.Call(_parsed(called), [self.visit(each) for each in node.args], node.keywords)
-
-
-def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
+        called = function_tree(node.func.id, True, self.imports, self.key)
+        named = [ast.keyword(each.arg, self.visit(each.value)) for each in node.keywords]
+        return ast.Call(called, [self.visit(each) for each in node.args], named)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,11 +71,13 @@ class Method:
     """A text as Python.
 
     Attributes:
+        inputs: what its inputs are called.
         body: its statements.
         reads: the values (args) that it reads.
         random: whether it draws.
     """
 
+    inputs: list[str]
     body: list[ast.stmt]
     reads: set[str]
     random: bool
@@ -138,9 +95,10 @@ def method(
     imports: Imports,
     key: Path,
     *,
-    values: Mapping[str, str],
+    values: Mapping[str, ast.expr],
+    scope: Scope,
     optional: Sequence[str] = (),
-    draw: Callable[[str, list[ast.expr], list[ast.keyword]], ast.expr] | None = None,
+    draw: Draw | None = None,
 ) -> Method:
     """A `forward` or `fill` text as Python.
 
@@ -150,18 +108,28 @@ def method(
         imports: gets what the source must import.
         key: where the text stands.
         values: how args, and inputs of a fill text, are written.
+        scope: the names of the function that the text becomes.
         optional: inputs that may be None.
         draw: writes a draw of a fill text.
     """
     body = [copy.deepcopy(each) for each in language.parse_statements(text)]
-    plain = _Plain(names, imports, key, values, optional, draw)
+    inputs = names.inputs if draw is None else ()
+    local = scope.all([*inputs, *_assigned(body)])
+    plain = _Plain(names, imports, key, values, local, optional, draw)
     plain.settle_kinds(body)
     new = [plain.visit(each) for each in body]
     return Method(
-        body=[ast.fix_missing_locations(each) for each in new if not isinstance(each, ast.Pass)],
+        inputs=[local[each] for each in inputs],
+        body=[each for each in new if not isinstance(each, ast.Pass)] or [ast.Pass()],
         reads=plain.reads,
         random=plain.random,
     )
+
+
+def _assigned(body: Sequence[ast.stmt]) -> list[str]:
+    """The locals of a text, in the order they are written."""
+    nodes = (each for statement in body for each in ast.walk(statement))
+    return [each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
 
 
 class _Plain(ast.NodeTransformer):
@@ -172,16 +140,18 @@ class _Plain(ast.NodeTransformer):
         names: language.Names,
         imports: Imports,
         key: Path,
-        values: Mapping[str, str],
+        values: Mapping[str, ast.expr],
+        local: Mapping[str, str],
         optional: Sequence[str],
-        draw: Callable[[str, list[ast.expr], list[ast.keyword]], ast.expr] | None,
+        draw: Draw | None,
     ) -> None:
         self.names, self.imports, self.key, self.values, self.draw = names, imports, key, values, draw
+        self.local = local
         self.kinds: dict[str, str] = {}
         self.reads: set[str] = set()
         self.random = False
         given = [each for each in names.inputs if each not in optional] or [*names.inputs]
-        self.device = None if draw is not None else f"{safe(given[0])}.device" if given else None
+        self.device = trees.attribute(trees.name(local[given[0]]), "device") if given and draw is None else None
 
     # -- which names are numbers
 
@@ -263,16 +233,17 @@ class _Plain(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         name = node.id
-        if isinstance(node.ctx, ast.Store) or name in self.kinds:
-            return ast.Name(safe(name), node.ctx)
-        if self.draw is None and name in self.names.inputs:
-            return ast.Name(safe(name), node.ctx)
+        if isinstance(node.ctx, ast.Store) or name in self.local:
+            return ast.Name(trees.identifier(self.local[name]), node.ctx)
         if name in self.names.values or (self.draw is not None and name in self.names.inputs):
             self.reads.add(name)
-            return _parsed(self.values[name])
+            return self.values[name]
         if name in self.names.layers or name in self.names.tensors or (name == "training" and self.names.training):
-            return ast.Attribute(ast.Name("self", ast.Load()), name, ast.Load())
-        return node
+            return trees.attribute(trees.name("self"), name)
+        return trees.name(name)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return node if node.value is ... else trees.literal(node.value)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         old = ast.Name(_id(node.target), ast.Load())
@@ -326,27 +297,14 @@ class _Plain(ast.NodeTransformer):
         assert function is not None
         self.random |= name in RANDOM
         if function.creates and self.draw is None:
-            device = self.device or "next(self.parameters()).device"
-            keywords.append(ast.keyword("device", _parsed(device)))
-        return ast.Call(_parsed(function_text(name, number, self.imports, self.key)), positional, keywords)
+            keywords.append(ast.keyword("device", self.device or trees.quoted("next(self.parameters()).device")))
+        return ast.Call(function_tree(name, number, self.imports, self.key), positional, keywords)
 
     def argument(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in catalog.DTYPES:
-            return _parsed(f"torch.{node.value}")
+            return trees.attribute(trees.name("torch"), node.value)
         return self.visit(node)  # type: ignore[no-any-return]
 
 
 def _id(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def literal(value: Any) -> str:
-    """A plain value as Python writes it."""
-    if isinstance(value, (list, tuple)):
-        items = ", ".join(map(literal, value))
-        return f"({items},)" if len(value) == 1 else f"({items})"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name!r}: {literal(each)}" for name, each in value.items()) + "}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float({str(value)!r})"
-    return repr(value)

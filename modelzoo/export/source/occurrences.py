@@ -1,9 +1,13 @@
-"""What every node of a spec became: the instances that were resolved from it, and where."""
+"""What every node of a spec became: the instances that were resolved from it, and where.
+
+Besides the model as it is, variants of it can be looked at, each with one arg changed: they tell which sizes that were
+left out an arg decides.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +20,12 @@ CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one node became, once: in which instance of its class, and at which turn of a repeat."""
+    """What one node became, once: in which instance of its class, at which turn of a repeat, in which variant."""
 
     owner: Instance | None
     index: int | None
     made: Instance | None
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +40,22 @@ class _Place:
         return Scope(values=values, origins={}, blocks=self.blocks)
 
 
-class Sightings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A model with another value for one of its args."""
+
+    arg: str
+    root: spec.Block
+    made: Instance
+
+
+class Occurrences:
     """Everything that each node of a spec became."""
 
-    def __init__(self, root: spec.Node, made: Instance) -> None:
+    def __init__(self, root: spec.Node, made: Instance, variants: Sequence[Variant] = ()) -> None:
         self.of: dict[int, list[Seen]] = {}
+        self.varied: dict[int, list[Seen]] = {}
+        self.variant = ""
         self.given: dict[str, set[str]] = {}  # the args that some use of a definition may give, by its name
         self.owners: dict[int, spec.Block] = {}  # the block that holds a definition
         self.definitions: set[int] = set()
@@ -50,10 +66,24 @@ class Sightings:
         for target, names in _uses(root):
             self.given.setdefault(target, set()).update(names)
         self.node(root, made, _Place(owner=made, index=None, values={}, blocks={}))
+        for each in variants:
+            self.variant = each.arg
+            self.node(each.root, each.made, _Place(owner=each.made, index=None, values={}, blocks={}))
+
+    def note(self, key: int, seen: Seen) -> None:
+        (self.varied if seen.variant else self.of).setdefault(key, []).append(seen)
+
+    def everywhere(self, node: spec.Node) -> list[Seen]:
+        """What a node became in the model, then in its variants."""
+        return [*self.of.get(id(node), ()), *self.varied.get(id(node), ())]
+
+    def own(self, holder: spec.Block) -> None:
+        """Remembers which block holds its definitions."""
+        self.owners.update((id(each), holder) for _, each in holder.blocks)
 
     def node(self, node: spec.Node, made: Instance | None, place: _Place) -> None:
         self.kept.append(node)
-        self.of.setdefault(id(node), []).append(Seen(owner=place.owner, index=place.index, made=made))
+        self.note(id(node), Seen(owner=place.owner, index=place.index, made=made, variant=self.variant))
         if made is None:
             return
         if isinstance(node, spec.Condition):
@@ -155,10 +185,10 @@ class Sightings:
     def block(
         self, block: spec.Block, made: Instance, place: _Place, blocks: Mapping[str, spec.Block], called: bool = False
     ) -> None:
-        self.owners.update((id(each), block) for _, each in block.blocks)
+        self.own(block)
         if called or block.forward is not None:
             place = _Place(owner=made, index=None, values=made.values, blocks=blocks)
-            self.of.setdefault(-id(block), []).append(Seen(owner=None, index=None, made=made))
+            self.note(-id(block), Seen(owner=None, index=None, made=made, variant=self.variant))
         else:
             place = _Place(owner=place.owner, index=place.index, values=made.values, blocks=blocks)
         for name, node in block.layers:

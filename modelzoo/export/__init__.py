@@ -1,0 +1,1 @@
+"""What costs more than a run should: a model as plain Python source."""

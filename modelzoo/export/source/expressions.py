@@ -1,0 +1,216 @@
+"""A node as the expression that makes it: a layer, a block, a reference, a layer that a formula chooses."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from modelzoo import catalog, spec
+from modelzoo.errors import fail
+from modelzoo.export.source import trees
+from modelzoo.export.source.environment import Class, DeadError, Env, Frame
+from modelzoo.export.source.needs import bare
+from modelzoo.export.source.occurrences import CONTAINERS, NODES, Seen, items_of
+from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
+from modelzoo.export.source.sequences import in_place, path, repeat
+from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
+
+
+def child(node: spec.Node, env: Env) -> ast.expr:
+    """A child, or None where it is absent."""
+    asked = test(node, env)
+    if asked is FALSE:
+        return NONE
+    try:
+        made = node_of(bare(node), env)
+    except DeadError:
+        return NONE
+    return made if trees.is_constant(made, None) else trees.chosen(asked, made, NONE)
+
+
+def node_of(node: spec.Node, env: Env, home: ast.expr | None = None) -> ast.expr:
+    """The expression that makes a node anew; a repeat may make it at `home` at once."""
+    if isinstance(node, spec.Call):
+        return _call(node, env)
+    if isinstance(node, spec.Block):
+        return _block(node, env)
+    if isinstance(node, spec.Reference):
+        return _reference(node, env)
+    if isinstance(node, spec.Repeat):
+        return repeat(node, env, home)
+    if isinstance(node, spec.Condition):
+        return child(node, env)
+    return _computed(node.formula.tree, node, env)
+
+
+def _computed(tree: ast.expr, node: spec.Computed, env: Env) -> ast.expr:
+    """A layer that a formula chooses."""
+    if is_none(tree):
+        return NONE
+    if isinstance(tree, ast.IfExp):
+        yes, no = (_computed(each, node, env) for each in (tree.body, tree.orelse))
+        return ast.IfExp(formula(tree.test, env, node.key), yes, no)
+    if isinstance(tree, ast.Name) and tree.id in env.names:
+        return _called(env.names[tree.id], [], [], node, env)
+    if isinstance(tree, ast.Subscript):
+        return _called(formula(tree, env, node.key), [], [], node, env)
+    return _call(parsed_call(tree, env, node.key), env, node)
+
+
+def _block(block: spec.Block, env: Env) -> ast.expr:
+    blocks = {**env.blocks, **dict(block.blocks)}
+    env.source.seen.own(block)
+    inside = Env(
+        source=env.source, cls=env.cls, names=env.names, blocks=blocks, frames=env.frames, before=env.before,
+        index=env.index,
+    )  # fmt: skip
+    if block.forward is None:
+        return in_place(block, inside)
+    return _construction(env.source.write(env.source, block, env, blocks), {}, block, inside)
+
+
+def _reference(node: spec.Reference, env: Env) -> ast.expr:
+    first, *rest = node.target
+    for frame in reversed(env.frames):
+        if first in dict(frame.block.layers):
+            found = _reach(frame, first, env)
+            return path(found, ".".join(rest), None) if rest else found
+    raise AssertionError(first)
+
+
+def _reach(frame: Frame, name: str, env: Env) -> ast.expr:
+    """A layer of a block that is being written; in a class of its own it comes as an argument."""
+    if frame.cls is env.cls:
+        return frame.ready.get(name) or frame.hoist(name)
+    key = id(frame), name
+    if key not in env.cls.modules:
+        env.cls.modules[key] = (frame, env.cls.scope.fresh(name))
+    return trees.name(env.cls.modules[key][1])
+
+
+# --- calls ---------------------------------------------------------------------------------------------------------
+
+
+def _call(node: spec.Call, env: Env, seen_as: spec.Node | None = None) -> ast.expr:
+    """A layer: torch's, of a definition, or described by an arg."""
+    place = seen_as or node
+    if node.target in env.names:
+        given = [_argument(each, env) for each in node.positional]
+        named = [(name, _argument(each, env)) for name, each in node.arguments]
+        return _called(env.names[node.target], given, named, place, env)
+    if node.target in env.blocks:
+        block = env.blocks[node.target]
+        cls, layers = env.source.definition(block), env.source.layer_args(block)
+        made = {name: argument(name in layers)(each, env) for name, each in node.arguments}
+        return _construction(cls, made, place, env)
+    layer = catalog.find_layer(node.target)
+    assert layer is not None
+    if layer.name in CONTAINERS:
+        return _container(node, layer, env)
+    arguments = {name: _argument(each, env, layer, name) for name, each in node.arguments}
+    arguments.update(_found(node, layer, place, env))
+    extra = [_argument(each, env) for each in node.positional]
+    return trees.call(layer_class(layer, node, env), *arranged(layer, arguments, extra))
+
+
+def _found(node: spec.Call, layer: catalog.Layer, place: spec.Node, env: Env) -> dict[str, ast.expr]:
+    """The sizes that the data decided."""
+    found: dict[str, Sizes] = {}
+    required = [
+        each.name
+        for each in layer.signature.values()
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    missing = [each for each in required if each not in dict(node.arguments)]
+    made = [
+        each
+        for each in env.source.seen.everywhere(place)
+        if each.made is not None and each.made.layer is not None and each.made.layer.name == layer.name
+    ]
+    if missing and all(each.variant for each in made):
+        raise DeadError
+    for each in made:
+        assert each.made is not None
+        for name, size in each.made.arguments.items():
+            if name not in dict(node.arguments):
+                found.setdefault(name, []).append((each, size))
+    return {name: settled(name, sizes, node.key, env) for name, sizes in found.items()}
+
+
+def _called(
+    function: ast.expr,
+    given: list[ast.expr],
+    named: list[tuple[str, ast.expr]],
+    place: spec.Node,
+    env: Env,
+) -> ast.expr:
+    """`act()`: a layer that an arg describes, with what the data decided about it."""
+    seen = env.source.seen
+    sizes_of: Sizes = []
+    lifted: dict[str, list[tuple[Seen, Any]]] = {}
+    for each in seen.everywhere(place):
+        if each.made is None:
+            continue
+        late = seen.late.get((id(place), id(each.made)), set())
+        if len(late) > 1:
+            fail(place.key, "several sizes of a layer given as an argument were left out.", "Write them.")
+        sizes_of += [(each, each.made.arguments[name]) for name in late]
+        block = each.made.block
+        if block is not None and id(block) in seen.definitions:
+            for name, values in env.source.definition(block).lifted.items():
+                lifted.setdefault(name, []).append((each, values[id(each.made)]))
+    if sizes_of and not given and not named:  # the first argument of every layer that can be left without
+        given = [settled("size", sizes_of, place.key, env)]
+    named = [*named, *((name, settled(name, each, place.key, env)) for name, each in lifted.items())]
+    return trees.call(function, given, named)
+
+
+def _construction(cls: Class, given: Mapping[str, ast.expr], node: spec.Node, env: Env) -> ast.expr:
+    """The call of a class."""
+    positional = [env.names[name] for name in cls.free]
+    positional += [given[name] for name, default in cls.parameters.items() if default is None]
+    for name, values in cls.lifted.items():
+        made = [each for each in env.source.seen.everywhere(node) if id(each.made) in values]
+        sizes: Sizes = [(each, values[id(each.made)]) for each in made]
+        positional.append(settled(name, sizes, node.key, env))
+    named = [(name, _reach(frame, layer, env)) for (_, layer), (frame, name) in cls.modules.items()]
+    named += [(cls.called(name), given[name]) for name, each in cls.parameters.items() if name in given and each]
+    return trees.call(trees.name(cls.name), positional, named)
+
+
+def _container(node: spec.Call, layer: catalog.Layer, env: Env) -> ast.expr:
+    given = [*(each for _, each in node.arguments), *node.positional]
+    cls = layer_class(layer, node, env)
+    if len(given) == 1 and isinstance(given[0], dict):
+        made = [_layer_value(each, env) for each in given[0].values()]
+        items: ast.expr = ast.Dict([trees.literal(each) for each in given[0]], made)
+        if layer.name != "ModuleDict":
+            items = trees.call(env.source.imports.known("OrderedDict"), [items])
+        return trees.call(cls, [items])
+    found = [_layer_value(each, env) for each in items_of(node)]
+    found = [each for each in found if not trees.is_constant(each, None)]
+    return trees.call(cls, found if layer.name == "Sequential" else [ast.List(found, ast.Load())])
+
+
+def _argument(given: Any, env: Env, layer: catalog.Layer | None = None, name: str = "") -> ast.expr:
+    if isinstance(given, NODES):
+        return _layer_value(given, env)
+    takes = layer is not None and not layer.registered and catalog.takes_layer(layer, name)
+    if takes and given is not None and layer is not None and layer.name != "Identity":
+        return _layer_value(given, env)
+    if isinstance(given, spec.Formula) and is_layer(given.tree, env):
+        return _layer_value(given, env)
+    return value(given, env)
+
+
+def _layer_value(given: Any, env: Env) -> ast.expr:
+    """A value that stands for a layer, made."""
+    if given is None:
+        return NONE
+    if isinstance(given, NODES):
+        return child(given, env)
+    if isinstance(given, spec.Formula):
+        return _computed(given.tree, spec.Computed(formula=given, key=given.key), env)
+    node = env.source.seen.read(given, env.names, env.blocks)
+    return node_of(node, env)

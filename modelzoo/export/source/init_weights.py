@@ -1,0 +1,324 @@
+"""`init_weights` of the source: the rules as loops over modules and tensors, which end where the ledger says."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelzoo import api, fills, initialize, language, spec
+from modelzoo.errors import Path, fail
+from modelzoo.export.source import texts, trees
+from modelzoo.export.source.environment import Class, Source
+from modelzoo.export.source.fills import fans, fill_call, fill_program
+from modelzoo.export.source.naming import Scope, fill_title
+from modelzoo.export.source.sequences import path
+from modelzoo.export.source.texts import RANDOM
+
+LARGEST = 1_000
+"""A random buffer that no state dict carries may have so many elements: they are written into the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A rule as source: how it selects tensors.
+
+    Attributes:
+        loop: the loop it stands in: over "modules", "names", "first names" or "parameters"; "" for one tensor.
+        test: the condition inside the loop; None for none.
+        target: the tensor.
+        reached: the tensors it selects, by the ids of their entries, once for each time.
+    """
+
+    loop: str
+    test: ast.expr | None
+    target: ast.expr
+    reached: tuple[int, ...]
+
+
+class Weights:
+    """Writes one `init_weights`."""
+
+    def __init__(self, source: Source, root: Class, draft: api.Draft) -> None:
+        self.source, self.root, self.skeleton, self.table = source, root, draft.skeleton, draft.table
+        self.rules, self.seed = draft.rules, draft.seed
+        scope = Scope(outer=source.scope)
+        self.args = scope.all(each.name for each in root.block.args)
+        self.names = {each: trees.name(called) for each, called in self.args.items()}
+        self.module, self.name, self.parameter = (
+            trees.name(scope.fresh(each)) for each in ("module", "name", "parameter")
+        )
+        self.used: set[str] = set()
+
+    def method(self) -> tuple[ast.FunctionDef, ast.stmt] | None:
+        """The method and its call; None if torch's defaults and the tensors' own fills are all there is."""
+        body = self.statements()
+        if not body:
+            return None
+        title = self.root.attributes.fresh("init_weights")
+        used = [name for name in self.args if name in self.used]
+        parameters: list[tuple[str, ast.expr | None]] = [("self", None), *((self.args[each], None) for each in used)]
+        given = [self.root.names.get(each, self.names[each]) for each in used]
+        called = trees.call(trees.attribute(trees.name("self"), title), given)
+        return trees.function(title, parameters, body, trees.quoted("torch.no_grad()")), ast.Expr(called)
+
+    def statements(self) -> list[ast.stmt]:
+        """The body of the method."""
+        body: list[ast.stmt] = []
+        held: dict[int, list[str]] = {id(entry): [] for entry in self.table}
+        wanted = {id(entry): [each.rule for each in entry.chain if each.strength >= 2] for entry in self.table}
+        final = {each for chain in wanted.values() for each in chain}
+        loop, inside = "", list[ast.stmt]()
+        for rule in self.rules:
+            way = self.way(rule) if f"init.{rule.name}" in final else None
+            if way is None:
+                continue
+            for each in way.reached:
+                held[each] = [*(held[each] if rule.fill.reads_value else []), f"init.{rule.name}"]
+            lines = self.filled(rule.fill, way.target, fill_title(rule.name), f"init.{rule.name}")
+            one = self.asked(way.test, lines)
+            if way.loop and way.loop == loop and _apart(way):
+                last = inside[-1]
+                if isinstance(last, ast.If) and way.test is not None and trees.same([last.test], [way.test]):
+                    last.body.extend(lines)
+                else:
+                    inside += one
+                continue
+            loop, inside = way.loop, one
+            body += self.looped(loop, inside)
+        wrong = [entry for entry in self.table if held[id(entry)] != wanted[id(entry)] or self.replaced(entry)]
+        body += self.exceptions(wrong)
+        return body + self.constants()
+
+    def asked(self, test: ast.expr | None, lines: list[ast.stmt]) -> list[ast.stmt]:
+        return lines if test is None else [ast.If(test, lines, [])]
+
+    def looped(self, loop: str, inside: list[ast.stmt]) -> list[ast.stmt]:
+        """The statements in their loop, which keeps the list: more may be added to it."""
+        if not loop:
+            return inside
+        named = {"NAME": self.name, "PARAMETER": self.parameter}
+        if loop == "modules":
+            found = trees.statements("for MODULE in self.modules(): pass", MODULE=self.module)
+        elif loop == "names":
+            found = trees.statements(
+                "for NAME, PARAMETER in self.named_parameters(remove_duplicate=False): pass", **named
+            )
+        elif loop == "first names":
+            found = trees.statements("for NAME, PARAMETER in self.named_parameters(): pass", **named)
+        else:
+            found = trees.statements("for PARAMETER in self.parameters(): pass", **named)
+        assert isinstance(found[0], ast.For)
+        found[0].body = inside
+        return found
+
+    def replaced(self, entry: initialize.Entry) -> bool:
+        """Whether a tie leaves another tensor than the one that was made with the fill that decides."""
+        kept = self.skeleton.tied.get(id(entry.tensor))
+        last = entry.chain[-1]
+        made = {(id(home.owner), home.local) for home in entry.homes if any(each is last for each in home.decisions)}
+        return last.strength == 1 and kept is not None and kept not in made
+
+    # -- rules
+
+    def way(self, rule: spec.Rule) -> Way | None:
+        """How a rule selects, if Python can say it as simply."""
+        if rule.pattern is not None and not rule.layers and rule.param is None:
+            return self.by_name(rule.pattern)
+        if rule.pattern is None and rule.layers and rule.param is not None:
+            return self.by_layer(rule.layers, rule.param)
+        if rule.pattern is None and not rule.layers and rule.param is not None:
+            test = trees.quoted('NAME.split(".")[-1] == PARAM', NAME=self.name, PARAM=trees.literal(rule.param))
+            reached = [id(e) for e in self.table for h in e.homes if e.kind == "parameter" and h.local == rule.param]
+            return Way(loop="names", test=test, target=self.parameter, reached=tuple(reached))
+        return None
+
+    def by_name(self, pattern: str) -> Way | None:
+        homes = [(entry, home) for entry in self.table for home in entry.homes]
+        exact = next((entry for entry, home in homes if home.name == pattern), None)
+        if exact is not None:
+            return Way(loop="", test=None, target=self.path(pattern), reached=(id(exact),))
+        match = re.compile(fnmatch.translate(pattern)).match
+        reached = tuple(id(entry) for entry, home in homes if entry.kind == "parameter" and match(home.name))
+        if pattern == "*":
+            reached = tuple(dict.fromkeys(reached))
+            return Way(loop="parameters", test=None, target=self.parameter, reached=reached)
+        return Way(loop="names", test=self.glob(pattern), target=self.parameter, reached=reached)
+
+    def path(self, name: str) -> ast.expr:
+        return path(trees.name("self"), name, self.root.block)
+
+    def glob(self, pattern: str) -> ast.expr:
+        """Whether a name fits a pattern."""
+        if not set("*?[") & set(pattern[1:]) and pattern[:1] == "*":
+            return trees.quoted("NAME.endswith(END)", NAME=self.name, END=trees.literal(pattern[1:]))
+        if not set("*?[") & set(pattern[:-1]) and pattern[-1:] == "*":
+            return trees.quoted("NAME.startswith(START)", NAME=self.name, START=trees.literal(pattern[:-1]))
+        return trees.call(self.source.imports.known("fnmatchcase"), [self.name, trees.literal(pattern)])
+
+    def by_layer(self, layers: tuple[str, ...], param: str) -> Way | None:
+        names = {each.rpartition(".")[2] for each in layers}
+        kinds: list[ast.expr] = []
+        for name in dict.fromkeys(each.rpartition(".")[2] for each in layers):
+            own = dict.fromkeys(cls.name for cls in self.source.known.values() if cls.block.name == name)
+            kinds += map(trees.name, own)
+            if isinstance(getattr(nn, name, None), type):
+                kinds.append(trees.attribute(trees.name("nn"), name))
+        if not kinds:
+            return None
+        modules = [each for each in self.skeleton.root.modules() if names & initialize._types(self.skeleton, each)]
+        homes = [(entry, home) for entry in self.table if entry.kind == "parameter" for home in entry.homes]
+        reached = [
+            id(entry) for module in modules for entry, home in homes if home.owner is module and home.local == param
+        ]
+        kind = kinds[0] if len(kinds) == 1 else ast.Tuple(kinds, ast.Load())
+        target = trees.attribute(self.module, param)
+        tests = [trees.quoted("isinstance(MODULE, KIND)", MODULE=self.module, KIND=kind)]
+        if not all(hasattr(each, param) for each in modules):
+            tests.append(trees.quoted("hasattr(MODULE, PARAM)", MODULE=self.module, PARAM=trees.literal(param)))
+        if any(each._parameters.get(param) is None for each in modules if hasattr(each, param)):
+            tests.append(trees.quoted("TENSOR is not None", TENSOR=target))
+        return Way(loop="modules", test=trees.everything(tests), target=target, reached=tuple(reached))
+
+    # -- fills
+
+    def filled(self, fill: spec.Fill, target: ast.expr, title: str, rule: str) -> list[ast.stmt]:
+        """The statement of a rule's fill; root args are read as arguments of `init_weights`."""
+        shape, imports = trees.attribute(target, "shape"), self.source.imports
+        if fill.program:
+            scope, functions = self.source.scope, self.source.functions
+            made = fill_program(fill, self.names, scope, imports, functions, title, shape, target)
+            self.note(language.parse_statements(fill.program))
+            return [_put(made, target)]
+        names = {**self.names, **fans(shape, target)}
+        given = {each: self.value(value, names, rule, each) for each, value in fill.arguments}
+        return [ast.Expr(fill_call(fill.name, given, target, imports, fill.key))]
+
+    def value(self, value: Any, names: Mapping[str, ast.expr], rule: str, argument: str) -> ast.expr:
+        if not isinstance(value, spec.Formula):
+            return trees.literal(value)
+        decided = [each.arguments for entry in self.table for each in entry.chain if each.rule == rule]
+        if argument == "std" and any(each.get("std") == 0 for each in decided):  # torch may divide by it
+            return trees.literal(0)
+        self.note([value.tree])
+        return texts.formula(value.tree, names, self.source.imports, value.key)
+
+    def note(self, found: Iterable[ast.AST]) -> None:
+        for tree in found:
+            self.used |= {each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id in self.names}
+        self.used -= {"fan_in", "fan_out", "shape", "value"}
+
+    # -- what no rule says so simply
+
+    def exceptions(self, entries: list[initialize.Entry]) -> list[ast.stmt]:
+        groups: dict[tuple[str, ...], list[initialize.Entry]] = {}
+        for entry in entries:
+            chain = tuple(text for each in entry.chain for text in (each.text(), _values(each)))
+            groups.setdefault(chain, []).append(entry)
+        body: list[ast.stmt] = []
+        for group in groups.values():
+            for loop, test, target in self.selections(group):
+                lines = [line for each in group[0].chain for line in self.decided(each, target, group[0])]
+                body += self.looped(loop, self.asked(test, lines))
+        return body
+
+    def selections(self, group: list[initialize.Entry]) -> Iterator[tuple[str, ast.expr | None, ast.expr]]:
+        """Tensors by their names, with the numbers in names folded where all fit."""
+        if len(group) > 3 and all(entry.kind == "parameter" for entry in group):
+            names = {home.name: entry for entry in self.table for home in entry.homes if entry.kind == "parameter"}
+            patterns = dict.fromkeys(re.sub(r"\d+", "*", entry.name) for entry in group)
+            chosen = [entry for name, entry in names.items() if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+            if {id(each) for each in chosen} == {id(each) for each in group} and len(patterns) < len(group):
+                for pattern in patterns:
+                    yield "first names", self.glob(pattern), self.parameter
+                return
+        for entry in group:
+            yield "", None, self.path(entry.name)
+
+    def decided(self, decision: initialize.Decision, target: ast.expr, entry: initialize.Entry) -> list[ast.stmt]:
+        imports = self.source.imports
+        shape = trees.attribute(target, "shape")
+        if decision.fill is not None:
+            given = {name: trees.literal(value) for name, value in decision.arguments.items()}
+            if entry.tensor.is_floating_point():
+                return [ast.Expr(fill_call(decision.fill.name, given, target, imports, decision.key))]
+            empty = trees.quoted("torch.empty(SHAPE)", SHAPE=shape)
+            drawn = fill_call(decision.fill.name, given, empty, imports, Path())
+            return trees.statements("TARGET.copy_(DRAWN)", TARGET=target, DRAWN=drawn)
+        if decision.value is not None:
+            return []
+        names = {name: trees.literal(value) for name, value in decision.values.items() if _is_plain(value)}
+        fill = spec.Fill(program=decision.program, key=decision.key)
+        scope, functions = self.source.scope, self.source.functions
+        return [_put(fill_program(fill, names, scope, imports, functions, "fill", shape, target), target)]
+
+    def constants(self) -> list[ast.stmt]:
+        """Random buffers that no state dict carries, number by number."""
+        body: list[ast.stmt] = []
+        for entry in self.table:
+            if entry.kind == "parameter" or entry.persistent or not any(map(self.draws, entry.chain)):
+                continue
+            if entry.tensor.numel() > LARGEST:
+                fail(
+                    entry.key,
+                    f"'{entry.name}' is random, {entry.tensor.numel():,} numbers long, and in no state dict: "
+                    "a source cannot give it its values.",
+                    "Remove persistent: false.",
+                )
+            numbers = _listed(self.drawn(entry).tolist())
+            target = self.path(entry.name)
+            body += trees.statements("TARGET.copy_(torch.tensor(NUMBERS))", TARGET=target, NUMBERS=numbers)
+        return body
+
+    def drawn(self, entry: initialize.Entry) -> Any:
+        tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype)
+        initialize.Program(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
+        return tensor
+
+    @staticmethod
+    def draws(decision: initialize.Decision) -> bool:
+        if decision.fill is not None:
+            return decision.fill.draws
+        if decision.value is not None:
+            return False
+        names = set(re.findall(r"\w+", decision.program))
+        drawing = {name for name, fill in fills.FILLS.items() if fill.draws}
+        return bool(names & (drawing | {f"{each}_" for each in drawing} | RANDOM))
+
+
+def _apart(way: Way) -> bool:
+    """Whether a rule may share a loop with the one before: no tensor is reached twice."""
+    return len({*way.reached}) == len(way.reached)
+
+
+def _listed(value: Any) -> ast.expr:
+    """Numbers in lists, as `torch.tensor` takes them."""
+    return ast.List([_listed(each) for each in value], ast.Load()) if isinstance(value, list) else trees.literal(value)
+
+
+def _put(made: ast.expr, target: ast.expr) -> ast.stmt:
+    """The statement that gives a tensor what an expression computes; a single draw fills it in place."""
+    drawn = trees.quoted("torch.empty(SHAPE)", SHAPE=trees.attribute(target, "shape"))
+    if isinstance(made, ast.Call) and made.args and trees.same([made.args[0]], [drawn]):
+        draws = [each for each in ast.walk(made) if isinstance(each, ast.Call) and trees.same([each], [drawn])]
+        init = made.func.value if isinstance(made.func, ast.Attribute) else made.func
+        if trees.is_name(init, "nn", "init") and len(draws) == 1:
+            return ast.Expr(ast.Call(made.func, [target, *made.args[1:]], made.keywords))
+    return trees.statements("TARGET[...] = MADE", TARGET=target, MADE=made)[0]
+
+
+def _values(decision: initialize.Decision) -> str:
+    if not decision.program:
+        return ""
+    names = set(re.findall(r"\w+", decision.program))
+    return repr({name: value for name, value in decision.values.items() if name in names})
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str, tuple, list, type(None)))

@@ -1,0 +1,121 @@
+"""`model.py`: the whole source of a model, put together, looked at once more, and laid out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from modelzoo import api, spec
+from modelzoo.errors import ConfigError
+from modelzoo.export.source import gate, layout, trees
+from modelzoo.export.source.classes import source_of
+from modelzoo.export.source.environment import Class, Source
+from modelzoo.export.source.init_weights import Weights
+from modelzoo.export.source.occurrences import Variant
+from modelzoo.export.source.sequences import path
+
+HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
+ENOUGH = 2
+"""So many other values of an arg are tried to learn which sizes it decides."""
+
+
+def written(draft: api.Draft, model: Any) -> str:
+    """The source of a model that was planned already.
+
+    Args:
+        draft: what was decided about it.
+        model: the plain data that it was made from.
+
+    Raises:
+        ConfigError: it holds something that no source can say.
+    """
+    made = draft.skeleton.instances[id(draft.skeleton.root)]
+    node = made.block if made.block is not None else spec.parse(model)
+    source, root = source_of(node, made, [*_variants(node, draft)])
+    _finish(source.classes[-1], source, root, draft)
+    module = ast.Module(
+        [ast.Expr(ast.Constant(HEAD)), *source.imports.statements(), *source.functions, *source.classes], []
+    )
+    gate.check(module, source.imports.own)
+    return layout.python(module)
+
+
+def _finish(cls: ast.ClassDef, source: Source, root: Class, draft: api.Draft) -> None:
+    """Adds to the class of the model what concerns it as a whole: ties left to do, its dtype, its first values."""
+    weights = Weights(source, root, draft).method()
+    last = _ties_left(draft, source, root)
+    if draft.dtype != "float32":
+        dtype = trees.attribute(trees.name("torch"), draft.dtype)
+        last += trees.statements("self.to(DTYPE)", DTYPE=dtype)
+    if weights is not None:
+        last.append(weights[1])
+    if not last:
+        return
+    first = cls.body[0]
+    if not isinstance(first, ast.FunctionDef) or first.name != "__init__":
+        first = trees.function("__init__", [("self", None)], trees.statements("super().__init__()"))
+        cls.body = [first, *(each for each in cls.body if not isinstance(each, ast.Pass))]
+    first.body = [*first.body, *last]
+    if weights is not None:
+        cls.body = [first, weights[0], *cls.body[1:]]
+
+
+def _ties_left(draft: api.Draft, source: Source, root: Class) -> list[ast.stmt]:
+    """Ties that another block undoes: Python makes inner blocks first, while a config is tied as a whole."""
+    modules = list(draft.skeleton.root.modules())
+    held = {(id(each), local): (id(each), local) for each in modules for local in (*each._parameters, *each._buffers)}
+    for module in reversed(modules):
+        instance = draft.skeleton.instances.get(id(module))
+        for pair in instance.block.tie if instance is not None and instance.block is not None else ():
+            left, right = (_slot(module, each) for each in pair)
+            held[left] = held[right]
+    found: list[ast.stmt] = []
+    for entry in draft.table:
+        first, *others = dict.fromkeys((id(home.owner), home.local) for home in entry.homes)
+        names = {(id(home.owner), home.local): home.name for home in reversed(entry.homes)}
+        if any(held[each] != held[first] for each in others):
+            paths = [path(trees.name("self"), names[each], root.block) for each in (first, *others)]
+            found += [trees.assigned(each, paths[0]) for each in paths[1:]]
+    return found
+
+
+def _slot(module: nn.Module, dotted: str) -> tuple[int, str]:
+    owner, _, local = dotted.rpartition(".")
+    return id(module.get_submodule(owner)), local
+
+
+# --- variants ------------------------------------------------------------------------------------------------------
+
+
+def _variants(node: spec.Node, draft: api.Draft) -> Iterator[Variant]:
+    """The model with other values for its args, where sizes were left out that may follow them."""
+    if not isinstance(node, spec.Block) or not draft.skeleton.unsized:
+        return
+    for position, arg in enumerate(node.args):
+        found = 0
+        for value in _others(draft.values[arg.name]) if not isinstance(arg.default, spec.Formula) else ():
+            args = (*node.args[:position], replace(arg, default=value), *node.args[position + 1 :])
+            root = replace(node, args=args)
+            try:
+                made = api.sized(root, seed=draft.seed, dtype=draft.dtype)
+            except ConfigError:
+                continue
+            yield Variant(arg=arg.name, root=root, made=made)
+            found += 1
+            if found == ENOUGH:
+                break
+
+
+def _others(value: Any) -> list[Any]:
+    """Values near one, which may be as good."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value * 2, value + 1, value * 3, value + 2, value - 1]
+    if isinstance(value, (list, tuple)) and value and all(type(each) is int for each in value):
+        return [[each * 2 for each in value], [*value[:-1], value[-1] * 2], [value[0] * 2, *value[1:]]]
+    return []

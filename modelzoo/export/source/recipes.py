@@ -1,0 +1,166 @@
+"""Values of arguments; among them layers that are given to be made elsewhere: something to call."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from modelzoo import catalog, spec
+from modelzoo.errors import Path, Problems
+from modelzoo.export.source import trees
+from modelzoo.export.source.environment import Env
+from modelzoo.export.source.occurrences import CONTAINERS, NODES
+from modelzoo.export.source.values import formula, is_none
+
+NONE = ast.Constant(None)
+
+
+def value(given: Any, env: Env) -> ast.expr:
+    """A plain value, or a formula."""
+    if isinstance(given, spec.Formula):
+        if _chooses_layer(given.tree, env):
+            return _of_formula(given.tree, env, given.key)
+        return formula(given.tree, env, given.key)
+    if isinstance(given, (list, tuple)):
+        return ast.Tuple([value(each, env) for each in given], ast.Load())
+    if isinstance(given, dict):
+        return ast.Dict([trees.literal(each) for each in given], [value(each, env) for each in given.values()])
+    if isinstance(given, NODES):
+        return recipe(given, env)
+    return trees.literal(given)
+
+
+def recipe(given: Any, env: Env) -> ast.expr:
+    """A layer as an argument."""
+    if given is None or (isinstance(given, spec.Formula) and is_none(given.tree)):
+        return NONE
+    if isinstance(given, spec.Formula):
+        return _of_formula(given.tree, env, given.key)
+    if isinstance(given, (list, tuple)):
+        return ast.Tuple([recipe(each, env) for each in given], ast.Load())
+    node = given if isinstance(given, NODES) else env.source.seen.read(given, env.names, env.blocks)
+    return NONE if node is None else _of_node(node, env)
+
+
+def is_layer(tree: ast.expr, env: Env) -> bool:
+    """Whether a formula is a layer, written there."""
+    return spec.Parser(Problems()).is_layer(tree, env.visible)
+
+
+def parsed_call(tree: ast.expr, env: Env, key: Path) -> spec.Call:
+    """The layer that is written in a formula."""
+    call = spec.Parser(Problems()).call_of(tree, ast.unparse(tree), key, env.visible)
+    assert call is not None
+    return call
+
+
+def _chooses_layer(tree: ast.expr, env: Env) -> bool:
+    """Whether the value of a formula may be a layer that it names."""
+    if isinstance(tree, ast.IfExp):
+        return _chooses_layer(tree.body, env) or _chooses_layer(tree.orelse, env)
+    if isinstance(tree, (ast.List, ast.Tuple)):
+        return any(_chooses_layer(each, env) for each in tree.elts)
+    return is_layer(tree, env)
+
+
+def _of_formula(tree: ast.expr, env: Env, key: Path) -> ast.expr:
+    if is_none(tree):
+        return NONE
+    if isinstance(tree, ast.IfExp):
+        yes, no = (_of_formula(each, env, key) for each in (tree.body, tree.orelse))
+        return ast.IfExp(formula(tree.test, env, key), yes, no)
+    if isinstance(tree, (ast.List, ast.Tuple)):
+        return ast.Tuple([_of_formula(each, env, key) for each in tree.elts], ast.Load())
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        return recipe(tree.value, env)
+    if is_layer(tree, env):
+        return _of_node(parsed_call(tree, env, key), env)
+    return formula(tree, env, key)
+
+
+def _of_node(node: spec.Node, env: Env) -> ast.expr:
+    if isinstance(node, spec.Computed):
+        return _of_formula(node.formula.tree, env, node.key)
+    if isinstance(node, spec.Call):
+        if node.target in env.names and not node.arguments and not node.positional:
+            return env.names[node.target]
+        plain = not any(isinstance(each, NODES) for each in [*dict(node.arguments).values(), *node.positional])
+        formulas = [each for each in dict(node.arguments).values() if isinstance(each, spec.Formula)]
+        if plain and not any(is_layer(each.tree, env) for each in formulas):
+            found = _partial(node, env)
+            if found is not None:
+                return found
+    before: list[ast.stmt] = []
+    made = env.source.child(node, replace(env, before=before))
+    if not before:
+        return trees.quoted("lambda: LAYER", LAYER=made)
+    name = env.cls.scope.fresh("make")
+    env.before.append(trees.function(name, [], [*before, ast.Return(made)]))
+    return trees.name(name)
+
+
+def _partial(node: spec.Call, env: Env) -> ast.expr | None:
+    """The class of a layer with some of its arguments; None if that says it not."""
+    if node.target in env.names:
+        function, positional = env.names[node.target], [value(each, env) for each in node.positional]
+        named = [(name, value(each, env)) for name, each in node.arguments]
+    elif node.target in env.blocks:
+        block = env.blocks[node.target]
+        cls, layers = env.source.definition(block), env.source.layer_args(block)
+        function, positional = trees.name(cls.name), []
+        named = [(cls.called(name), argument(name in layers)(each, env)) for name, each in node.arguments]
+    else:
+        layer = catalog.find_layer(node.target)
+        assert layer is not None
+        if layer.name in CONTAINERS:
+            return None
+        function = layer_class(layer, node, env)
+        given = {name: value(each, env) for name, each in node.arguments}
+        positional, named = arranged(layer, given, [value(each, env) for each in node.positional])
+    if not positional and not named:
+        return function
+    return trees.call(env.source.imports.known("partial"), [function, *positional], named)
+
+
+def argument(as_layer: bool) -> Callable[[Any, Env], ast.expr]:
+    """How an argument of a definition is written."""
+    return recipe if as_layer else value
+
+
+def layer_class(layer: catalog.Layer, node: spec.Call, env: Env) -> ast.expr:
+    """The class of a layer: torch's, or a registered one that is imported."""
+    if layer.registered:
+        return env.source.imports.registered(layer.cls, node.key)
+    return trees.attribute(trees.name("nn"), layer.name)
+
+
+def arranged(
+    layer: catalog.Layer, arguments: dict[str, ast.expr], extra: list[ast.expr]
+) -> tuple[list[ast.expr], list[tuple[str, ast.expr]]]:
+    """The arguments of a layer: required ones by position, the others by name."""
+    positional: list[ast.expr] = []
+    named: list[tuple[str, ast.expr]] = []
+    by_position = True
+    order = [*layer.signature, *(each for each in arguments if each not in layer.signature)]
+    for number, name in enumerate(order):
+        each = layer.signature.get(name)
+        if name not in arguments:
+            by_position &= bool(extra) and each is not None and each.kind is each.VAR_POSITIONAL
+            continue
+        fits = each is not None and each.kind is each.POSITIONAL_OR_KEYWORD and by_position
+        required = each is not None and each.default is each.empty
+        plain = number == 0 and name != "dim" and not _is_word(arguments[name])
+        if fits and (required or extra or plain):
+            positional.append(arguments[name])
+        else:
+            by_position = False
+            named.append((name, arguments[name]))
+    return [*positional, *extra], named
+
+
+def _is_word(tree: ast.expr) -> bool:
+    return isinstance(tree, ast.Constant) and not (
+        isinstance(tree.value, (int, float)) and type(tree.value) is not bool
+    )

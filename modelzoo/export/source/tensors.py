@@ -1,0 +1,133 @@
+"""A block's own parameters and buffers, filled as it says."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modelzoo import catalog, spec
+from modelzoo.export.source import trees
+from modelzoo.export.source.environment import Class, Env
+from modelzoo.export.source.fills import fill_call, fill_program, sample
+from modelzoo.export.source.naming import fill_title
+from modelzoo.export.source.values import formula, number
+from modelzoo.resolve import Instance, Scope
+
+
+def own(cls: Class, env: Env) -> list[ast.stmt]:
+    """The statements that make a block's own tensors."""
+    found: list[ast.stmt] = []
+    for each in cls.block.tensors:
+        kind = catalog.DTYPES[each.dtype or "float32"]
+        trains = each.trainable and kind.is_floating_point
+        made = trees.call(
+            trees.dotted("nn.Parameter"), [_tensor(each, cls, env)], {} if trains else {"requires_grad": _FALSE}
+        )
+        found.append(trees.assigned(trees.attribute(trees.name("self"), each.name), made))
+    for each in cls.block.buffers:
+        given = [trees.literal(each.name), _tensor(each, cls, env)]
+        named = {} if each.persistent else {"persistent": _FALSE}
+        found.append(ast.Expr(trees.call(trees.dotted("self.register_buffer"), given, named)))
+    return found
+
+
+_FALSE = ast.Constant(False)
+
+
+def _instances(cls: Class, env: Env) -> list[Instance]:
+    return [each.made for each in env.source.seen.of.get(-id(cls.block), ()) if each.made is not None]
+
+
+def _shape(tensor: spec.Tensor, cls: Class, env: Env) -> list[ast.expr]:
+    """The sizes of a tensor as arguments of `torch.zeros`."""
+    sizes: list[ast.expr] = []
+    made = _instances(cls, env)
+    for each in _flat(tensor.shape):
+        tree = number(each, env)
+        if isinstance(each, spec.Formula) and made:
+            scope = Scope(values=made[0].values, origins={}, blocks=env.blocks)
+            if isinstance(env.source.seen.resolver.value(each, scope, each.key), (list, tuple)):
+                tree = ast.Starred(tree, ast.Load())
+        sizes.append(tree)
+    return sizes or [ast.Tuple([], ast.Load())]
+
+
+def _flat(shape: Any) -> list[Any]:
+    """Sizes, as a shape of lists counts them."""
+    return [one for each in shape for one in (_flat(each) if isinstance(each, (list, tuple)) else [each])]
+
+
+def _tensor(tensor: spec.Tensor, cls: Class, env: Env) -> ast.expr:
+    shape = _shape(tensor, cls, env)
+    dtype = {} if tensor.dtype in (None, "float32") else {"dtype": _dtype(tensor)}
+    kind = catalog.DTYPES[tensor.dtype or "float32"]
+    fill = tensor.fill
+    if fill is None:
+        return trees.call(trees.dotted("torch.empty"), shape, dtype)
+    if fill.program:
+        return _program(tensor, fill, cls, env, shape)
+    fixed = _fixed(fill, shape, dtype, kind)
+    if fixed is not None:
+        return fixed
+    given = {name: _value(each, env) for name, each in fill.arguments}
+    empty = trees.call(trees.dotted("torch.empty"), shape)
+    drawn = fill_call(fill.name, given, empty, env.source.imports, fill.key)
+    if kind.is_floating_point and not dtype:
+        return drawn
+    if not (kind.is_floating_point or kind.is_complex):
+        drawn = trees.quoted("DRAWN.floor()", DRAWN=drawn)
+    return trees.quoted("DRAWN.to(DTYPE)", DRAWN=drawn, DTYPE=_dtype(tensor))
+
+
+def _value(given: Any, env: Env) -> ast.expr:
+    return formula(given.tree, env, given.key) if isinstance(given, spec.Formula) else trees.literal(given)
+
+
+def _dtype(tensor: spec.Tensor) -> ast.expr:
+    return trees.attribute(trees.name("torch"), tensor.dtype or "float32")
+
+
+def _size(shape: list[ast.expr]) -> ast.expr:
+    """A shape as one argument."""
+    empty = len(shape) == 1 and isinstance(shape[0], ast.Tuple)
+    return shape[0] if empty else ast.Tuple(shape, ast.Load())
+
+
+def _fixed(fill: spec.Fill, shape: list[ast.expr], dtype: dict[str, ast.expr], kind: torch.dtype) -> ast.expr | None:
+    """A tensor of one number, or of torch's own distributions; None for any other fill."""
+    given = dict(fill.arguments)
+    if fill.name in ("zeros", "ones"):
+        return trees.call(trees.attribute(trees.name("torch"), fill.name), shape, dtype)
+    if fill.name == "constant" and not isinstance(given["value"], spec.Formula):
+        value = given["value"]
+        if value in (0, 1):
+            return trees.call(trees.dotted("torch.ones" if value else "torch.zeros"), shape, dtype)
+        made = trees.literal(float(value) if kind.is_floating_point else value)
+        return trees.call(trees.dotted("torch.full"), [_size(shape), made], dtype)
+    if kind is torch.float32 and fill.name == "uniform" and (given["a"], given["b"]) == (0, 1):
+        return trees.call(trees.dotted("torch.rand"), shape)
+    if kind is torch.float32 and fill.name == "normal" and (given["mean"], given["std"]) == (0, 1):
+        return trees.call(trees.dotted("torch.randn"), shape)
+    return None
+
+
+def _program(tensor: spec.Tensor, fill: spec.Fill, cls: Class, env: Env, shape: list[ast.expr]) -> ast.expr:
+    """A tensor that a text computes; its memory is its own, whatever the text makes a view of."""
+    made = _instances(cls, env)
+    title = fill_title(tensor.name)
+    tree = fill_program(
+        fill, env.names, env.source.scope, env.source.imports, env.source.functions, title, _size(shape)
+    )
+    value = sample(fill, made[0].values, made[0].shapes[tensor.name]) if made else None
+    if isinstance(value, Tensor):
+        if made and tuple(value.shape) != made[0].shapes[tensor.name]:
+            tree = trees.quoted("VALUE.expand(*SHAPE).clone()", VALUE=tree, SHAPE=shape)
+        elif not value.is_contiguous():
+            tree = trees.quoted("VALUE.contiguous()", VALUE=tree)
+        wanted = catalog.DTYPES[tensor.dtype or "float32"]
+        return tree if value.dtype is wanted else trees.quoted("VALUE.to(DTYPE)", VALUE=tree, DTYPE=_dtype(tensor))
+    named = {} if tensor.dtype is None and not isinstance(value, (bool, int)) else {"dtype": _dtype(tensor)}
+    return trees.call(trees.dotted("torch.full"), [_size(shape), tree], named)
