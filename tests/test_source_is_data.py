@@ -397,7 +397,6 @@ def test_random_names_stay_names() -> None:
         "Cell",
         "partial",
         "range",
-        "i",
         "layer",
         "copy",
     ]
