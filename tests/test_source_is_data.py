@@ -186,8 +186,6 @@ PLAIN = {"inputs": {"x": [2, 4]}, "layers": {"a": "Linear(4, 4)", "b": "Linear(4
         ({**PLAIN, "layers": {"a": {"_target_": "Identity", CODE: 1}}}, None),
         ({**PLAIN, "layers": {"a": {"_target_": "Identity", "_if_": False, CODE: 1}}}, None),
         ({**PLAIN, "layers": {"a": {"_repeat_": 0, "_name_": CODE, "_target_": "ReLU"}}}, None),
-        ({**PLAIN, "layers": {"a": {"_repeat_": 2, "_name_": f"{CODE}{{i}}", "_target_": "ReLU"}}}, None),
-        ({**PLAIN, "layers": {"a": {"_target_": "ModuleDict", "modules": {CODE: "ReLU"}}}, "forward": "x"}, None),
         ({**PLAIN, "layers": {CODE: "ReLU"}}, None),
         ({**PLAIN, "args": {CODE: 1}}, None),
         ({**PLAIN, "args": {"act": {"_target_": "Identity", CODE: 1}}, "layers": ["=act"]}, None),
