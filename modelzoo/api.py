@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import catalog, config, fills, initialize, memory, origins, shapes, spec, streams
+from modelzoo import bounds, catalog, config, fills, initialize, memory, origins, shapes, spec, streams
 from modelzoo import construct as building
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.factory import TooLargeError
@@ -126,7 +126,7 @@ def build(
     seed: int = 0,
     device: str | torch.device = "cpu",
     dtype: str = "float32",
-    max_steps: int = building.MAX_STEPS,
+    max_steps: int = bounds.STEPS,
     memory: int | str | None = None,
 ) -> nn.Module:
     """Builds an ordinary module in training mode, every tensor filled once.
@@ -156,7 +156,7 @@ def draft(
     seed: int = 0,
     dtype: str = "float32",
     device: str | torch.device = "cpu",
-    max_steps: int = building.MAX_STEPS,
+    max_steps: int = bounds.STEPS,
     count: bool = False,
     planned: bool = True,
 ) -> Draft:
@@ -208,7 +208,7 @@ def sized(root: spec.Block, *, seed: int, dtype: str) -> Instance:
     assert instance is not None
     _, examples = _examples(root, dict(instance.values), dtype)
     run = partial(shapes.dry_run, count=False, recorded=False)
-    skeleton, _ = _dry(instance, examples, torch.device("cpu"), catalog.DTYPES[dtype], building.MAX_STEPS, run, seed)
+    skeleton, _ = _dry(instance, examples, torch.device("cpu"), catalog.DTYPES[dtype], bounds.STEPS, run, seed)
     building.finish(skeleton, problems)
     problems.check()
     return instance

@@ -22,11 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LARGEST = 2**48
-"""No integer of a config is larger: a tensor with so many elements fits nowhere."""
-
-MOST = 1_000
-"""No count of layers inside one layer is larger: each costs time, on the meta device too."""
+from modelzoo import bounds
 
 Sizes = Mapping[str, str] | Callable[..., Mapping[str, int]]
 """How the inputs of a layer decide its arguments; see `modelzoo.sizes`."""
@@ -273,9 +269,9 @@ class Check:
     fits: Callable[[Any], bool]
 
 
-def _integer(low: int = -LARGEST, high: int = LARGEST) -> Check:
-    words = {-LARGEST: "an integer", -1: "an integer from -1", 0: "an integer from 0", 1: "a positive integer"}
-    wants = words[low] if high == LARGEST else f"an integer from {low} to {high}"
+def _integer(low: int = -bounds.ELEMENTS, high: int = bounds.ELEMENTS) -> Check:
+    words = {-bounds.ELEMENTS: "an integer", -1: "an integer from -1", 0: "an integer from 0", 1: "a positive integer"}
+    wants = words[low] if high == bounds.ELEMENTS else f"an integer from {low} to {high}"
     return Check(wants, lambda value: type(value) is int and low <= value <= high)
 
 
@@ -332,7 +328,7 @@ def _per_dimension(each: Check, times: int = 1) -> Callable[[int | None], Check]
 NULL = Check("null", lambda value: value is None)
 FLAG = Check("true or false", lambda value: type(value) is bool)
 POSITIVE, NATURAL, INTEGER = _integer(1), _integer(0), _integer()
-COUNT = _integer(1, MOST)
+COUNT = _integer(1, bounds.LAYERS)
 NUMBER, FROM_0, ABOVE_0, SHARE = _number(), _number(0), _number(0, inside=True), _number(0, 1)
 ANYTHING = Check("anything", lambda value: True)
 A_LAYER = Check("a layer", lambda value: not isinstance(value, (bool, int, float, str, type(None))))
@@ -494,8 +490,8 @@ def problem_with(layer: Layer, argument: str, value: object) -> str | None:
     check = check_of(layer, argument)
     if check.fits(value):
         return None
-    if type(value) is int and value > LARGEST and "integer" in check.wants:
-        return f"must be at most {LARGEST}, not {_shown(value)}"
+    if type(value) is int and value > bounds.ELEMENTS and "integer" in check.wants:
+        return f"must be at most {bounds.ELEMENTS}, not {_shown(value)}"
     return f"must be {check.wants}{';' if 'one of' in check.wants else ','} not {_shown(value)}"
 
 
@@ -786,7 +782,7 @@ DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
 
 # --- a user's own --------------------------------------------------------------------------------------------------
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{bounds.NAME - 1}}}")
 _RESERVED = frozenset({"range", "training", "shape", "fan_in", "fan_out", "value"})  # words of the language
 _LayerClass = TypeVar("_LayerClass", bound=type[nn.Module])
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
@@ -859,7 +855,8 @@ def register_function(call: Any = None, /, *, name: str = "", creates: bool = Fa
 def _check_free(name: str, taken: Mapping[str, object], kind: str) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ValueError(
-            f"a {kind} needs a name of letters, digits and '_', at most 64 of them, not {name!r}: write name=..."
+            f"a {kind} needs a name of letters, digits and '_', at most {bounds.NAME} of them, not {name!r}: "
+            "write name=..."
         )
     if name in taken:
         raise ValueError(f"the name '{name}' is taken by another {kind}: write name=...")

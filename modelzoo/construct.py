@@ -11,14 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import catalog, language, sizes, spec
+from modelzoo import bounds, catalog, language, sizes, spec
 from modelzoo.constructor import Constructor, Kept
 from modelzoo.errors import Path, Problems, fail, first_line, nearest
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.generated import Frozen, class_of, hashable
 from modelzoo.resolve import Instance
-
-MAX_STEPS = 10_000
 
 
 class Unsized(nn.Module):
@@ -104,7 +102,7 @@ def construct(
     device: torch.device,
     dtype: torch.dtype,
     *,
-    max_steps: int = MAX_STEPS,
+    max_steps: int = bounds.STEPS,
     zeroed: bool = False,
     limit: float = float("inf"),
     seed: int = 0,

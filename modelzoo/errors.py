@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from modelzoo import bounds
+
 IN_FULL = 10
-MOST = 200
 
 
 class Path(tuple[str | int, ...]):
@@ -148,7 +149,7 @@ class Problems:
         """
         if problem not in self.found:
             self.found.append(problem)
-        if len(self.found) >= MOST:
+        if len(self.found) >= bounds.PROBLEMS:
             self.check()
 
     def add_text(self, key: Path, error: TextError) -> None:

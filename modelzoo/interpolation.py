@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
+from modelzoo import bounds
 from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
-
-DEPTH = 100
-NODES = 200_000
-REFERENCES = 20_000
-CHARACTERS = 8 * 2**20
 
 _REFERENCE = re.compile(r"\$\{\s*(\.*)([\w-]+(?:\.[\w-]+|\[[\w-]+\])*)\s*\}")
 _MISSING = "???"
@@ -47,10 +43,10 @@ class _Resolver:
 
     def value(self, raw: Any, key: Path) -> Any:
         self.nodes += 1
-        if self.nodes > NODES:
-            self.stop(key, f"With its references followed the config holds more than {NODES:,} values.")
-        if self.depth == DEPTH:
-            self.stop(key, f"With its references followed this is nested more than {DEPTH} levels deep.")
+        if self.nodes > bounds.VALUES:
+            self.stop(key, f"With its references followed the config holds more than {bounds.VALUES:,} values.")
+        if self.depth == bounds.DEPTH:
+            self.stop(key, f"With its references followed this is nested more than {bounds.DEPTH} levels deep.")
         self.depth += 1
         try:
             if isinstance(raw, dict):
@@ -67,7 +63,7 @@ class _Resolver:
         """A value inside another; most are scalars, whose own keys are never asked for."""
         plain = "${" not in raw if isinstance(raw, str) else not isinstance(raw, (dict, list))
         length = len(raw) if isinstance(raw, str) else 0
-        if plain and self.nodes < NODES and self.characters + length <= CHARACTERS:
+        if plain and self.nodes < bounds.VALUES and self.characters + length <= bounds.CHARACTERS:
             self.nodes += 1
             self.characters += length
             return raw
@@ -114,8 +110,8 @@ class _Resolver:
     def target(self, match: re.Match[str], key: Path) -> tuple[Any, Path]:
         """What a reference means, not yet resolved, and where that stands."""
         self.references += 1
-        if self.references > REFERENCES:
-            self.stop(key, f"This config follows more than {REFERENCES:,} references.")
+        if self.references > bounds.REFERENCES:
+            self.stop(key, f"This config follows more than {bounds.REFERENCES:,} references.")
         raw, place = self.root, Path()
         if match[1]:
             place = Path(key[: max(len(key) - len(match[1]), 0)])
@@ -137,7 +133,7 @@ class _Resolver:
         whole = _REFERENCE.fullmatch(raw) if isinstance(raw, str) else None
         if not whole:
             return raw, place
-        if place in self.active or len(self.active) > DEPTH:
+        if place in self.active or len(self.active) > bounds.DEPTH:
             raise TextError(f"'{raw}' refers to itself.")
         self.active.append(place)
         try:
@@ -149,9 +145,10 @@ class _Resolver:
 
     def count(self, value: Any, key: Path) -> Any:
         self.characters += len(value) if isinstance(value, str) else 0
-        if self.characters > CHARACTERS:
+        if self.characters > bounds.CHARACTERS:
             self.stop(
-                key, f"With its references followed the config holds more than {CHARACTERS:,} characters of text."
+                key,
+                f"With its references followed the config holds more than {bounds.CHARACTERS:,} characters of text.",
             )
         return value
 

@@ -23,17 +23,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from modelzoo import catalog
+from modelzoo import bounds, catalog
 from modelzoo.errors import TextError, nearest
-
-MAX_TEXT = 10_000
-MAX_NESTING = 50
-MAX_DEPTH = 100
-MAX_LOOPS = 10
-MAX_INTEGER = 2**63
-MAX_EXPONENT = 64
-MAX_BITS = 4_096
-MAX_ITEMS = 10_000
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -250,7 +241,7 @@ def _check_depth(tree: ast.AST) -> None:
     level, depth = [tree], 0
     while level:
         depth += 1
-        if depth > MAX_DEPTH:
+        if depth > bounds.NESTING:
             raise RecursionError
         level = [child for node in level for child in ast.iter_child_nodes(node)]
 
@@ -261,8 +252,8 @@ def _is_disguised(character: str) -> bool:
 
 
 def _check_text(text: str) -> None:
-    if len(text) > MAX_TEXT:
-        raise TextError(f"this text has {len(text):,} characters; at most {MAX_TEXT:,} are allowed")
+    if len(text) > bounds.TEXT:
+        raise TextError(f"this text has {len(text):,} characters; at most {bounds.TEXT:,} are allowed")
     if not text.replace("=", " ").strip():
         raise TextError("this text is empty", "Write an expression.")
     odd = _ODD.search(text) or next((each for each in _FOREIGN.finditer(text) if _is_disguised(each[0])), None)
@@ -270,20 +261,20 @@ def _check_text(text: str) -> None:
         what = "a backslash" if odd[0] == "\\" else f"the character {odd[0]!a}"
         line, column = text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start())
         raise TextError(f"{what} has no place in a text", "", line, column)
-    if len(text) <= MAX_NESTING:
+    if len(text) <= bounds.BRACKETS:
         return
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
-        if depth > MAX_NESTING:
-            raise TextError(f"brackets are nested more than {MAX_NESTING} deep")
-    if any(len(run) > MAX_NESTING for run in re.findall(r"(?:[-+~]\s*|\bnot\s+)+", text)):
-        raise TextError(f"operators are nested more than {MAX_NESTING} deep")
+        if depth > bounds.BRACKETS:
+            raise TextError(f"brackets are nested more than {bounds.BRACKETS} deep")
+    if any(len(run) > bounds.BRACKETS for run in re.findall(r"(?:[-+~]\s*|\bnot\s+)+", text)):
+        raise TextError(f"operators are nested more than {bounds.BRACKETS} deep")
 
 
 def _syntax_error(error: BaseException, text: str, first: int, others: int = 0) -> TextError:
     if isinstance(error, (RecursionError, MemoryError)):
-        return TextError(f"this text is nested more than {MAX_DEPTH} deep", "Give its parts names.")
+        return TextError(f"this text is nested more than {bounds.NESTING} deep", "Give its parts names.")
     if not isinstance(error, SyntaxError):
         return TextError(f"cannot read this text: {error}")
     if "integer string conversion" in str(error.msg):
@@ -506,8 +497,8 @@ class _Rewriter:
         """The body; what it sets for the first time is unknown behind it, since it may never run."""
         before = set(self.locals)
         self.depth += 1
-        if self.depth == MAX_LOOPS + 1:
-            self.error(node, f"loops are nested more than {MAX_LOOPS} deep")
+        if self.depth == bounds.LOOPS + 1:
+            self.error(node, f"loops are nested more than {bounds.LOOPS} deep")
         body = self.block(node.body)
         self.depth -= 1
         self.locals = before
@@ -579,8 +570,8 @@ class _Rewriter:
             self.error(node, f"the text {value!r} has no place here", hint)
         elif isinstance(value, (bytes, complex)) or value is ...:
             self.error(node, f"{'...' if value is ... else repr(value)} has no place here")
-        elif value == math.inf or (isinstance(value, int) and value >= MAX_INTEGER):
-            self.error(node, "this number is too large", f"Integers are below {MAX_INTEGER:,}.")
+        elif value == math.inf or (isinstance(value, int) and value >= bounds.INTEGER):
+            self.error(node, "this number is too large", f"Integers are below {bounds.INTEGER:,}.")
         return node
 
     def expression_name(self, node: ast.Name) -> ast.expr:
@@ -641,8 +632,8 @@ class _Rewriter:
             self.error(node, f"the operator of '{ast.unparse(node)}' has no place here")
         left, right = self.expression(node.left), self.expression(node.right)
         exponent = _number(node.right) if isinstance(node.op, ast.Pow) else 0
-        if exponent is not None and abs(exponent) > MAX_EXPONENT:
-            self.error(node.right, f"the exponent {exponent} is too large", f"At most {MAX_EXPONENT} is allowed.")
+        if exponent is not None and abs(exponent) > bounds.EXPONENT:
+            self.error(node.right, f"the exponent {exponent} is too large", f"At most {bounds.EXPONENT} is allowed.")
         guard = _GUARDS.get(type(node.op))
         if guard is not None and (self.formula or exponent is None):
             return _call(guard, left, right)
@@ -1066,15 +1057,15 @@ def power(base: Any, exponent: Any) -> Any:
         ValueError: for integers whose power has more than 4,096 bits.
     """
     integers = isinstance(base, int) and isinstance(exponent, int)
-    if integers and abs(base) > 1 and exponent * base.bit_length() > MAX_BITS:
+    if integers and abs(base) > 1 and exponent * base.bit_length() > bounds.BITS:
         raise ValueError("the power is too large")
     return base**exponent
 
 
 def _add(left: Any, right: Any) -> Any:
     for each in (left, right):
-        if isinstance(each, (str, list, tuple)) and len(each) > MAX_ITEMS:
-            raise ValueError(f"a value has more than {MAX_ITEMS:,} items")
+        if isinstance(each, (str, list, tuple)) and len(each) > bounds.ITEMS:
+            raise ValueError(f"a value has more than {bounds.ITEMS:,} items")
     return left + right
 
 
@@ -1174,14 +1165,14 @@ def _problem_with(result: Any) -> str:
     while waiting:
         value = waiting.pop()
         seen += len(value) if isinstance(value, str) else 1
-        if seen > MAX_ITEMS:
-            return f"has more than {MAX_ITEMS:,} items"
+        if seen > bounds.ITEMS:
+            return f"has more than {bounds.ITEMS:,} items"
         if isinstance(value, (list, tuple)):
             waiting.extend(value)
         elif isinstance(value, dict):
             waiting.extend(value.values())
         elif isinstance(value, int):
-            if abs(value) >= MAX_INTEGER:
+            if abs(value) >= bounds.INTEGER:
                 return "is too large"
         elif isinstance(value, float):
             if not math.isfinite(value):

@@ -9,10 +9,8 @@ from typing import Any
 
 import yaml
 
+from modelzoo import bounds
 from modelzoo.errors import ConfigError, Path, Problem, Problems
-
-DEPTH = 100
-NODES = 200_000
 
 Mark = yaml.error.Mark
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader where PyYAML was built with one
@@ -137,8 +135,8 @@ def _compose(events: Iterator[Any], shown: str) -> yaml.Node | None:
         nonlocal root, nodes
         if anchor is not None:
             anchors[anchor] = (node, size, height)
-        if len(stack) + height > DEPTH:
-            raise _refusal(shown, mark, f"This is nested more than {DEPTH} levels deep.")
+        if len(stack) + height > bounds.DEPTH:
+            raise _refusal(shown, mark, f"This is nested more than {bounds.DEPTH} levels deep.")
         if not stack:
             root, nodes = node, size
             return
@@ -146,8 +144,8 @@ def _compose(events: Iterator[Any], shown: str) -> yaml.Node | None:
         top.node.value.append(node)
         top.size += size
         top.height = max(top.height, height + 1)
-        if sum(each.size for each in stack) > NODES:
-            raise _refusal(shown, mark, f"The file holds more than {NODES:,} values, aliases counted in full.")
+        if sum(each.size for each in stack) > bounds.VALUES:
+            raise _refusal(shown, mark, f"The file holds more than {bounds.VALUES:,} values, aliases counted in full.")
 
     for event in events:
         mark = event.start_mark
@@ -170,8 +168,8 @@ def _compose(events: Iterator[Any], shown: str) -> yaml.Node | None:
                 stack.append(_Open(_node(kind, event, []), event.anchor))
                 if event.anchor is not None:
                     anchors[event.anchor] = None
-                if len(stack) > DEPTH:
-                    raise _refusal(shown, mark, f"This is nested more than {DEPTH} levels deep.")
+                if len(stack) > bounds.DEPTH:
+                    raise _refusal(shown, mark, f"This is nested more than {bounds.DEPTH} levels deep.")
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 done = stack.pop()
                 done.node.end_mark = event.end_mark

@@ -10,10 +10,9 @@ from typing import Any
 
 import yaml
 
-from modelzoo import interpolation, marks, places
+from modelzoo import bounds, interpolation, marks, places
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
 
-SIZE = 2**20
 _HEADER = re.compile(r"\s*#\s*@\w")
 _SHAPE = "A model file holds a block, or 'model' and optionally 'init', and nothing else."
 
@@ -95,12 +94,12 @@ def _text(path: pathlib.Path) -> str:
         if not stat.S_ISREG(path.stat().st_mode):
             raise refuse("This is not a regular file.")
         with path.open("rb") as file:
-            content = file.read(SIZE + 1)
+            content = file.read(bounds.FILE + 1)
     except FileNotFoundError as error:
         raise refuse("There is no such file.", error) from error
     except OSError as error:
         raise refuse(f"The file cannot be read: {error.strerror}.", error) from error
-    if len(content) > SIZE:
+    if len(content) > bounds.FILE:
         raise refuse("The file is larger than 1 MB.")
     try:
         return content.decode("utf-8-sig")

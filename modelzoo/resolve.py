@@ -14,13 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelzoo import catalog, language, sizes, spec
+from modelzoo import bounds, catalog, language, sizes, spec
 from modelzoo.errors import Path, Problems, TextError, nearest
-
-MAX_DEPTH = 100
-MAX_NODES = 100_000
-MAX_REPEAT = 100_000
-MAX_DIMENSIONS = 64
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -158,8 +153,8 @@ class Resolver:
 
     def add(self, count: int, node: spec.Node) -> None:
         self.count += count
-        if self.count > MAX_NODES:
-            self.problems.add(node.key, f"the model has more than {MAX_NODES:,} nodes")
+        if self.count > bounds.NODES:
+            self.problems.add(node.key, f"the model has more than {bounds.NODES:,} nodes")
             self.problems.check()
 
     def truth(self, node: spec.Condition, scope: Scope) -> bool:
@@ -171,8 +166,8 @@ class Resolver:
 
     def build_repeat(self, node: spec.Repeat, scope: Scope) -> Instance | None:
         count = self.value(node.count, scope, node.key / "_repeat_")
-        if type(count) is not int or not 0 <= count <= MAX_REPEAT:
-            what = f"_repeat_ must be an integer from 0 to {MAX_REPEAT:,}, not {count!r}."
+        if type(count) is not int or not 0 <= count <= bounds.REPEAT:
+            what = f"_repeat_ must be an integer from 0 to {bounds.REPEAT:,}, not {count!r}."
             self.problems.add(node.key / "_repeat_", what, "Write _repeat_: 4.")
             return None
         instance = Instance(type="Sequential", key=node.key)
@@ -272,9 +267,9 @@ class Resolver:
         if node.target in scope.blocks:
             given = {name: self.argument(node, name, value, scope) for name, value in node.arguments}
             origins = {name: self.origin(value, scope, self.place(node, name, value)) for name, value in node.arguments}
-            if scope.depth >= MAX_DEPTH:
+            if scope.depth >= bounds.BLOCKS:
                 self.problems.add(
-                    node.key, f"blocks are nested more than {MAX_DEPTH} deep.", "Let _if_ end the recursion."
+                    node.key, f"blocks are nested more than {bounds.BLOCKS} deep.", "Let _if_ end the recursion."
                 )
                 return None
             built = self.build_block(scope.blocks[node.target], scope, given, origins, call=node.key)
@@ -514,16 +509,16 @@ class Resolver:
         for index, each in enumerate(values):
             size = self.value(each, scope, key / index)
             for one in size if isinstance(size, (list, tuple)) else (size,):
-                if type(one) is not int or one < 0 or one > catalog.LARGEST:
+                if type(one) is not int or one < 0 or one > bounds.ELEMENTS:
                     self.problems.add(
                         self.origin(each, scope, key / index), f"a size must be an integer of 0 or more, not {one!r}"
                     )
                     one = 0
                 found.append(one)
-        if len(found) > MAX_DIMENSIONS:
-            self.problems.add(key, f"a tensor has at most {MAX_DIMENSIONS} dimensions, not {len(found)}.")
-        elif math.prod(found) > catalog.LARGEST:
-            self.problems.add(key, f"a tensor has at most {catalog.LARGEST:,} elements, not {math.prod(found):,}.")
+        if len(found) > bounds.DIMENSIONS:
+            self.problems.add(key, f"a tensor has at most {bounds.DIMENSIONS} dimensions, not {len(found)}.")
+        elif math.prod(found) > bounds.ELEMENTS:
+            self.problems.add(key, f"a tensor has at most {bounds.ELEMENTS:,} elements, not {math.prod(found):,}.")
         else:
             return tuple(found)
         return (0,)

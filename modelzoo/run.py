@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, checkpoint, dump, exports, files, metrics, observe, shapes, summaries, table, terminal
+from modelzoo import api, bounds, checkpoint, dump, exports, files, metrics, observe, shapes, summaries, table, terminal
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Path, fail, in_full
 from modelzoo.rows import Row, describe, pool, rows
@@ -68,7 +68,7 @@ def drafted(config: Config, device: torch.device) -> api.Draft:
         seed=options.get("seed", 0),
         dtype=options.get("dtype", "float32"),
         device=device,
-        max_steps=options.get("max_steps", 10_000),
+        max_steps=options.get("max_steps", bounds.STEPS),
     )
 
 

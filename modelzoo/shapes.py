@@ -16,15 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
+from modelzoo import bounds, equal, flops, language, sizes
 from modelzoo import construct as building
-from modelzoo import equal, flops, language, sizes
 from modelzoo.catalog import Layer
-from modelzoo.errors import MOST, Beside, ConfigError, Path, Problem, Problems, TextError, first_line
+from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError, first_line
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.plans import Input
 from modelzoo.resolve import Instance
 
-MAX_RUNS = 64
 MAX_ACTIVATIONS = 2**30
 """Up to this many bytes of what layers return a run on the CPU takes less time than the first operation on meta."""
 
@@ -155,7 +154,7 @@ def dry_run(
                 _pass(skeleton, inputs, record, watch)
             record.flops = None if counter is None else counter.get_total_flops()
             runs = 0
-            while runs < len(watch.sites) and runs < MAX_RUNS:
+            while runs < len(watch.sites) and runs < bounds.BRANCHES:
                 watch.flipped, watch.turned = [*watch.sites.values()][runs], set()
                 _pass(skeleton, inputs, Record(), watch)
                 runs += 1
@@ -223,7 +222,7 @@ def _misfits(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> list[Pro
                 if misfit is None:
                     raise
                 cause = sizes.given_size(instance.arguments, misfit.argument), misfit.size
-                if cause not in causes and instance.key not in keys and len(calls) < MOST:
+                if cause not in causes and instance.key not in keys and len(calls) < bounds.PROBLEMS:
                     call = _Call(module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned))
                     calls.append(call)
                 causes.add(cause)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo import catalog, fills, language
+from modelzoo import bounds, catalog, fills, language
 from modelzoo.errors import Beside, Path, Problems, TextError, nearest
 
 
@@ -26,8 +26,8 @@ class Required:
 
 
 REQUIRED = Required()
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{bounds.NAME - 1}}}")
+RULE_NAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{bounds.NAME}}}")
 RESERVED = frozenset(dir(nn.Module())) | {"training", "forward"}
 BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "blocks", "tie")
 SCALARS = (int, float, bool, type(None))
@@ -828,7 +828,7 @@ class Parser:
 
     def check_name(self, name: str, key: Path, kind: str, reserved: bool = True) -> None:
         if not NAME.fullmatch(name):
-            rule = "Names have letters, digits and '_', start with a letter and are at most 64 long."
+            rule = f"Names have letters, digits and '_', start with a letter and are at most {bounds.NAME} long."
             self.problems.add(key, f"'{name}' cannot be the name of {kind}.", rule)
         elif keyword.iskeyword(name):
             self.problems.add(key, f"'{name}' is a word of Python and cannot be the name of {kind}.", f"Write {name}_.")

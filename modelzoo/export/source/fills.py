@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from modelzoo import fills, language, spec
-from modelzoo.construct import MAX_STEPS
+from modelzoo import bounds, fills, language, spec
 from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
@@ -26,7 +25,7 @@ def sample(fill: spec.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) -
     translation = language.translate(fill.program, spec.fill_names(frozenset(plain)), "fill")
     assert translation.code is not None
     fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
-    function = language.link(translation.code, plain, MAX_STEPS)
+    function = language.link(translation.code, plain, bounds.STEPS)
     with torch.no_grad():
         return function(None, lambda *_, **__: torch.zeros(shape), shape, *fans, torch.zeros(shape))
 

@@ -1,0 +1,39 @@
+"""The bounds of all that a config may hold, and of what its texts may do; `SECURITY.md` says them to its readers.
+
+Plain values, formulas, `forward` and `fill` texts share them.
+"""
+
+from typing import Final
+
+# a file, and what its references make of it
+FILE: Final = 2**20
+DEPTH: Final = 100
+VALUES: Final = 200_000
+REFERENCES: Final = 20_000
+CHARACTERS: Final = 8 * 2**20
+
+# a value
+INTEGER: Final = 2**63
+ITEMS: Final = 10_000
+NAME: Final = 64
+
+# a text that is code
+TEXT: Final = 10_000
+BRACKETS: Final = 50
+NESTING: Final = 100
+LOOPS: Final = 10
+STEPS: Final = 10_000
+EXPONENT: Final = 64
+BITS: Final = 4_096
+
+# a model
+NODES: Final = 100_000
+BLOCKS: Final = 100
+REPEAT: Final = 100_000
+DIMENSIONS: Final = 64
+ELEMENTS: Final = 2**48
+LAYERS: Final = 1_000
+BRANCHES: Final = 64
+
+# what is told
+PROBLEMS: Final = 200
