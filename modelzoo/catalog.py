@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import importlib.metadata
 import inspect
-import keyword
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelzoo import bounds
+from modelzoo import bounds, names
 
 Sizes = Mapping[str, str] | Callable[..., Mapping[str, int]]
 """How the inputs of a layer decide its arguments; see `modelzoo.sizes`."""
@@ -162,7 +161,7 @@ def find_layer(name: str) -> Layer | None:
     True
     """
     layer = _PATHS.get(name) or _registered.get(name)
-    if layer is None and _NAME.fullmatch(name):
+    if layer is None and names.is_identifier(name):
         load_entry_points()
         layer = _registered.get(name)
     return layer
@@ -600,10 +599,10 @@ def problem_with_all(layer: Layer, arguments: Mapping[str, object]) -> list[tupl
     wrong = {each for each, _ in found}
     absent = inspect.Parameter.empty
     given = {each.name: each.default for each in layer.signature.values()} | dict(arguments)
-    for names, holds, wants in relations:
-        values = [given.get(each, absent) for each in names]
-        if not wrong & {*names} and absent not in values and not holds(*values):
-            found.append((names[0], wants.format(*map(_shown_as_text, values))))
+    for several, holds, wants in relations:
+        values = [given.get(each, absent) for each in several]
+        if not wrong & {*several} and absent not in values and not holds(*values):
+            found.append((several[0], wants.format(*map(_shown_as_text, values))))
     return found
 
 
@@ -725,7 +724,7 @@ def find_function(name: str) -> Function | None:
     (1, None)
     """
     function = FUNCTIONS.get(name) or _registered_functions.get(name)
-    if function is None and _NAME.fullmatch(name):
+    if function is None and names.is_identifier(name):
         load_entry_points()
         function = _registered_functions.get(name)
     return function
@@ -782,7 +781,6 @@ DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
 
 # --- a user's own --------------------------------------------------------------------------------------------------
 
-_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{bounds.NAME - 1}}}")
 _RESERVED = frozenset({"range", "training", "shape", "fan_in", "fan_out", "value"})  # words of the language
 _LayerClass = TypeVar("_LayerClass", bound=type[nn.Module])
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
@@ -853,7 +851,7 @@ def register_function(call: Any = None, /, *, name: str = "", creates: bool = Fa
 
 
 def _check_free(name: str, taken: Mapping[str, object], kind: str) -> None:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not names.is_identifier(name):
         raise ValueError(
             f"a {kind} needs a name of letters, digits and '_', at most {bounds.NAME} of them, not {name!r}: "
             "write name=..."

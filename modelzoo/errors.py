@@ -199,7 +199,8 @@ def located(locate: Locate) -> Iterator[None]:
 
 def _place(problem: Problem) -> list[Any]:
     """A sort key under which `x.yaml:7:2` comes before `x.yaml:12:1`."""
-    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in problem.where.split(":")]
+    parts = [(part.isascii() and part.isdecimal() and len(part) < 10, part) for part in problem.where.split(":")]
+    return [(number, int(part) if number else part) for number, part in parts]
 
 
 def render(problems: Iterable[Problem], limit: int | None = IN_FULL) -> str:

@@ -7,9 +7,7 @@ for float64 and integers, and rounded once.
 from __future__ import annotations
 
 import inspect
-import keyword
 import math
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
+from . import names
 from .catalog import load_entry_points
 from .errors import TextError, nearest
 from .streams import BLOCK, generator
@@ -490,7 +489,7 @@ def register_fill(call: Any = None, /, *, name: str = "") -> Any:
     if call is None:
         return lambda call: register_fill(call, name=name)
     name = (name or str(getattr(call, "__name__", ""))).removesuffix("_")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) or keyword.iskeyword(name):
+    if not names.is_identifier(name):
         raise ValueError(
             f"a fill needs a name of letters, digits and '_', at most 64 of them, not {name!r}: write name=..."
         )

@@ -229,7 +229,20 @@ def _placed(tree: _Node, code: str, shifts: tuple[int, int]) -> _Node:
             node.col_offset = _column(lines, node.lineno, node.col_offset, shifts)
             if node.end_lineno is not None and node.end_col_offset is not None:
                 node.end_col_offset = _column(lines, node.end_lineno, node.end_col_offset, shifts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.keywords) > 1:
+            _check_keywords(node)
     return tree
+
+
+def _check_keywords(node: ast.Call) -> None:
+    """Python's parser lets a keyword stand twice in a call; its compiler does not."""
+    given: set[str] = set()
+    for each in node.keywords:
+        if each.arg is not None and each.arg in given:
+            what = f"{ast.unparse(node.func)} gets '{each.arg}' twice"
+            raise TextError(what, "Remove one.", each.lineno, each.col_offset + 1)
+        given.add(str(each.arg))
 
 
 def _column(lines: list[bytes], line: int, offset: int, shifts: tuple[int, int]) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelzoo import bounds, catalog, language, sizes, spec
+from modelzoo import bounds, catalog, language, names, sizes, spec
 from modelzoo.errors import Path, Problems, TextError, nearest
 
 
@@ -199,15 +199,16 @@ class Resolver:
 
     def name(self, node: spec.Repeat, scope: Scope) -> str:
         def part(match: re.Match[str]) -> str:
-            return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
+            with self.problems.at(node.key / "_name_"):
+                return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
+            return ""
 
         if node.name == "{i}":
             return str(scope.values["i"])
         name = re.sub(r"\{([^{}]*)\}", part, node.name)
-        if not name.isdigit() and not spec.NAME.fullmatch(name):
-            self.problems.add(
-                node.key / "_name_", f"'{name}' cannot be the name of a layer.", 'Write _name_: "block{i}".'
-            )
+        wrong = None if names.is_index(name) else names.wrong(name, "a layer")
+        if wrong is not None:
+            self.problems.add(node.key / "_name_", wrong[0], 'Write _name_: "block{i}".')
         return name
 
     def build_reference(self, node: spec.Reference, scope: Scope) -> Instance | None:
@@ -318,7 +319,7 @@ class Resolver:
         for name in catalog.accepted(layer).required:
             if name not in arguments and name not in sizes.inferable(layer):
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
-        if layer.name in ("Sequential", "ModuleList", "ModuleDict"):
+        if layer.name in spec.CONTAINERS:
             return self.build_container(node, layer, positional, arguments, scope)
         for name in layers:
             arguments[name] = self.build_value(arguments[name], scope, node.key / name)
@@ -353,7 +354,10 @@ class Resolver:
         instance = Instance(type=layer.name, key=node.key, layer=layer if layer.name != "Sequential" else None)
         for name, value in named:
             child = self.build_value(value, scope, node.key)
-            if child is not None:
+            wrong = None if names.is_index(str(name)) else names.wrong(str(name), "a layer")
+            if wrong is not None:
+                self.problems.add(node.key, *wrong)
+            elif child is not None:
                 instance.children[str(name)] = child
         instance.init = [(pattern, fill, scope.values) for pattern, fill in node.init]
         return instance

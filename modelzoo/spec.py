@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ast
 import itertools
-import keyword
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
-
-from modelzoo import bounds, catalog, fills, language
+from modelzoo import catalog, fills, language, names
 from modelzoo.errors import Beside, Path, Problems, TextError, nearest
 
 
@@ -26,13 +23,11 @@ class Required:
 
 
 REQUIRED = Required()
-NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{bounds.NAME - 1}}}")
-RULE_NAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{bounds.NAME}}}")
-RESERVED = frozenset(dir(nn.Module())) | {"training", "forward"}
 BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "blocks", "tie")
 SCALARS = (int, float, bool, type(None))
 NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
 TENSOR_KEYS = ("shape", "fill", "dtype")
+CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
 FILL_INPUTS = ("shape", "fan_in", "fan_out", "value")
 
 
@@ -284,13 +279,15 @@ class Parser:
             )
         if repeat is not None:
             count = self.code(repeat, key / "_repeat_", visible)
-            self.check_pattern(str(pattern), key / "_name_", inside)
+            if pattern is not None:
+                self.check_pattern(str(pattern), key / "_name_", inside)
             node = Repeat(node=node, count=count, name="{i}" if pattern is None else str(pattern), key=key)
         if test is not None:
             node = Condition(node=node, test=self.code(test, key / "_if_", visible), key=key)
         return node
 
     def check_pattern(self, pattern: str, key: Path, visible: Visible) -> None:
+        self.check_child(re.sub(r"\{[^{}]*\}", "0", pattern), key)
         for part in re.findall(r"\{([^{}]*)\}", pattern):
             with self.problems.at(key):
                 self.check_formula(language.parse_expression(part), key, visible)
@@ -445,6 +442,7 @@ class Parser:
         """Binds arguments to the names of the target's signature, as far as the target is known."""
         at: dict[str, Any] = {} if place is None else {"line": place.lineno, "column": place.col_offset + 1}
         if target in visible.values:
+            self.check_keywords(named, key, at)
             return Call(target=target, positional=tuple(positional), arguments=tuple(named.items()), key=key)
         if target in visible.signatures:
             names = tuple(each.name for each in visible.signatures[target])
@@ -461,7 +459,23 @@ class Parser:
             target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
             self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at)
             return None
-        return self.to_names(target, catalog.accepted(layer), positional, named, key, at)
+        call = self.to_names(target, catalog.accepted(layer), positional, named, key, at)
+        return self.check_keys(call) if call is not None and layer.name in CONTAINERS else call
+
+    def check_keywords(self, given: Iterable[str], key: Path, at: dict[str, Any]) -> None:
+        """Names of arguments that no signature knows."""
+        for name in given:
+            wrong = names.wrong(name, "an argument", owned=False)
+            if wrong is not None:
+                self.problems.add(key if at else key / name, *wrong, **at)
+
+    def check_keys(self, call: Call) -> Call:
+        """The keys of a container, which become the names of its layers."""
+        for value in [*dict(call.arguments).values(), *call.positional]:
+            keys = value.tree.keys if isinstance(value, Formula) and isinstance(value.tree, ast.Dict) else value
+            for each in keys if isinstance(keys, (dict, list)) else ():
+                self.check_child(str(each.value) if isinstance(each, ast.Constant) else str(each), call.key)
+        return call
 
     def to_names(
         self,
@@ -472,14 +486,15 @@ class Parser:
         key: Path,
         at: dict[str, Any],
     ) -> Call | None:
-        names, extra = accepted.positional, ()
-        if len(positional) > len(names):
+        order, extra = accepted.positional, ()
+        if len(positional) > len(order):
             if accepted.variable is None:
-                takes = f"at most {len(names)} arguments by position, not {len(positional)}"
+                takes = f"at most {len(order)} arguments by position, not {len(positional)}"
                 self.problems.add(key, f"{target} takes {takes}.", **at)
                 return None
-            positional, extra = positional[: len(names)], tuple(positional[len(names) :])
-        arguments = dict(zip(names, positional, strict=False))
+            positional, extra = positional[: len(order)], tuple(positional[len(order) :])
+        arguments = dict(zip(order, positional, strict=False))
+        self.check_keywords([name for name in named if accepted.open and name not in accepted.named], key, at)
         for name, value in named.items():
             where = key / name if not at else key
             if name in arguments:
@@ -493,7 +508,7 @@ class Parser:
             else:
                 arguments[name] = value
         if named:
-            first = {name: arguments[name] for name in names if name in arguments}
+            first = {name: arguments[name] for name in order if name in arguments}
             arguments = {**first, **arguments}
         return Call(target=target, positional=extra, arguments=tuple(arguments.items()), key=key)
 
@@ -581,7 +596,7 @@ class Parser:
         listed = isinstance(value.get("layers"), (list, tuple))
         unpacked = frozenset(each for each, node, _ in raw_layers if listed and _unpacks(node))
         nodes = tuple(
-            (each, self.node(_packed(node) if each in unpacked else node, at, seen, _class_name(each)))
+            (each, self.node(_packed(node) if each in unpacked else node, at, seen, names.of_class(each)))
             for each, node, at in raw_layers
         )
         blocks = tuple(
@@ -627,7 +642,7 @@ class Parser:
         found: list[Parameter] = []
         for name, default, at in self.signature(value, key):
             earlier = replace(visible, values=visible.values | {each.name for each in found})
-            self.check_name(name, at, "an arg", reserved=False)
+            self.check_name(name, at, "an arg", owned=False)
             if isinstance(default, ast.expr):
                 default = self.from_tree(default, at, earlier)
             elif default is not REQUIRED:
@@ -661,7 +676,7 @@ class Parser:
         inside = replace(visible, values=visible.values | {each.name for each in args})
         found = []
         for name, example, at in self.signature(value, key):
-            self.check_name(name, at, "an input", reserved=False)
+            self.check_name(name, at, "an input", owned=False)
             found.append(self.input(name, example, at, inside))
         late = [b for a, b in itertools.pairwise(found) if a.optional and not b.optional]
         for each in late:
@@ -705,10 +720,10 @@ class Parser:
         return tuple(self.code(each, key / index, visible) for index, each in enumerate(value))
 
     def dtype(self, value: Any, key: Path) -> str | None:
-        if value is not None and value not in catalog.DTYPES:
+        if value is not None and not (isinstance(value, str) and value in catalog.DTYPES):
             self.problems.add(key, f"there is no dtype {value!r}.", nearest(str(value), catalog.DTYPES))
             return None
-        return value  # type: ignore[no-any-return]
+        return value
 
     def tensors(self, value: Any, key: Path, visible: Visible, *, buffers: bool) -> tuple[Tensor, ...]:
         if value is None:
@@ -823,21 +838,18 @@ class Parser:
                 what = f"'{name}' is {other} and {kind} of this block" if other != kind else f"'{name}' is {kind} twice"
                 self.problems.add(at, f"{what}.", "Rename one.")
             kinds.setdefault(name, kind)
-            if kind == "a layer" and mapping and not name.isdigit():
-                self.check_name(name, at, kind)
+            if kind == "a layer" and mapping:
+                self.check_child(name, at)
 
-    def check_name(self, name: str, key: Path, kind: str, reserved: bool = True) -> None:
-        if not NAME.fullmatch(name):
-            rule = f"Names have letters, digits and '_', start with a letter and are at most {bounds.NAME} long."
-            self.problems.add(key, f"'{name}' cannot be the name of {kind}.", rule)
-        elif keyword.iskeyword(name):
-            self.problems.add(key, f"'{name}' is a word of Python and cannot be the name of {kind}.", f"Write {name}_.")
-        elif reserved and name in RESERVED:
-            self.problems.add(
-                key, f"'{name}' is a name of nn.Module and cannot be the name of {kind}.", f"Write {name}_."
-            )
-        elif (not reserved and (name.startswith("_") or name == "training")) or name.startswith("__"):
-            self.problems.add(key, f"'{name}' cannot be the name of {kind}.", "Take another name.")
+    def check_name(self, name: str, key: Path, kind: str, owned: bool = True) -> None:
+        wrong = names.wrong(name, kind, owned=owned)
+        if wrong is not None:
+            self.problems.add(key, *wrong)
+
+    def check_child(self, name: str, key: Path) -> None:
+        """A layer may also be called as a position in a list."""
+        if not names.is_index(name):
+            self.check_name(name, key, "a layer")
 
     def ties(self, value: Any, key: Path) -> Iterator[tuple[str, str]]:
         if value is None:
@@ -872,7 +884,7 @@ class Parser:
 
     def rule(self, name: str, value: Any, key: Path, values: frozenset[str]) -> Rule | None:
         known = ("layer", "param", "name", "fill")
-        if not RULE_NAME.fullmatch(name):
+        if not names.is_label(name):
             self.problems.add(key, f"'{name}' cannot be the name of a rule.", "Write letters, digits and '_'.")
         if not isinstance(value, Mapping):
             self.problems.add(
@@ -890,15 +902,19 @@ class Parser:
             self.problems.add(
                 key, "this rule selects nothing", "Write layer: Linear, param: weight or name: '*.weight'."
             )
-        layers = value.get("layer") or ()
-        layers = (layers,) if isinstance(layers, str) else tuple(map(str, layers))
+        layers = self.rule_layers(value.get("layer"), key / "layer")
         fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
         for each in ("param", "name"):
-            if value.get(each) is not None and not isinstance(value[each], (str, int)):
+            if value.get(each) is not None and (
+                not isinstance(value[each], (str, int)) or value[each] in (True, False)
+            ):
                 self.problems.add(key / each, f"{each} must be a text, not {value[each]!r}")
+                return None
+        param, pattern = value.get("param"), value.get("name")
+        if param is not None and not names.is_index(str(param)):
+            self.check_name(str(param), key / "param", "a tensor", owned=False)
         if fill is None:
             return None
-        param, pattern = value.get("param"), value.get("name")
         return Rule(
             name=name,
             layers=layers,
@@ -907,6 +923,17 @@ class Parser:
             fill=fill,
             key=key,
         )
+
+    def rule_layers(self, value: Any, key: Path) -> tuple[str, ...]:
+        """The types of layers that a rule selects."""
+        given = (value,) if isinstance(value, str) else value or ()
+        if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
+            self.problems.add(key, f"layer is the name of a layer or a list of names, not {value!r}.", "Write Linear.")
+            return ()
+        for each in given:
+            if not all(map(names.is_identifier, each.split("."))):
+                self.problems.add(key, f"'{each}' cannot be the name of a layer.", "Write Linear.")
+        return tuple(given)
 
     def fill(self, value: Any, key: Path, values: frozenset[str]) -> Fill | None:
         """A number, a fill's name, a call, a text, or a mapping with `_target_`."""
@@ -1086,7 +1113,3 @@ def _unpacks(node: Any) -> bool:
 
 def _packed(node: Mapping[Any, Any]) -> dict[Any, Any]:
     return {name: each for name, each in node.items() if name != "_unpack_"}
-
-
-def _class_name(name: str) -> str:
-    return "Block" if name.isdigit() else "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Block"

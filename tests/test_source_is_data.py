@@ -186,6 +186,8 @@ PLAIN = {"inputs": {"x": [2, 4]}, "layers": {"a": "Linear(4, 4)", "b": "Linear(4
         ({**PLAIN, "layers": {"a": {"_target_": "Identity", CODE: 1}}}, None),
         ({**PLAIN, "layers": {"a": {"_target_": "Identity", "_if_": False, CODE: 1}}}, None),
         ({**PLAIN, "layers": {"a": {"_repeat_": 0, "_name_": CODE, "_target_": "ReLU"}}}, None),
+        ({**PLAIN, "layers": {"a": {"_repeat_": 2, "_name_": f"{CODE}{{i}}", "_target_": "ReLU"}}}, None),
+        ({**PLAIN, "layers": {"a": {"_target_": "ModuleDict", "modules": {CODE: "ReLU"}}}, "forward": "x"}, None),
         ({**PLAIN, "layers": {CODE: "ReLU"}}, None),
         ({**PLAIN, "args": {CODE: 1}}, None),
         ({**PLAIN, "args": {"act": {"_target_": "Identity", CODE: 1}}, "layers": ["=act"]}, None),
@@ -290,7 +292,7 @@ def test_a_class_is_named_after_its_place() -> None:
         {"inputs": {"x": [2, 8]}, "layers": {"encoder": pair, "none": {"forward": "x"}, "head": pair[0]}}
     )
     names = [each.name for each in ast.parse(text).body if isinstance(each, ast.ClassDef)]
-    assert names == ["Encoder0", "Encoder1", "None2", "Head", "Model"]
+    assert names == ["Encoder0", "Encoder1", "None_", "Head", "Model"]
     listed = assert_same({"inputs": {"x": [2, 8]}, "layers": pair})
     assert "super().__init__(Layer0(), Layer1())" in listed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
-from modelzoo import spec
+from modelzoo import names, spec
 from modelzoo.errors import fail
 from modelzoo.export.source import expressions, tensors, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Source
@@ -93,7 +93,7 @@ def write(source: Source, block: spec.Block, outer: Env | None, blocks: Mapping[
 
 def _class(source: Source, block: spec.Block, title: str) -> Class:
     owned = [name for name, _ in block.layers] + [each.name for each in (*block.tensors, *block.buffers)]
-    attributes = Scope(taken=[*spec.RESERVED, *owned])
+    attributes = Scope(taken=[*names.RESERVED, *owned])
     return Class(name=title, block=block, scope=Scope(outer=source.scope), attributes=attributes)
 
 

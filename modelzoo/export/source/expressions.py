@@ -11,7 +11,7 @@ from modelzoo.errors import fail
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
 from modelzoo.export.source.needs import bare
-from modelzoo.export.source.occurrences import CONTAINERS, NODES, Seen, items_of
+from modelzoo.export.source.occurrences import NODES, Seen, items_of
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
@@ -106,7 +106,7 @@ def _call(node: spec.Call, env: Env, seen_as: spec.Node | None = None) -> ast.ex
         return _construction(cls, made, place, env)
     layer = catalog.find_layer(node.target)
     assert layer is not None
-    if layer.name in CONTAINERS:
+    if layer.name in spec.CONTAINERS:
         return _container(node, layer, env)
     arguments = {name: _argument(each, env, layer, name) for name, each in node.arguments}
     arguments.update(_found(node, layer, place, env))

@@ -49,7 +49,7 @@ class Scope:
     def fresh(self, wanted: str) -> str:
         """A name that nothing else has here, as near to the wanted one as can be."""
         wanted = re.sub(r"[^A-Za-z0-9_]", "_", wanted)
-        wanted = f"layer{wanted}" if wanted[:1].isdigit() else wanted
+        wanted = f"layer{wanted}" if wanted[:1].isdecimal() else wanted
         found = first = f"{wanted}_" if wanted in RESERVED else wanted
         number = 2
         while not self.is_free(found):

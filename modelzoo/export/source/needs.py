@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelzoo import catalog, language, spec
-from modelzoo.export.source.occurrences import CONTAINERS, NODES, Occurrences, items_of
+from modelzoo.export.source.occurrences import NODES, Occurrences, items_of
 
 
 class Needs:
@@ -63,7 +63,7 @@ class Needs:
             for name, value in node.arguments:
                 if not layer.registered and catalog.takes_layer(layer, name) and layer.name != "Identity":
                     _chosen(value, found)
-            for value in items_of(node) if layer.name in CONTAINERS else ():
+            for value in items_of(node) if layer.name in spec.CONTAINERS else ():
                 _chosen(value, found)
         for value in [*dict(node.arguments).values(), *node.positional]:
             self._uses(value, blocks, found)

@@ -15,8 +15,6 @@ from modelzoo import sizes, spec
 from modelzoo.errors import Path, Problems
 from modelzoo.resolve import Instance, Recipe, Resolver, Scope
 
-CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -115,7 +113,7 @@ class Occurrences:
         elif node.target in place.blocks:
             block = place.blocks[node.target]
             self.definition(block, made)
-        elif made.layer is None or made.layer.name in CONTAINERS:
+        elif made.layer is None or made.layer.name in spec.CONTAINERS:
             children = iter(made.children.values())
             for value in items_of(node):
                 found = self.plain(value, place)

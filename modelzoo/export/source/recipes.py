@@ -11,7 +11,7 @@ from modelzoo import catalog, spec
 from modelzoo.errors import Path, Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
-from modelzoo.export.source.occurrences import CONTAINERS, NODES
+from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
 
 NONE = ast.Constant(None)
@@ -114,7 +114,7 @@ def _partial(node: spec.Call, env: Env) -> ast.expr | None:
     else:
         layer = catalog.find_layer(node.target)
         assert layer is not None
-        if layer.name in CONTAINERS:
+        if layer.name in spec.CONTAINERS:
             return None
         function = layer_class(layer, node, env)
         given = {name: value(each, env) for name, each in node.arguments}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from modelzoo import language, spec
+from modelzoo import language, names, spec
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import DeadError, Env, Frame
 from modelzoo.export.source.layout import shown
@@ -164,7 +164,7 @@ def _ordered(found: list[ast.expr], numbered: bool, env: Env) -> list[ast.expr]:
 def path(base: ast.expr, dotted: str, block: spec.Block | None) -> ast.expr:
     """What a dotted name below a module is in Python; `block` is what the module was made from."""
     for position, part in enumerate(dotted.split(".")):
-        if not part.isdigit():
+        if not names.is_index(part):
             base = trees.attribute(base, part)
         elif position == 0 and block is not None and block.forward is not None:
             base = trees.quoted("BASE._modules[NAME]", BASE=base, NAME=trees.literal(part))
