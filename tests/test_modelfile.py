@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import modelzoo
-from modelzoo import interpolation, marks, modelfile
+from modelzoo import bounds, interpolation, marks, modelfile
 from modelzoo.config import from_mapping
 from modelzoo.errors import ConfigError, Path, Problems
 
@@ -344,5 +344,5 @@ def test_a_file_with_hundreds_of_mistakes_is_answered_with_the_first_of_them(wri
 
 def test_a_text_without_references_counts_towards_the_characters_of_a_file():
     with pytest.raises(ConfigError) as caught:
-        interpolation.resolve({"a": "x" * (interpolation.CHARACTERS + 1)}, Problems())
+        interpolation.resolve({"a": "x" * (bounds.CHARACTERS + 1)}, Problems())
     assert "more than 8,388,608 characters of text" in str(caught.value)
