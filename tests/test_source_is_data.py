@@ -144,12 +144,13 @@ def test_the_gate_lets_a_source_pass_and_what_a_user_registered() -> None:
 # --- over many models ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "path", [*HOSTILE, *BENIGN, *sorted((Path(__file__).parent / "hostile_source").glob("*.yaml"))]
-)
+def ends(path: Path) -> bool:
+    """Whether a file does not work for ever by design: those end in a process with limits."""
+    return b"processor time" not in path.read_bytes() and not path.stem.startswith("bomb")
+
+
+@pytest.mark.parametrize("path", filter(ends, [*HOSTILE, *BENIGN]), ids=lambda path: path.stem)
 def test_the_source_of_a_strangers_file_is_refused_or_holds_nothing_foreign(path: Path) -> None:
-    if "processor time" in path.read_text() or path.stem.startswith("bomb"):
-        pytest.skip("it is endless by design, and ends in a process with limits")
     try:
         text = source(str(path))
     except ConfigError:
