@@ -149,7 +149,7 @@ def ends(path: Path) -> bool:
     return b"processor time" not in path.read_bytes() and not path.stem.startswith("bomb")
 
 
-@pytest.mark.parametrize("path", filter(ends, [*HOSTILE, *BENIGN]), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*filter(ends, [*HOSTILE, *BENIGN])], ids=lambda path: path.stem)
 def test_the_source_of_a_strangers_file_is_refused_or_holds_nothing_foreign(path: Path) -> None:
     try:
         text = source(str(path))
