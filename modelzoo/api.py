@@ -41,13 +41,17 @@ _OF_DTYPES = re.compile("same dtype|scalar type|Input type")
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """Everything that is decided about a model, and its modules, still without values."""
+    """Everything that is decided about a model, and its modules, still without values.
+
+    Attributes:
+        given: what the example inputs are made from.
+        values: the args of the root, with their values.
+    """
 
     skeleton: building.Skeleton
     record: shapes.Record
     table: list[initialize.Entry]
-    inputs: tuple[spec.Input, ...]
-    examples: tuple[Input, ...]
+    given: Examples
     rules: tuple[spec.Rule, ...]
     values: dict[str, Any]
     seed: int
@@ -60,7 +64,7 @@ class Draft:
         return Plan(
             modules=_modules(self.skeleton, self.record),
             tensors=initialize.tensors(self.table, self.seed),
-            inputs=self.examples,
+            inputs=self.given.shapes,
             seed=self.seed,
             dtype=self.dtype,
             scheme=streams.SCHEME,
@@ -69,12 +73,6 @@ class Draft:
             activations=self.record.activations,
             flops=self.record.flops,
         )
-
-    @property
-    def given(self) -> Examples:
-        """What the example inputs are made from."""
-        steps = self.skeleton.max_steps
-        return Examples(inputs=self.inputs, shapes=self.examples, values=self.values, seed=self.seed, max_steps=steps)
 
     @property
     def bytes(self) -> int:
@@ -178,16 +176,17 @@ def draft(
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
     values = dict(instance.values)
     inputs, examples = _examples(root, values, dtype)
+    given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
+    _try_examples(given)
     run = partial(shapes.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
     skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, run, seed)
     building.finish(skeleton, problems)
-    table, warnings = initialize.decide(skeleton, rules, values)
+    table, warnings = initialize.decide(skeleton, rules, values, seed)
     return Draft(
         skeleton=skeleton,
         record=record,
         table=table,
-        inputs=inputs,
-        examples=examples,
+        given=given,
         rules=rules,
         values=values,
         seed=seed,
@@ -341,7 +340,7 @@ def _construct_again(draft: Draft) -> None:
         seed=draft.seed,
     )
     building.finish(made, Problems())
-    draft.table[:], _ = initialize.decide(made, draft.rules, draft.values)
+    draft.table[:], _ = initialize.decide(made, draft.rules, draft.values, draft.seed)
     before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
     draft.record.renumber({id(one): id(other) for (_, one), (_, other) in zip(before, after, strict=True)})
     skeleton.become(made)
@@ -359,29 +358,49 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
         if each.bytes > free:
             needed = f"this example needs {memory.shown(each.bytes)} and {memory.shown(free)} are there."
             fail(given.key, needed, "Choose a smaller one.")
-        tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype])
-        name = f"input {each.name}"
-        default = "normal" if tensor.is_floating_point() else "zeros"
-        problems = Problems()
-        if given.fill is None:
-            named = spec.Fill(
-                name=default, arguments=tuple(fills.bind(fills.FILLS[default], [], {}).items()), key=given.key
-            )
-        else:
-            named = given.fill
-        entry = initialize.Entry(tensor, key=given.key)
-        decision = initialize.decision_of(named, examples.values, str(given.key), 1, problems, entry)
-        problems.check()
-        assert decision is not None
-        if decision.reads_value:
-            fail(decision.key, "an example has no value before its fill.", "Write normal(), or a number.")
-        if decision.fill is not None:
-            what = fills.problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
-            if what is not None and decision.fill.name != "constant":  # an example may be infinite: to see what happens
-                problems.add(given.key, f"{decision.fill.name} {what}.")
-                problems.check()
-            fills.run(fills.tasks(tensor, decision.fill, decision.arguments, seed=examples.seed, name=name))
-        else:
-            initialize.Program(tensor, [decision], name, examples.seed, examples.max_steps)()
-        found[each.name] = tensor.to(device)
+        entry = _example(given, each, examples.values)
+        initialize.fill_one(entry, examples.seed, examples.max_steps)
+        found[each.name] = entry.tensor.to(device)
     return found
+
+
+def _example(given: spec.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> initialize.Entry:
+    """An example input without values, and its fill."""
+    problems = Problems()
+    tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype], device=device)
+    if given.fill is None:
+        default = "normal" if tensor.is_floating_point() else "zeros"
+        named = spec.Fill(
+            name=default, arguments=tuple(fills.bind(fills.FILLS[default], [], {}).items()), key=given.key
+        )
+    else:
+        named = given.fill
+    home = initialize.Home(f"input {each.name}", nn.Module(), each.name)
+    entry = initialize.Entry(tensor, key=given.key, homes=[home])
+    decision = initialize.decision_of(named, values, str(given.key), 1, problems, entry)
+    problems.check()
+    assert decision is not None
+    if decision.reads_value:
+        fail(decision.key, "an example has no value before its fill.", "Write normal(), or a number.")
+    if decision.fill is not None:
+        what = fills.problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
+        if what is not None and decision.fill.name != "constant":  # an example may be infinite: to see what happens
+            fail(given.key, f"{decision.fill.name} {what}.")
+    entry.chain = (decision,)
+    return entry
+
+
+def _try_examples(examples: Examples) -> None:
+    """Computes the fills of example inputs as far as it tells whether they can be computed."""
+    problems = Problems()
+    for given, each in zip(examples.inputs, examples.shapes, strict=True):
+        if given.fill is not None:
+            try:
+                entry = _example(given, each, examples.values, "meta")
+            except ConfigError as error:
+                problems.found += error.problems
+            else:
+                for wrong in initialize.attempt(entry, examples.seed, examples.max_steps, finite=False):
+                    decision = entry.chain[0]
+                    problems.note(wrong.problem(decision.rule, decision.key, entry.name))
+    problems.check()

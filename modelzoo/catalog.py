@@ -711,6 +711,16 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     }
 )
 
+RANDOM = frozenset(
+    _words(
+        """
+        alpha_dropout bernoulli dropout dropout1d dropout2d dropout3d gumbel_softmax multinomial rand rand_like randint
+        randn randn_like randperm scaled_dot_product_attention
+        """
+    )
+)
+"""The functions that draw, or may: from torch's own generator."""
+
 FORBIDDEN_KEYWORDS = frozenset(
     _words("out inplace device generator pin_memory requires_grad layout names max_norm non_blocking memory_format")
 )

@@ -299,7 +299,7 @@ class Rules:
             problems = Problems()
             rules = spec.parse_rules(config.init, frozenset(made.values), problems)
             problems.check()
-            _, warnings = initialize.decide(made.skeleton, rules, made.values)
+            _, warnings = initialize.decide(made.skeleton, rules, made.values, made.seed)
         except ConfigError as error:
             if all(_MEANT_FOR_OTHERS.search(each.what) for each in error.problems):
                 return None

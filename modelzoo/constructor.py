@@ -109,8 +109,7 @@ class Constructor:
         """
         loan = Loan(_modules((*positional, *named.values())))
         loan.show(self.shown)
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(streams.generator(self.seed, name).get_state())
+        with streams.instead(self.seed, name):
             made = cls(*positional, **named)
         loan.check(cls)
         return self.constructed(made, loan)

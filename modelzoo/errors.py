@@ -229,7 +229,8 @@ def first_line(error: BaseException) -> str:
     """What an exception says, in one line."""
     if isinstance(error, KeyError):
         return f"there is no {error} here"
-    lines = str(error).strip().splitlines()
+    text = str(error.args[-1] if isinstance(error, OverflowError) and error.args else error)  # (34, "... range")
+    lines = text.strip().splitlines()
     return lines[0].removesuffix(", but expected one of:") if lines else type(error).__name__
 
 

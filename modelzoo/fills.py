@@ -288,7 +288,7 @@ def _dtype_problem(fill: Fill, arguments: Mapping[str, Any], dtype: torch.dtype)
             return f"needs a whole number as {argument} for {name}, not {value}"
         if not low <= value <= high + (whole and fill.draws):  # draws are rounded down, below b
             return f"needs {argument} within {name}, from {low:.6g} to {high:.6g}, not {value}"
-    if {"a", "b"} <= set(fill.held) and arguments["b"] - arguments["a"] > torch.finfo(_drawn(dtype)).max:
+    if {"a", "b"} <= set(fill.held) and arguments["b"] - arguments["a"] > torch.finfo(dtype_of_draws(dtype)).max:
         return f"needs a and b closer together, not a={arguments['a']} and b={arguments['b']}"
     return None
 
@@ -629,7 +629,7 @@ class Filling:
             tensor = tensor.detach()  # a user's code may record gradients
         drawn = tensor
         if not (tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()):
-            drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
+            drawn = torch.empty(tensor.shape, dtype=dtype_of_draws(tensor.dtype), device="cpu")
         numbers = self.numbers if drawn.dtype is torch.float32 else sys.maxsize
         self.sample(drawn, generator(seed, name, number, block, numbers) if self.fill.draws else None)
         if self.zeroed:
@@ -639,7 +639,7 @@ class Filling:
             _round(drawn, tensor)
 
     def fill_through_copy(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
-        drawn = torch.empty(tensor.shape, dtype=_drawn(tensor.dtype), device="cpu")
+        drawn = torch.empty(tensor.shape, dtype=dtype_of_draws(tensor.dtype), device="cpu")
         run(self.tasks(drawn, seed, name, number), threads=1)
         _round(drawn, tensor)
 
@@ -674,7 +674,7 @@ def draw(
     >>> draw(FILLS["ones"], {}, (2, 3), torch.bfloat16, seed=0, name="mask").dtype
     torch.float32
     """
-    drawn = torch.empty(tuple(shape), dtype=_drawn(dtype), device="cpu")
+    drawn = torch.empty(tuple(shape), dtype=dtype_of_draws(dtype), device="cpu")
     run(tasks(drawn, fill, arguments, seed=seed, name=name, number=number, fans=fans), threads=1)
     return drawn
 
@@ -682,7 +682,7 @@ def draw(
 _DRAWN = (torch.float32, torch.float64)
 
 
-def _drawn(dtype: torch.dtype) -> torch.dtype:
+def dtype_of_draws(dtype: torch.dtype) -> torch.dtype:
     """The dtype of the draws for a tensor; float32 has too few bits for integers."""
     narrow = dtype.is_complex or (dtype.is_floating_point and dtype != torch.float64)
     return torch.float32 if narrow else torch.float64

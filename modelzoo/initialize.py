@@ -6,19 +6,23 @@ import ast
 import fnmatch
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from numbers import Complex, Real
+from types import CodeType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from modelzoo import catalog, defaults, fills, language, spec, streams
 from modelzoo import construct as building
-from modelzoo import defaults, fills, language, spec, streams
 from modelzoo import plans as planned
-from modelzoo.errors import Path, Problem, Problems, nearest
-from modelzoo.resolve import Resolver, Scope
+from modelzoo.errors import ConfigError, Path, Problem, Problems, first_line, nearest
+from modelzoo.failures import depends_on_data
+from modelzoo.resolve import Recipe, Resolver, Scope
 
 _ROOT = Path()
 
@@ -48,6 +52,20 @@ class Decision:
     def reads_value(self) -> bool:
         return bool(self.program) and spec.Fill(program=self.program).reads_value
 
+    def translated(self) -> tuple[dict[str, Any], CodeType]:
+        """The code of its text, and the values of the names that it reads."""
+        values = {name: each for name, each in self.values.items() if name not in spec.FILL_INPUTS}
+        translation = language.translate(self.program, spec.fill_names(frozenset(values)), "fill")
+        if translation.code is None:
+            raise translation.errors[0]
+        return {name: values[name] for name in translation.names}, translation.code
+
+    def content(self) -> Hashable:
+        """Equal ones give tensors of one shape the same, but for what they draw."""
+        if self.fill is not None:
+            return self.fill.name, repr(self.arguments)
+        return id(self.value) if self.value is not None else (self.program, repr(self.translated()[0]))
+
     def text(self) -> str:
         if self.fill is not None:
             return self.fill.text(self.arguments)
@@ -69,7 +87,7 @@ class Home:
 
 @dataclass(slots=True)
 class Entry:
-    """A unique tensor with all its homes, and the fills that will be computed."""
+    """A unique tensor with all its homes, and the fills that will be computed; `computed` is what a try gave."""
 
     tensor: Tensor
     kind: str = "buffer"
@@ -79,6 +97,7 @@ class Entry:
     chain: tuple[Decision, ...] = ()
     matched: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
+    computed: Tensor | None = None
 
     @property
     def name(self) -> str:
@@ -142,9 +161,11 @@ def type_name(skeleton: building.Skeleton, module: nn.Module) -> str:
 
 
 def decide(
-    skeleton: building.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any]
+    skeleton: building.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any], seed: int
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
+
+    Texts are tried: each once for tensors of one shape and dtype.
 
     Raises:
         ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
@@ -161,7 +182,7 @@ def decide(
         else:
             _settle(entry, problems)
     _unused(skeleton, rules, table, hits, problems, warnings)
-    _check(table, problems)
+    _check(table, seed, skeleton.max_steps, problems)
     problems.check()
     return table, warnings.found
 
@@ -422,9 +443,9 @@ def _selector(rule: spec.Rule) -> str:
     return ", ".join(f"{name}: {value}" for name, value in parts.items() if value)
 
 
-def _check(table: list[Entry], problems: Problems) -> None:
-    wrong: dict[tuple[int, torch.Size | None, torch.dtype], list[tuple[Decision, str]]] = {}
-    refused: dict[tuple[Path, str, str], list[str]] = {}
+def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) -> None:
+    wrong: dict[Hashable, list[Wrong]] = {}
+    refused: dict[tuple[Path, str, Wrong], list[str]] = {}
     for entry in table:
         chain, tensor = entry.chain, entry.tensor
         if not chain or chain[0].reads_value:
@@ -432,22 +453,80 @@ def _check(table: list[Entry], problems: Problems) -> None:
             problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
             continue
         shape = tensor.shape if chain[-1].strength else None  # torch's defaults fit their shapes
-        case = id(chain[0] if len(chain) == 1 else chain), shape, tensor.dtype
+        case = (*map(id, chain), shape, tensor.dtype)
         if case not in wrong:
             wrong[case] = list(_wrong(chain, tensor))
-        for each, what in wrong[case]:
-            refused.setdefault((each.key or entry.key, each.rule, what), []).append(entry.name)
-    for (key, rule, what), (first, *others) in refused.items():
+            if not wrong[case] and any(each.program for each in chain):
+                same = (*(each.content() for each in chain), shape, tensor.dtype)
+                if same not in wrong:
+                    wrong[same] = attempt(entry, seed, max_steps)
+                wrong[case] = wrong[same]
+        for each in wrong[case]:
+            decision = chain[each.place]
+            refused.setdefault((decision.key or entry.key, decision.rule, each), []).append(entry.name)
+    for (key, rule, each), names in refused.items():
+        problems.note(each.problem(rule, key, *names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """Why a fill gives a tensor nothing that it can hold.
+
+    Attributes:
+        place: which one it is in the chain.
+        does, how: what the fill does to the tensor, before and after its name.
+        hint: what to type.
+        line: of its text; 0 if it has none.
+    """
+
+    place: int = 0
+    does: str = "cannot fill"
+    how: str
+    hint: str = ""
+    line: int = 0
+
+    def problem(self, rule: str, key: Path, name: str, *others: str) -> Problem:
+        """As a problem of the tensors with these names; `rule` says who asked for the fill."""
         more = f" and {len(others)} more" if others else ""
-        problems.add(key, f"{rule} cannot fill '{first}'{more}: {what}")
+        what = f"{rule} {self.does} '{name}'{more}{self.how}"
+        return Problem(path=str(key), key=key, what=what, hint=self.hint, line=self.line, column=min(self.line, 1))
 
 
-def _wrong(chain: tuple[Decision, ...], tensor: Tensor) -> Iterator[tuple[Decision, str]]:
-    """Which fills cannot apply to a tensor, and why."""
-    for each in chain:
+def _wrong(chain: tuple[Decision, ...], tensor: Tensor) -> Iterator[Wrong]:
+    """Which named fills cannot apply to a tensor, and why."""
+    for place, each in enumerate(chain):
         wrong = each.fill and fills.problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
         if each.fill is not None and wrong:
-            yield each, f"{each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}"
+            yield Wrong(place=place, how=f": {each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}")
+
+
+TRIED = 2**22
+"""Up to so many elements a text is tried as it will be computed; beyond, on meta, where it has no values."""
+
+
+def attempt(entry: Entry, seed: int, max_steps: int, finite: bool = True) -> list[Wrong]:
+    """Computes the texts of a tensor, keeps what they give, and says what goes wrong if anything does.
+
+    Args:
+        finite: whether values that are not are wrong.
+    """
+    device = "cpu" if entry.tensor.numel() <= TRIED else "meta"
+    tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device=device)
+    try:
+        fills.run([fills.Task(0, Program(tensor, entry.chain, entry.name, seed, max_steps).fill)], threads=1)
+    except UnfillableError as error:
+        return [] if depends_on_data(error.__cause__) else [error.wrong]
+    if finite and not _is_finite(tensor):
+        return [Wrong(place=len(entry.chain) - 1, does="fills", how=_NOT_FINITE)]
+    entry.computed = None if tensor.is_meta else tensor
+    return []
+
+
+_NOT_FINITE = " with values that are not finite."
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return tensor.is_meta or not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
@@ -484,8 +563,9 @@ def fill(skeleton: building.Skeleton, table: list[Entry], seed: int, threads: in
     problems = Problems()
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
         last = entry.chain[-1]
-        if last.program and tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            problems.add(last.key, f"{last.rule} fills '{entry.name}' with values that are not finite.")
+        if last.program and not _is_finite(tensor):
+            wrong = Wrong(does="fills", how=_NOT_FINITE)
+            problems.note(wrong.problem(last.rule, last.key, entry.name))
     problems.check()
 
 
@@ -495,24 +575,63 @@ def filled(skeleton: building.Skeleton, table: list[Entry]) -> list[Tensor]:
     return [placed.get(entry.tensor, entry.tensor) if placed else entry.tensor for entry in table]
 
 
+def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
+    """Fills a tensor that belongs to no model."""
+    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}))
+
+
 def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
-    fillings: dict[tuple[int, torch.Size], fills.Filling] = {}  # tensors of one shape share them
+    fillings: Fillings = {}
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
-        chain = entry.chain
-        decision = chain[0]
-        if len(chain) == 1 and decision.fill is not None:
-            case = (id(decision), tensor.shape)
-            filling = fillings.get(case)
-            if filling is None:
-                filling = fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
-            yield from filling.begin(tensor, seed, entry.name)
-        elif len(chain) > 1 or decision.value is not tensor:
-            yield fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, skeleton.max_steps))
+        yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings)
+
+
+Fillings = dict[tuple[int, torch.Size], fills.Filling]
+"""Of a fill, by its decision's id, and a shape: tensors of one shape share them."""
+
+
+def _tasks_of(entry: Entry, tensor: Tensor, seed: int, max_steps: int, fillings: Fillings) -> Iterable[fills.Task]:
+    chain = entry.chain
+    decision = chain[0]
+    if entry.computed is not None:
+        computed, entry.computed = entry.computed, None
+        return [fills.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
+    if len(chain) > 1 or decision.fill is None:
+        nothing = len(chain) == 1 and decision.value is tensor
+        return [] if nothing else [fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps))]
+    case = (id(decision), tensor.shape)
+    filling = fillings.get(case)
+    if filling is None:
+        filling = fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
+    if decision.fill.name in fills.TORCHS:
+        return filling.begin(tensor, seed, entry.name)
+    tasks = filling.tasks(tensor, seed, entry.name)
+    return [fills.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
+
+
+def _told(fill: Callable[[], object], decision: Decision, entry: Entry) -> None:
+    """A user's own fill may raise anything."""
+    try:
+        fill()
+    except Exception as error:
+        wrong = Wrong(how=f": {first_line(error).rstrip('.')}.")
+        raise ConfigError([wrong.problem(decision.rule, decision.key or entry.key, entry.name)]) from error
+
+
+class UnfillableError(Exception):
+    """A fill failed, or gave what the tensor cannot hold."""
+
+    def __init__(self, wrong: Wrong) -> None:
+        self.wrong = wrong
+        super().__init__(wrong)
 
 
 @dataclass(slots=True)
 class Program:
-    """Computes a tensor by fills that build on each other, and texts."""
+    """Computes a tensor by fills that build on each other, and texts.
+
+    On meta it has no values: what can be known without them is found there.
+    """
 
     tensor: Tensor
     chain: Sequence[Decision]
@@ -521,53 +640,109 @@ class Program:
     max_steps: int
     drawn: int = 0
 
+    def __call__(self) -> None:
+        try:
+            self.fill()
+        except UnfillableError as error:
+            decision = self.chain[error.wrong.place]
+            problem = error.wrong.problem(decision.rule, decision.key, self.name)
+            raise ConfigError([problem]) from error.__cause__
+
+    def fill(self) -> None:
+        """Raises an UnfillableError where a fill fails."""
+        value: Any = None
+        for place, each in enumerate(self.chain):
+            try:
+                value = self.value(each, value)
+            except Exception as error:
+                raise UnfillableError(self.wrong(place, each, error)) from error
+            wrong = _no_value(value, self.tensor)
+            if wrong is not None:
+                raise UnfillableError(replace(wrong, place=place))
+            if isinstance(value, Tensor):
+                value = value.expand(self.tensor.shape)
+        try:
+            with torch.no_grad():
+                self.tensor.detach().copy_(value) if isinstance(value, Tensor) else self.tensor.detach().fill_(value)
+        except Exception as error:
+            raise UnfillableError(self.wrong(len(self.chain) - 1, self.chain[-1], error)) from error
+
+    def value(self, decision: Decision, value: Any) -> Any:
+        """What a fill gives, where the one before gave `value`."""
+        if decision.fill is not None:
+            return self.draw(decision.fill.name, **decision.arguments)
+        if decision.value is not None:
+            return decision.value.to(self.tensor.device)
+        values, code = decision.translated()
+        function = language.link(code, values, self.max_steps)
+        shape = tuple(self.tensor.shape)
+        fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
+        start = value.clone() if isinstance(value, Tensor) else value
+        with streams.instead(self.seed, self.name) if _is_random(code) else nullcontext():
+            return function(self.owner(), self.draw, shape, *fans, start)
+
+    def owner(self) -> nn.Module | None:
+        """Whose device tensors get that a text makes from nothing; None: the CPU, where all is drawn."""
+        if not self.tensor.is_meta:
+            return None
+        owner = nn.Module()
+        owner.register_buffer("tensor", self.tensor)
+        return owner
+
     def draw(self, name: str, *positional: Any, **named: Any) -> Tensor:
         fill = fills.find_fill(name)
         assert fill is not None
         arguments = fills.bind(fill, positional, named)
-        shape = tuple(self.tensor.shape)
-        what = fills.problem_with(fill, arguments, shape, self.tensor.dtype)
+        shape, dtype = tuple(self.tensor.shape), self.tensor.dtype
+        what = fills.problem_with(fill, arguments, shape, dtype)
         if what is not None:
             raise ValueError(f"{name} {what}")
         number, self.drawn = self.drawn, self.drawn + 1
-        return fills.draw(fill, arguments, shape, self.tensor.dtype, seed=self.seed, name=self.name, number=number)
+        if self.tensor.is_meta:
+            return torch.empty(shape, dtype=fills.dtype_of_draws(dtype), device="meta")
+        return fills.draw(fill, arguments, shape, dtype, seed=self.seed, name=self.name, number=number)
 
-    def __call__(self) -> None:
-        value: Any = None
-        for each in self.chain:
-            if each.fill is not None:
-                value = self.draw(each.fill.name, **each.arguments)
-            else:
-                value = each.value if each.value is not None else self.program(each, value)
-        with torch.no_grad():
-            self.tensor.detach().copy_(value) if isinstance(value, Tensor) else self.tensor.detach().fill_(value)
+    def wrong(self, place: int, decision: Decision, error: Exception) -> Wrong:
+        """What an exception says, and in which line of the text."""
+        line, what, hint = next((line for _, line in language.texts(error)), 0), first_line(error), ""
+        if isinstance(error, language.LoopError):
+            what, hint = error.what, "Set max_steps=... if it should turn more often."
+        elif self.tensor.ndim < 2 and "'NoneType'" in what:
+            what = f"fan_in and fan_out need at least 2 dimensions, not {self.tensor.ndim}."
+        return Wrong(place=place, how=f": {what.rstrip('.')}.", hint=hint, line=line)
 
-    def program(self, decision: Decision, value: Any) -> Any:
-        values = {name: each for name, each in decision.values.items() if name not in spec.FILL_INPUTS}
-        names = spec.fill_names(frozenset(values))
-        translation = language.translate(decision.program, names, "fill")
-        problems = Problems()
-        for error in translation.errors:
-            problems.add_text(decision.key, error)
-        problems.check()
-        assert translation.code is not None
-        function = language.link(translation.code, values, self.max_steps)
-        shape = tuple(self.tensor.shape)
-        fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
-        start = value.clone() if isinstance(value, Tensor) else value
-        try:
-            result = function(None, self.draw, shape, *fans, start)
-        except Exception as error:
-            what = str(error).splitlines()[0].removesuffix(", but expected one of:")
-            if fans[0] is None and "'NoneType'" in what:
-                what = f"fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
-            problems.add(decision.key, f"{decision.rule} cannot fill '{self.name}': {what}")
-            problems.check()
-        if isinstance(result, Tensor):
-            try:
-                return result.expand(shape)
-            except RuntimeError:
-                what = f"{decision.rule} gives '{self.name}' shape {list(result.shape)} instead of {list(shape)}."
-                problems.add(decision.key, what)
-                problems.check()
-        return result
+
+def _is_random(code: CodeType) -> bool:
+    """Whether a text may draw from torch's own generator."""
+    called = {name.removeprefix("_call_") for name in code.co_names if name.startswith("_call_")}
+    return not called.isdisjoint(catalog.RANDOM) or not called <= catalog.FUNCTIONS.keys()
+
+
+def _no_value(value: Any, tensor: Tensor) -> Wrong | None:
+    """Why a tensor cannot be what a fill gives; None if it can."""
+    dtype, shape = str(tensor.dtype).removeprefix("torch."), list(tensor.shape)
+    if isinstance(value, Tensor):
+        if value.is_complex() and not tensor.is_complex():
+            return Wrong(does="gives", how=f" complex numbers, which {dtype} cannot hold.")
+        fits = _expands(value.shape, tensor.shape)
+        return None if fits else Wrong(does="gives", how=f" shape {list(value.shape)} instead of {shape}.")
+    if isinstance(value, bool) and tensor.dtype != torch.bool:
+        return Wrong(does="gives", how=f" {str(value).lower()} instead of a number.")
+    if isinstance(value, Complex if tensor.is_complex() else Real):
+        return None
+    return Wrong(does="gives", how=f" {_shown(value)} instead of a number or a tensor.")
+
+
+def _expands(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether a shape becomes another by `expand`."""
+    aligned = wanted[len(wanted) - len(shape) :]
+    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, (str, complex)):
+        return "null" if value is None else repr(value)
+    if isinstance(value, (tuple, list)):
+        return "several values"
+    kind = "layer" if isinstance(value, Recipe) else type(value).__name__
+    return f"a {kind}"

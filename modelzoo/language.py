@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, TypeVar
 
 import torch
@@ -142,10 +142,13 @@ class LoopError(RuntimeError):
         self.filename, self.line, self.steps = filename, line, steps
         super().__init__(filename, line, steps)
 
-    def __str__(self) -> str:
+    @property
+    def what(self) -> str:
         text = linecache.getline(self.filename, self.line).strip()
-        place = f"line {self.line} of {self.filename.strip('<>')}"
-        return f"this loop did not end after {self.steps:,} steps: {text} ({place})"
+        return f"this loop did not end after {self.steps:,} steps: {text}"
+
+    def __str__(self) -> str:
+        return f"{self.what} (line {self.line} of {self.filename.strip('<>')})"
 
 
 # --- parsing -------------------------------------------------------------------------------------------------------
@@ -990,6 +993,21 @@ def register(text: str, name: str) -> str:
     lines = [line + "\n" for line in text.split("\n")]
     linecache.cache[filename] = (len(text), None, lines, filename)
     return filename
+
+
+def texts(error: BaseException) -> list[tuple[FrameType, int]]:
+    """The `forward` and `fill` texts that an error came through, with its line in each, the outermost first."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        if _TEXT.fullmatch(trace.tb_frame.f_code.co_filename):
+            found.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    return found
+
+
+_TEXT = re.compile("<.+ [0-9a-f]{8}>")
+"""The file names that `register` gives."""
 
 
 def link(

@@ -204,7 +204,7 @@ def _explain_non_finite(draft: api.Draft, model: nn.Module, inputs: dict[str, Te
 
 def check_inputs(draft: api.Draft) -> None:
     """Refuses a model that has nothing to run on."""
-    if not draft.inputs:
+    if not draft.given.inputs:
         key = Path(("model", "inputs"))
         fail(key, "the model has no example input to run on.", "Write inputs: {x: [2, 20]}.")
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -486,7 +486,7 @@ def _text_key(skeleton: building.Skeleton, owner: nn.Module) -> Path:
 
 
 def _explain_text(skeleton: building.Skeleton, module: nn.Module, error: Exception) -> Problem:
-    module = next((frame.f_locals["_self"] for frame, _ in reversed(_texts(error))), module)
+    module = next((frame.f_locals["_self"] for frame, _ in reversed(language.texts(error))), module)
     problem = text_problem(error, _text_key(skeleton, module))
     absent = [name for name, child in module._modules.items() if child is None]
     name = next((each for each in absent if re.match(rf".*\b{each}[(.\[].* fails: 'NoneType'", problem.what)), None)
@@ -499,34 +499,13 @@ def _explain_text(skeleton: building.Skeleton, module: nn.Module, error: Excepti
 def text_problem(error: BaseException, key: Path) -> Problem:
     """What went wrong inside a `forward` text, at its line."""
     line, text = 0, ""
-    for frame, number in _texts(error):
+    for frame, number in language.texts(error):
         line, text = number, linecache.getline(frame.f_code.co_filename, number).strip()
     if isinstance(error, language.LoopError):
-        line = error.line
-        text = linecache.getline(error.filename, error.line).strip()
-        what = f"this loop did not end after {error.steps:,} steps: {text}"
-        return Problem(
-            path=str(key),
-            key=key,
-            what=what,
-            hint="Set max_steps=... if it should turn more often.",
-            line=line,
-            column=1,
-        )
+        hint = "Set max_steps=... if it should turn more often."
+        return Problem(path=str(key), key=key, what=error.what, hint=hint, line=error.line, column=1)
     what = f"{text} fails: {first_line(error)}" if text else first_line(error)
     return Problem(path=str(key), key=key, what=what, line=line, column=1 if line else 0)
-
-
-def _texts(error: BaseException) -> list[tuple[FrameType, int]]:
-    """The `forward` texts that an error came through, with its line in each, the outermost first."""
-    found = []
-    trace = error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if name.startswith("<") and ".forward " in name:
-            found.append((trace.tb_frame, trace.tb_lineno))
-        trace = trace.tb_next
-    return found
 
 
 def example(inputs: tuple[Input, ...], device: torch.device) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import shake_128
 
@@ -87,6 +89,26 @@ def generator(seed: int, name: str, draw: int = 0, block: int = 0, numbers: int 
         stream = _thread.stream = Stream()
     words = 2 * numbers + 2 if numbers < _PAIRS else min(numbers + _PAIRS + 1, _WORDS)
     return stream.restart(shake_128(key(seed, name, draw, block)).digest(4 * words))
+
+
+_TORCHS = threading.Lock()
+
+
+@contextmanager
+def instead(seed: int, name: str) -> Iterator[None]:
+    """While it lasts, torch's own generator on the CPU draws from a stream; after it, it is where it was.
+
+    There is one for all threads: others wait.
+
+    >>> with instead(0, "0.weight"):
+    ...     drawn = torch.rand(2)
+    >>> with instead(0, "0.weight"):
+    ...     torch.rand(2).equal(drawn)
+    True
+    """
+    with _TORCHS, torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(generator(seed, name).get_state())
+        yield
 
 
 def key(seed: int, name: str, draw: int = 0, block: int = 0) -> bytes:

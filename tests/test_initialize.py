@@ -246,11 +246,142 @@ def test_a_fill_that_no_tensor_can_take_is_reported_once():
     )
 
 
-@pytest.mark.parametrize("fill", ["normal(std=1 / fan_in)", "normal() * fan_in"])
-def test_fans_of_a_bias_are_refused_in_so_many_words(fill):
-    assert refusal(MODEL, {"all": {"layer": "LayerNorm", "fill": fill}}).startswith(
-        "init.all.fill\n  init.all cannot fill 'norm.weight': fan_in and fan_out need at least 2 dimensions, not 1."
+FANS = "fan_in and fan_out need at least 2 dimensions, not 1."
+
+
+@pytest.mark.parametrize(
+    ("fill", "what"),
+    [
+        (
+            "normal(std=1 / fan_in)",
+            f"init.all.fill\n  init.all cannot fill 'norm.weight': {FANS} Write param: weight.",
+        ),
+        ("normal() * fan_in", f"init.all.fill\n  init.all cannot fill 'norm.weight' and 1 more: {FANS}"),
+    ],
+)
+def test_fans_of_a_bias_are_refused_in_so_many_words(fill, what):
+    assert refusal(MODEL, {"all": {"layer": "LayerNorm", "fill": fill}}) == what
+
+
+@pytest.mark.parametrize(
+    ("fill", "what"),
+    [
+        ("(normal(), 1)", "gives 'first.weight' and 1 more several values instead of a number or a tensor."),
+        ("None", "gives 'first.weight' and 1 more null instead of a number or a tensor."),
+        ("{'a': 1}", "gives 'first.weight' and 1 more a dict instead of a number or a tensor."),
+        ("1 > 0", "gives 'first.weight' and 1 more true instead of a number."),
+        ("name", "gives 'first.weight' and 1 more 'GELU' instead of a number or a tensor."),
+        ("names", "gives 'first.weight' and 1 more several values instead of a number or a tensor."),
+        ("(0 - 8) ** 0.5 * 0", "gives 'first.weight' and 1 more 0j instead of a number or a tensor."),
+        ("act", "gives 'first.weight' and 1 more a layer instead of a number or a tensor."),
+        ("zeros(5)", "gives 'first.weight' and 1 more shape [5] instead of [8, 8]."),
+        ("zeros(1, 8, 8)", "gives 'first.weight' and 1 more shape [1, 8, 8] instead of [8, 8]."),
+        ("view_as_complex(ones(8, 8, 2))", "gives 'first.weight' and 1 more complex numbers, which float32 cannot hold."),
+        ("log(ones() - 1)", "fills 'first.weight' and 1 more with values that are not finite."),
+        ("log(0 - 1)", "cannot fill 'first.weight' and 1 more: math domain error."),
+        ("ones() / (depth - 2)", "fills 'first.weight' and 1 more with values that are not finite."),
+        ("1 / (depth - 2)", "cannot fill 'first.weight' and 1 more: division by zero."),
+        ("names[2]", "cannot fill 'first.weight' and 1 more: tuple index out of range."),
+        ("10.0 ** (depth * 200)", "cannot fill 'first.weight' and 1 more: Numerical result out of range."),
+        ("normal(std=name)", "cannot fill 'first.weight' and 1 more: normal needs a number as std, not 'GELU'."),
+        ("relu()", "cannot fill 'first.weight' and 1 more: relu() missing 1 required positional argument: 'input'."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_text_that_gives_no_tensor_is_refused_by_the_plan(fill, what, device):
+    args = {"name": "GELU", "names": [1, 2], "depth": 2, "act": {"_target_": "GELU"}}
+    model = {**layers(last=None), "args": args}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        api.draft(model, {"all": {"param": "weight", "layer": "Linear", "fill": fill}}, device=device)
+    told = str(caught.value).split("\n  init.all ")[1].split("\n")[0]
+    assert told == what
+
+
+def test_a_text_that_fails_is_shown_where_it_fails(tmp_path):
+    file = tmp_path / "model.yaml"
+    file.write_text(
+        "model:\n"
+        "  inputs: {x: {shape: [2, 4], fill: zeros(3)}}\n"
+        "  layers: ['Linear(4, 4)']\n"
+        "init:\n"
+        "  first:\n"
+        "    param: weight\n"
+        "    fill: |\n"
+        "      w = normal()\n"
+        "      w[4, 0] = 1\n"
+        "      return w\n"
     )
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan(file)
+    assert str(caught.value) == (
+        f"{file}:2:31  model.inputs.x.fill\n  model.inputs.x gives 'input x' shape [3] instead of [2, 4]."
+    )
+    file.write_text(file.read_text().replace("zeros(3)", "zeros"))
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan(file)
+    assert str(caught.value) == (
+        f"{file}:9:7  init.first.fill\n"
+        "  init.first cannot fill '0.weight': index 4 is out of bounds for dimension 0 with size 4."
+    )
+
+
+def test_a_text_whose_loop_does_not_end_is_refused_by_the_plan():
+    fill = "w = ones()\nwhile w.sum() > 0:\n  w = w + 1\nreturn w"
+    assert refusal(MODEL, {"all": {"name": "last.bias", "fill": fill}}) == (
+        "init.all.fill\n"
+        "  init.all cannot fill 'last.bias': this loop did not end after 10,000 steps: while w.sum() > 0:. "
+        "Set max_steps=... if it should turn more often."
+    )
+
+
+@pytest.mark.parametrize("fill", ["zeros(5)", "log(0 - 1)", "ones() @ ones(7)", "(1, 2)"])
+def test_a_text_for_a_tensor_of_any_size_is_tried(fill):
+    huge = {"parameters": {"w": {"shape": [2**20, 2**10], "fill": fill}}, "forward": "x"}
+    with pytest.raises(modelzoo.ConfigError, match=r"model.parameters.w (gives|cannot fill) 'w'"):
+        modelzoo.plan(huge)
+
+
+@pytest.mark.parametrize("fill", ["normal() if float(normal().mean()) > 9 else ones()", "normal() * (value > 0)"])
+def test_what_a_huge_tensor_gets_may_depend_on_what_is_drawn(fill):
+    tensor = {"shape": [2**20, 2**10], "fill": "uniform(-1, 1)"}
+    plan = modelzoo.plan({"buffers": {"w": tensor}, "forward": "x"}, {"later": {"name": "w", "fill": fill}})
+    assert plan.tensors[0].rule == "init.later"
+
+
+def test_a_text_is_computed_once_for_each_tensor():
+    calls = []
+
+    @modelzoo.register.function(name="noted")
+    def noted(value):
+        calls.append(tuple(value.shape))
+        return value
+
+    rules = {"all": {"param": "weight", "fill": "noted(normal())"}}
+    drawn = values(MODEL, rules)
+    assert sorted(calls) == [(3, 8), (8,), (8, 8), (8, 8)]
+    assert not torch.equal(drawn["first.weight"], drawn["second.weight"])
+    calls.clear()
+    modelzoo.plan(MODEL, rules)
+    assert sorted(calls) == [(3, 8), (8,), (8, 8)]  # equal texts of equal shape are tried once
+
+
+def test_what_a_text_draws_depends_on_the_seed_and_the_name_alone():
+    rules = {"all": {"param": "weight", "fill": "randn_like(value) * rand(1) + dropout(ones())"}}
+    first = values(MODEL, rules)
+    torch.manual_seed(7)
+    again = values(layers(new="Linear(3, 2)"), rules, seed=0)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["first.weight"], first["second.weight"])
+    assert not torch.equal(first["first.weight"], values(MODEL, rules, seed=1)["first.weight"])
+
+
+def test_a_fill_of_ones_own_may_raise_anything():
+    @modelzoo.register.fill
+    def raising(tensor, *, generator):
+        raise KeyError("width")
+
+    what = "init.all.fill\n  init.all cannot fill 'first.weight': there is no 'width' here."
+    assert refusal(MODEL, {"all": {"name": "first.weight", "fill": "raising"}}) == what
 
 
 def test_a_rule_fits_a_model_with_an_arg_that_is_called_like_its_local():
