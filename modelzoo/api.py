@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import bounds, catalog, config, fills, initialize, memory, origins, shapes, spec, streams
+from modelzoo import ambient, bounds, catalog, config, fills, initialize, memory, origins, shapes, spec, streams
 from modelzoo import construct as building
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.factory import TooLargeError
@@ -147,6 +147,7 @@ def build(
         return fill(made, device, budget=memory)
 
 
+@ambient.kept()
 def draft(
     model: Any,
     init: Any = None,
@@ -311,6 +312,7 @@ def _modules(skeleton: building.Skeleton, record: shapes.Record) -> tuple[Module
     return tuple(found)
 
 
+@ambient.kept()
 def fill(
     draft: Draft, device: str | torch.device, threads: int | None = None, budget: int | str | None = None
 ) -> nn.Module:

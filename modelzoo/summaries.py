@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from modelzoo import flops, observe, plans, shapes, table, terminal
+from modelzoo import ambient, flops, observe, plans, shapes, table, terminal
 from modelzoo.generated import Generated, loops
 from modelzoo.origins import origin_of
 from modelzoo.rows import Row, rows
@@ -46,7 +46,8 @@ class Summary:
 
     def text(self, width: int | None = None) -> str:
         """The summary as plain text; `width=None` breaks no line."""
-        return terminal.text(self, width)
+        with ambient.kept():
+            return terminal.text(self, width)
 
     def __str__(self) -> str:
         return self.text(max(shutil.get_terminal_size().columns, terminal.NARROWEST) if sys.stdout.isatty() else None)
@@ -158,6 +159,7 @@ def _passed(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any])
     """Calls a model once, and leaves its mode and the random state as they were."""
     device = _device(model)
     with (
+        ambient.kept(),
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         torch.no_grad(),
         _evaluating(model),
