@@ -21,7 +21,11 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    return guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(usage())
         return 0
@@ -29,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no command '{name}'. {nearest(name, COMMANDS)}", file=sys.stderr)
         return 2
     module = importlib.import_module(COMMANDS[name][0])
-    return guarded(lambda: int(module.command(rest)))
+    return int(module.command(rest))
 
 
 def usage() -> str:

@@ -23,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modelzoo import interpolation, marks, sweep, watch
+from modelzoo import files, interpolation, marks, sweep, watch
 from modelzoo.config import Config, check_keys, from_mapping
 from modelzoo.errors import ConfigError, Path, Problem, Problems, located
 from modelzoo.places import File, Override, Places, parts
@@ -257,7 +257,7 @@ def _sources(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str) ->
             continue
         name = default.config_path.removesuffix(".yaml").lstrip("/")
         file = pathlib.Path(result.path.removeprefix("file://"), f"{name}.yaml")
-        document = marks.read(file.read_text("utf-8-sig"), shown(file, cwd))
+        document = marks.read(file.read_text("utf-8-sig"), files.shown(file, cwd))
         yield File(document=document, package=parts(default.package or ""))
     for override in defaults.config_overrides:
         yield Override(
@@ -268,16 +268,18 @@ def _sources(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str) ->
         )
 
 
-def shown(file: pathlib.Path, cwd: pathlib.Path) -> str:
-    """A file as messages show it: relative to where the command was typed, absolute outside."""
-    return str(file.relative_to(cwd)) if file.is_relative_to(cwd) else str(file)
+class NotBegun(BaseException):
+    """A sweep that cannot begin; its cause says why. Hydra would make a warning of an `Exception`, and go on."""
 
 
 class OnSweep(Callback):
     """Hydra calls it in the process that launches a sweep's jobs."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        watch.begin(pathlib.Path(config.hydra.sweep.dir))
+        try:
+            watch.begin(pathlib.Path.cwd() / config.hydra.sweep.dir)
+        except Exception as error:
+            raise NotBegun from error
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         if is_sweep():  # launchers keep what every job returned to the end: 100 KB each
@@ -296,7 +298,15 @@ def is_sweep() -> bool:
 
 def sweep_directory() -> pathlib.Path:
     """The directory of the sweep that the running job belongs to."""
-    return pathlib.Path(HydraConfig.get().sweep.dir)
+    job = HydraConfig.get()
+    return pathlib.Path(job.runtime.cwd, job.sweep.dir)
+
+
+def stay() -> None:
+    """Undoes `hydra.job.chdir`: jobs of a sweep share a process, and where one works gets its name only at its end."""
+    job = HydraConfig.get()
+    if job.job.chdir:
+        os.chdir(job.runtime.cwd)
 
 
 def job_number() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 import re
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from modelzoo import limits, memory
+from modelzoo import limits, memory, modelfile
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, fail, in_full, located, nearest, render
 from modelzoo.runfile import read_options, reported, typed
 
@@ -92,7 +91,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("what", nargs="*", help="files, names of configs, and overrides; default: every config")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(arguments)
-    overrides = [each for each in given.what if "=" in each or each.startswith("~")]
+    overrides = [each for each in given.what if modelfile.is_override(each)]
     targets = [each for each in given.what if each not in overrides]
     limit = _limit(read_options([each for each in overrides if each.startswith("problems=")]))
     overrides = [each for each in overrides if not each.startswith("problems=")]
@@ -138,21 +137,12 @@ def _first(configs: list[str]) -> str:
 
 
 def _checked(targets: list[str], overrides: list[str]) -> Iterator[Checked]:
-    files = [each for each in targets if is_file(each)]
+    files = [each for each in targets if modelfile.is_file(each)]
     names = [each for each in targets if each not in files]
     for file in files:
         yield check_file(file, overrides)
     if names or not targets:
         yield from check_names(names, overrides)
-
-
-def is_file(target: str) -> bool:
-    """Whether a target is meant as a file, not as the name of a config.
-
-    >>> is_file("nested"), is_file("nested.yaml"), is_file("./nested")
-    (False, True, True)
-    """
-    return target.endswith((".yaml", ".yml")) or target.startswith((".", os.sep)) or pathlib.Path(target).is_file()
 
 
 # --- files from elsewhere ------------------------------------------------------------------------------------------

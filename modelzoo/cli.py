@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import io
 import os
 import pathlib
 import sys
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from modelzoo import stdio
 from modelzoo.errors import IN_FULL, ConfigError, located, render
 from modelzoo.sweep import is_typed
 from modelzoo.watch import Watch
@@ -33,25 +33,44 @@ def main() -> int:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs a command; what is wrong with a config is printed to stderr without a traceback."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal does not have ends no run
-    try:
-        code = command()
+    """Runs a command; what is wrong is printed to stderr without a traceback.
+
+    Returns:
+        The exit code: that of the command, or 1 also where not all that it printed could be written.
+    """
+    with stdio.outlets() as out:
+        code = _code(command)
         sys.stdout.flush()
-        return code
-    except ConfigError as error:
-        report(error, _flag("traceback=true"), None if _flag("problems=all") else IN_FULL)
+        if out is None or out.refused is None:
+            return code
+        if not isinstance(out.refused, BrokenPipeError):  # a reader that leaves knows it
+            print(f"Standard output cannot be written: {out.refused.strerror}.", file=sys.stderr)
+        return code or FAILED
+
+
+def _code(command: Callable[[], int]) -> int:
+    try:
+        pathlib.Path.cwd()  # where it is gone, libraries of torch end the process
+        return command()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        _close_stdout()
-    return FAILED
+    except SystemExit as end:  # of argparse, of Hydra after --help, or of a user's own code
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        report(told, _flag("traceback=true"), None if _flag("problems=all") else IN_FULL)
+        return FAILED
 
 
-def _close_stdout() -> None:
-    """Lets nobody read on: without it the interpreter's last flush complains."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _told(error: Exception) -> ConfigError | None:
+    """An exception as problems; None if it is a mistake of a program."""
+    from modelzoo import system
+
+    return system.told(error)
 
 
 def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
@@ -111,6 +130,8 @@ def _hydra_main() -> int:
             with Watch(border.planned_jobs(sys.argv[1:])) as watch:
                 try:
                     main(task)()
+                except border.NotBegun as end:
+                    raise end.__cause__ or end from None
                 except Exception as error:
                     if error in own or not watch.unfinished():
                         raise
@@ -147,15 +168,14 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
 
             _thaw()
             run(config, border.run_directory())
-            sys.stdout.flush()
-    except ConfigError as error:
-        failed.append(error)
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        failed.append(told)
         problems = options.get("problems", "all" if _flag("problems=all") else IN_FULL)
         shown = options.get("traceback", _flag("traceback=true"))
-        report(error, shown is True, problems if type(problems) is int and problems > 0 else None)
-    except BrokenPipeError as error:
-        failed.append(error)
-        _close_stdout()
+        report(told, shown is True, problems if type(problems) is int and problems > 0 else None)
 
 
 def _job_of_sweep(cfg: DictConfig) -> None:
@@ -166,6 +186,7 @@ def _job_of_sweep(cfg: DictConfig) -> None:
     from modelzoo.streams import SCHEME
     from modelzoo.sweep import Sweep, digest
 
+    border.stay()
     number, overrides, threads = border.job_number(), border.typed(), border.threads_of_worker()
     try:
         config = border.from_hydra(cfg)

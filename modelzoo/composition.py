@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -20,7 +21,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from modelzoo import border, marks
+from modelzoo import border, files, marks, modelfile, system
 from modelzoo.errors import Path, Problem, nearest
 from modelzoo.places import parts
 
@@ -28,7 +29,7 @@ _EXTRAS = {"joblib": "parallel", "submitit": "cluster"}
 _CALL = re.compile(r"[A-Za-z_][\w.]*\(")
 
 
-def composition_problem(error: BaseException, overrides: Sequence[str]) -> Problem | None:
+def composition_problem(error: Exception, overrides: Sequence[str]) -> Problem | None:
     """Explains an error that was raised while a config was composed.
 
     Args:
@@ -51,9 +52,19 @@ def composition_problem(error: BaseException, overrides: Sequence[str]) -> Probl
             return _unknown_index(error, error.__cause__, overrides)
         case ConfigCompositionException() if isinstance(error.__cause__, GrammarParseError):
             return _unreadable_reference(error.__cause__, overrides)
+        case UnicodeDecodeError():
+            return _no_utf8(error, overrides)
+        case ConfigCompositionException() if isinstance(error.__cause__, OmegaConfBaseException):
+            return _unfit(error, error.__cause__, overrides)
+        case TypeError():  # what Python says of a list and a name
+            return _deletion(overrides)
         case HydraException() | OmegaConfBaseException() | ValueError():
             return _other(error, overrides)
-    return None
+    refused = system.told(error, "command line", "Choose another directory: hydra.run.dir=DIR")
+    if refused is None:
+        return None
+    (problem,) = refused.problems
+    return replace(problem, path=" ".join(overrides)) if problem.where == "command line" else problem
 
 
 def quoted(key: str, value: str) -> str:
@@ -73,7 +84,7 @@ def _command_line(override: str, what: str, hint: str = "") -> Problem:
 def _syntax(error: yaml.YAMLError) -> Problem:
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     name = str(mark.name) if mark is not None else getattr(error, "name", "")
-    return marks.yaml_problem(error, border.shown(pathlib.Path(name), pathlib.Path.cwd()))
+    return marks.yaml_problem(error, files.shown(pathlib.Path(name), pathlib.Path.cwd()))
 
 
 def _unreadable(override: str, message: str) -> Problem:
@@ -94,6 +105,16 @@ def _unreadable(override: str, message: str) -> Problem:
     typed = quoted(key, value)
     hint = f"Put the text in quotes of its own: {typed}" if _parses(shlex.split(typed)[0]) else ""
     return _command_line(override, what, hint)
+
+
+def _no_utf8(error: UnicodeDecodeError, overrides: Sequence[str]) -> Problem:
+    for directory in (pathlib.Path.cwd() / "conf", border.conf_directory()):
+        for file in directory.rglob("*.yaml"):
+            content = file.read_bytes()
+            start = content.find(error.object)  # as much of the file as was read at once
+            if start >= 0:
+                return Problem(where=files.shown(file), what=modelfile.no_utf8(content, start + error.start))
+    return _other(error, overrides)
 
 
 def _parses(override: str) -> bool:
@@ -141,7 +162,7 @@ def _document(config: str) -> marks.Document | None:
     for directory in (cwd / "conf", border.conf_directory()):
         file = directory / f"{config}.yaml"
         try:
-            return marks.read(file.read_text("utf-8-sig"), border.shown(file, cwd))
+            return marks.read(file.read_text("utf-8-sig"), files.shown(file, cwd))
         except Exception:  # an explanation without a line is better than none
             continue
     return None
@@ -182,6 +203,36 @@ def _unknown_index(error: ConfigCompositionException, cause: ConfigIndexError, o
     return _command_line(override if override in overrides else _typed(".".join(known), overrides), what)
 
 
+def _unfit(error: ConfigCompositionException, cause: OmegaConfBaseException, overrides: Sequence[str]) -> Problem:
+    """A value that a key of Hydra's own does not take, or a name where a list takes an index."""
+    message = str(cause).splitlines()[0]
+    override = str(error).rpartition("override ")[2]
+    return _known(message, overrides) or _command_line(override, _sentence(message))
+
+
+def _deletion(overrides: Sequence[str]) -> Problem | None:
+    """The first override that deletes an entry of a list, which Hydra does not do."""
+    places = border.places(tuple(each for each in overrides if not each.startswith("~")), pathlib.Path.cwd())
+    for override in overrides:
+        *above, last = parts(override.partition("=")[0].removeprefix("~")) or ("",)
+        if not (override.startswith("~") and last.isdecimal() and isinstance(places.value(Path(above)), list)):
+            continue
+        key, what = ".".join(above), "Hydra deletes no entry of a list."
+        hint = f"Type the whole list without it: {key}=[...]"
+        if _holds_layers(above):
+            hint = f"To leave the layer out, type {key}.{last}=null; to put another in its place, {key}.{last}=Identity"
+        return _command_line(override, what, hint)
+    return None
+
+
+def _holds_layers(keys: Sequence[str]) -> bool:
+    """Whether the list at a key stands below `layers`, or for a layer there."""
+    if "layers" not in keys:
+        return False
+    last = len(keys) - 1 - keys[::-1].index("layers")
+    return all(each.isdecimal() for each in keys[last + 2 :])
+
+
 def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) -> Problem:
     message = str(error)
     key = re.search("full_key: (.*)", message)
@@ -205,10 +256,8 @@ def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) ->
 def _other(error: BaseException, overrides: Sequence[str]) -> Problem:
     message = str(error).strip()
     first = message.splitlines()[0] if message else type(error).__name__
-    for pattern, explain in _MESSAGES:
-        match = re.search(pattern, message, re.DOTALL)
-        if match:
-            return explain(match, overrides)
+    if known := _known(message, overrides):
+        return known
     where = re.match("In '(.*?)': ", first)
     document = _document(where[1]) if where else None
     lines = [each.strip() for each in message.splitlines() if "full_key" not in each and "object_type" not in each]
@@ -218,6 +267,12 @@ def _other(error: BaseException, overrides: Sequence[str]) -> Problem:
         path="" if document else " ".join(overrides),
         what=_sentence(what),
     )
+
+
+def _known(message: str, overrides: Sequence[str]) -> Problem | None:
+    """A message of Hydra's that has a better answer here."""
+    matches = ((re.search(pattern, message, re.DOTALL), explain) for pattern, explain in _MESSAGES)
+    return next((explain(match, overrides) for match, explain in matches if match), None)
 
 
 def _sentence(text: str) -> str:
@@ -290,6 +345,7 @@ _MESSAGES: tuple[tuple[str, _Explain], ...] = (
     (r"Could not override '(.*?)'.*", _not_in_defaults),
     (r"Config group override must be .*", _name_expected),
     (r"invalid literal for int\(\) with base 10: '(.*)'", _index_expected),
+    (r"^Index '(.*)' \(str\) is not an int", _index_expected),
     (r"^In '(.*?)': .*Cannot merge (?:DictConfig with ListConfig|ListConfig with DictConfig)", _list_and_mapping),
 )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import platform
+import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -33,7 +36,7 @@ def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]
 
     try:
         _refuse_irregular(path)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_mark()}{os.getpid()}-", dir=path.parent) as folder:
             temporary = pathlib.Path(folder) / path.name
             write(temporary)
             temporary.chmod(0o644 & ~_umask())
@@ -41,8 +44,41 @@ def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
             temporary.replace(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, UnicodeError, SafetensorError) as error:
         fail(path, f"This file cannot be written: {error}.", cause=error)
+
+
+def clear(directory: pathlib.Path) -> None:
+    """Removes the hidden directories that writers on this machine left when they were killed.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pathlib.Path(folder, ".writing-notes").mkdir()  # somebody's own
+    ...     clear(pathlib.Path(folder))
+    ...     [each.name for each in pathlib.Path(folder).iterdir()]
+    ['.writing-notes']
+    """
+    pattern = re.compile(re.escape(_mark()) + r"(\d+)-\w{8}")
+    for each in directory.iterdir():
+        found = pattern.fullmatch(each.name)
+        if found and not _is_running(int(found[1])):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _mark() -> str:
+    """What the name of a hidden directory begins with; a number of a process means something on its machine only."""
+    return f".writing-{platform.node()}-"
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # there the same call would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
 
 
 def _refuse_irregular(path: pathlib.Path) -> None:
@@ -65,6 +101,12 @@ def _umask() -> int:
 def write_text(path: pathlib.Path, text: str, lasting: bool = True) -> None:
     """Writes a text as UTF-8; as `write_atomically` otherwise."""
     write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"), lasting)
+
+
+def shown(path: pathlib.Path, cwd: pathlib.Path | None = None) -> str:
+    """A path as messages show it: relative to the working directory, or to another; absolute outside."""
+    cwd = pathlib.Path.cwd() if cwd is None else cwd
+    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
 
 
 def fail(path: pathlib.Path, what: str, hint: str = "", *, cause: BaseException | None = None) -> NoReturn:

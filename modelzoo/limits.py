@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import pathlib
 import re
@@ -161,9 +162,10 @@ def child(message: str) -> int:
     module, _, name = told["task"].partition(":")
     task = getattr(importlib.import_module(module), name)
     given = Limits(**told["limits"])
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def limited() -> int:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # what was printed is seen, whatever ends this process
         impose(given)
         return int(task(given, *told["arguments"]))
 

@@ -298,6 +298,23 @@ def scalar(text: str) -> Any:
         return text
 
 
+def typed(text: str) -> Any:
+    """The value of an option as it is typed: a scalar, or a list of plain data in brackets; anything else is a text.
+
+    >>> typed("[source, report]"), typed("3"), typed("[ab].bias")
+    (['source', 'report'], 3, '[ab].bias')
+    """
+    if text.startswith("["):
+        try:
+            problems = Problems()
+            found = plain(read(text, "command line"), problems)
+            problems.check()
+            return found
+        except ConfigError:  # such as the pattern of a name
+            return text
+    return scalar(text)
+
+
 def _scalar(node: yaml.ScalarNode) -> Any:
     return _scalars.read(node.value) if node.style in (None, "") and not node.tag else node.value
 

@@ -13,6 +13,7 @@ import yaml
 from modelzoo import bounds, interpolation, marks, places
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
 
+SUFFIXES = (".yaml", ".yml")
 _HEADER = re.compile(r"\s*#\s*@\w")
 _SHAPE = "A model file holds a block, or 'model' and optionally 'init', and nothing else."
 
@@ -27,6 +28,26 @@ class ModelFile(dict[str, Any]):
     def __init__(self, data: dict[str, Any], locate: Locate) -> None:
         super().__init__(data)
         self.locate = locate
+
+
+def is_override(target: str) -> bool:
+    """Whether what was typed sets or deletes a key; a file may have such a name too.
+
+    >>> is_override("seed=1"), is_override("~init"), is_override("nested"), is_override("./a=b.yaml")
+    (True, True, False, False)
+    """
+    is_path = target.startswith((".", os.sep)) or (target.endswith(SUFFIXES) and pathlib.Path(target).is_file())
+    return not is_path and ("=" in target or target.startswith("~"))
+
+
+def is_file(target: str) -> bool:
+    """Whether what was typed is meant as a file: no override, and not the name of a config.
+
+    >>> is_file("nested"), is_file("nested.yaml"), is_file("./nested"), is_file("init=rules.yaml")
+    (False, True, True, False)
+    """
+    named = target.endswith(SUFFIXES) or target.startswith((".", os.sep)) or pathlib.Path(target).is_file()
+    return named and not is_override(target)
 
 
 def load(path: str | os.PathLike[str]) -> ModelFile:
@@ -104,8 +125,17 @@ def _text(path: pathlib.Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise refuse(f"The file is not UTF-8: line {line} has the byte 0x{content[error.start]:02x}.", error) from error
+        raise refuse(no_utf8(content, error.start), error) from error
+
+
+def no_utf8(content: bytes, at: int) -> str:
+    """What to say of a file with a byte that UTF-8 has not.
+
+    >>> no_utf8(b"layers: [a]\\n# caf\\xe9", 17)
+    'The file is not UTF-8: line 2 has the byte 0xe9.'
+    """
+    line = content.count(b"\n", 0, at) + 1
+    return f"The file is not UTF-8: line {line} has the byte 0x{content[at]:02x}."
 
 
 def _check_root(document: marks.Document, problems: Problems) -> None:

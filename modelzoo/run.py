@@ -34,6 +34,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         ConfigError: everything that is wrong with the config, or what the forward pass met.
     """
     options, start = config.options, time.perf_counter()
+    files.clear(directory)
     _check_reporting(options)
     device = _device(options.get("device", "cpu"))
     exported = exports.names(options.get("export"))
@@ -142,7 +143,7 @@ def _list(written: list[pathlib.Path]) -> None:
     if written:
         print("written:")
     for path in written:
-        print(f"  {_relative(path)}")
+        print(f"  {files.shown(path)}")
 
 
 def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], gradients: bool) -> Any:
@@ -218,13 +219,6 @@ def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     files.write_text(path, text)
     return path
-
-
-def _relative(path: pathlib.Path) -> str:
-    try:
-        return str(path.relative_to(pathlib.Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _device(name: Any) -> torch.device:

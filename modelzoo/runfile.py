@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modelzoo import limits, marks
+from modelzoo import limits, marks, system
 from modelzoo.errors import ConfigError, Locate, Path, Problem, fail, located, nearest
 
 _NOT_HERE = ("defaults", "hydra")
@@ -52,7 +52,7 @@ def read_options(texts: list[str]) -> dict[str, Any]:
             what = "A file from elsewhere is run as it is: this is no option."
             hint = f"Options are written seed=1. {nearest(name, [*names, *_ADDED])}"
             raise ConfigError([Problem(where="command line", path=text, what=what, hint=hint)])
-        found[name] = marks.scalar(value)
+        found[name] = marks.typed(value)
     return found
 
 
@@ -74,16 +74,15 @@ def reported(task: Callable[[], object], given: limits.Limits, file: str, with_t
     except Exception as error:
         if with_traceback:
             traceback.print_exc()
-        kind, *_ = traceback.format_exception_only(error)
-        what = f"This file ended in an error that should not be possible: {kind.strip().splitlines()[0]}."
-        hint = "Please report it with the file. traceback=true shows more."
-        problem = ConfigError([Problem(where=file, what=what, hint=hint)])
-        problem.__cause__ = error
-        if limits.out_of_memory(error):
-            problem = ConfigError([Problem(where=file, what="There is no memory left.")])
-            problem.__cause__ = error
-        raise limits.explained(problem, given) from error
+        raise limits.explained(system.told(error, file) or _impossible(error, file), given) from error
     return 0
+
+
+def _impossible(error: Exception, file: str) -> ConfigError:
+    kind, *_ = traceback.format_exception_only(error)
+    what = f"This file ended in an error that should not be possible: {kind.strip().splitlines()[0]}."
+    hint = "Please report it with the file. traceback=true shows more."
+    return ConfigError([Problem(where=file, what=what, hint=hint)])
 
 
 def _run(given: limits.Limits, file: str, options: dict[str, Any]) -> None:
@@ -124,6 +123,5 @@ def _new_directory() -> pathlib.Path:
     try:
         os.makedirs(directory)  # noqa: PTH103 (refuses one that exists)
     except OSError as error:
-        where = str(directory)
-        raise ConfigError([Problem(where=where, what=f"It cannot be made: {error.strerror}.")]) from error
+        raise system.told(error, elsewhere="Go to another directory: cd DIR") or error from error
     return directory

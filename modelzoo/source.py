@@ -8,7 +8,7 @@ import sys
 
 from torch import nn
 
-from modelzoo import api, config, files
+from modelzoo import api, config, files, modelfile
 from modelzoo.errors import located
 from modelzoo.export.source.model import written
 
@@ -64,7 +64,7 @@ def command(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m modelzoo source", description=__doc__)
     parser.add_argument("what", nargs="*", help="a model file, or overrides as in model=nested init=xavier")
     what = parser.parse_args(arguments).what
-    if len(what) == 1 and "=" not in what[0]:
+    if len(what) == 1 and not modelfile.is_override(what[0]):
         text = source(what[0])
     else:
         text = _composed(what)

@@ -3,9 +3,11 @@
     DIRECTORY/
       1f0c2a9b7d3e/        the files of a finished job; its name is the hash of all that decides its results
       .jobs/4.json         what became of the job with this number in the last run of the sweep
+      .lock                held by the process that runs a sweep here
       summary.*            the table of all jobs
 
-A folder has its final name only when its job has ended: a job that was killed leaves `NAME.partial` behind.
+A folder has its final name only when its job has ended: a job that was killed leaves `NAME.partial` behind, until a
+sweep runs there again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -23,16 +26,22 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelzoo import files
+from modelzoo import files, system
 from modelzoo.config import Config
-from modelzoo.errors import ConfigError, Path, fail, render
+from modelzoo.errors import Path, fail, render
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 RUNNING, DONE, REUSED, FAILED, DIED, NOT_RUN = "running", "done", "reused", "failed", "died", "not run"
+ELSEWHERE = "hydra.sweep.dir=DIR"
 FLAGS = ("-m", "--multirun")
 WITHOUT_EFFECT = ("problems", "traceback", "resume", "fail_fast", "threads", "memory")
 """Options that change no result, so that a job that differs in them alone is not done again."""
+
+_PARTIAL = re.compile(r"([0-9a-f]{12}|job\d+)\.\d+\.partial")
 
 Facts = dict[str, Any]
 
@@ -85,7 +94,7 @@ def name_of(arguments: Iterable[str]) -> str:
     True
     """
     kept = [each for each in arguments if not each.startswith(("-", "hydra", *(f"{name}=" for name in WITHOUT_EFFECT)))]
-    return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()[:8]
+    return hashlib.sha256("\n".join(sorted(kept)).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def digest(config: Config, version: str, scheme: int) -> str:
@@ -110,8 +119,32 @@ class Sweep:
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory, self.jobs = directory, directory / ".jobs"
 
+    def claim(self) -> BaseFileLock:
+        """Keeps every other process from running a sweep here, until the lock is released or this process ends.
+
+        Raises:
+            ConfigError: another process has it, or there can be no such directory.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.directory / ".lock")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            hint = f"Wait until it has ended, or choose another directory: {ELSEWHERE}"
+            files.fail(self.directory, "Another process runs a sweep in this directory.", hint, cause=error)
+        except OSError as error:
+            found = system.told(error, str(self.directory), f"Choose another directory: {ELSEWHERE}")
+            raise found or error from error
+        return lock
+
     def begin(self) -> None:
-        """Forgets what became of the jobs of an earlier run; what they wrote stays."""
+        """Forgets what became of the jobs of an earlier run, and clears what killed ones left; finished ones stay."""
+        for left in self.directory.glob("*.partial"):
+            if _PARTIAL.fullmatch(left.name):
+                shutil.rmtree(left, ignore_errors=True)
+        files.clear(self.directory)
         shutil.rmtree(self.jobs, ignore_errors=True)
         self.jobs.mkdir(parents=True)
 
@@ -201,9 +234,8 @@ class Sweep:
             ended = replace(record, status=DONE, facts=facts)
         except Exception as error:
             (partial / "traceback.txt").write_text("".join(traceback.format_exception(error)), "utf-8")
-            text = f"{type(error).__name__}: {error}"
-            if isinstance(error, ConfigError):
-                text = render(error.problems, None)
+            told = system.told(error)
+            text = render(told.problems, None) if told else f"{type(error).__name__}: {error}"
             (partial / "error.txt").write_text(text + "\n", "utf-8")
             ended = replace(record, status=FAILED, error=text)
         _write(partial / "result.json", asdict(ended))
@@ -231,7 +263,11 @@ def flag(options: Mapping[str, Any], name: str, default: bool) -> bool:
 @contextlib.contextmanager
 def logged(path: pathlib.Path) -> Iterator[None]:
     """What is printed meanwhile goes to a file."""
-    with path.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with (
+        path.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
 import sys
@@ -9,9 +10,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from modelzoo import files
 from modelzoo.sweep import DIED, REUSED, RUNNING, Record, Sweep
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 PAUSE = 0.1  # seconds between two looks at the records
 
@@ -35,6 +40,7 @@ class Watch:
     def __init__(self, planned: Sequence[tuple[str, ...]], out: TextIO | None = None) -> None:
         self.planned, self.out = planned, out or sys.stdout
         self.sweep: Sweep | None = None
+        self.lock: BaseFileLock | None = None
         self.failed = False
         self.told: set[int] = set()
         self.ending = threading.Event()
@@ -46,8 +52,9 @@ class Watch:
 
     def begin(self, sweep: Sweep) -> None:
         if self.sweep is None:
-            self.sweep = sweep
+            self.lock = sweep.claim()
             sweep.begin()
+            self.sweep = sweep
             self.thread.start()
 
     def unfinished(self) -> bool:
@@ -60,15 +67,18 @@ class Watch:
             return
         self.ending.set()
         self.thread.join()
+        why = "it was interrupted." if kind is KeyboardInterrupt else "its worker was killed."
         for record in self.sweep.records():
             if record.status == RUNNING:
-                self.sweep.write(replace(record, status=DIED, error="its worker was killed."))
+                self.sweep.write(replace(record, status=DIED, error=why))
         self._tell()
         self._clear()
         records = self.sweep.records(self.planned)
         self.failed = not all(record.good for record in records)
         if records:
             self._conclude(records, self.sweep)
+        if self.lock is not None:
+            self.lock.release()
 
     def _conclude(self, records: list[Record], sweep: Sweep) -> None:
         from modelzoo import outcome, terminal
@@ -77,11 +87,17 @@ class Watch:
         print(file=self.out)
         terminal.show(outcome.terminal_table(found), self.out)
         print(found.counts(), file=self.out)
-        print("written:", *(f"  {path}" for path in outcome.write(found, sweep.directory)), sep="\n", file=self.out)
+        print(
+            "written:",
+            *(f"  {files.shown(path)}" for path in outcome.write(found, sweep.directory)),
+            sep="\n",
+            file=self.out,
+        )
 
     def _look(self) -> None:
         while not self.ending.wait(PAUSE):
-            self._tell()
+            with contextlib.suppress(OSError):  # a later look reads what this one could not
+                self._tell()
 
     def _tell(self) -> None:
         assert self.sweep is not None

@@ -18,6 +18,7 @@ import modelzoo
 from modelzoo import api, border, cli
 from modelzoo.__main__ import main as tools
 from modelzoo.errors import ConfigError, Path, Problem, fail, located
+from modelzoo.sweep import Sweep
 
 PACKAGE = pathlib.Path(border.__file__).parents[1]
 
@@ -352,7 +353,7 @@ def test_an_unknown_command_is_explained(capsys):
 # What cannot be composed
 
 MODELS = {
-    "model/mlp": "args: {dim: 20}\nlayers:\n  hidden: Linear(20, 30)\n  act: {_target_: ReLU}\n  list: [a, b]\n",
+    "model/mlp": "args: {dim: 20, sizes: [1, 2]}\nlayers:\n  hidden: Linear(20, 30)\n  act: {_target_: ReLU}\n  list: [a, b]\n",
     "model/parent": "defaults:\n  - /model@blocks.X: mpl\n  - _self_\n",
     "model/syntax": "layers: {a: [b}\n",
     "model/twice": "layers: {a: b, a: c}\n",
@@ -370,7 +371,7 @@ MODELS = {
         ("model.layers.hiden=ReLU", "There is no 'hiden' in model.layers. Did you mean 'hidden'?"),
         (
             "model.args.width=4",
-            "There is no 'width' in model.args. Known: dim. To add it, type +model.args.width=4",
+            "There is no 'width' in model.args. Known: dim, sizes. To add it, type +model.args.width=4",
         ),
         (
             "model.layers.hidden.out_features=8",
@@ -404,6 +405,18 @@ MODELS = {
         ("seed=range(3)", "Several values are a sweep: one job for each. To run them all, add -m."),
         ("+model.args.dim=3", "'model.args.dim' exists already. To change it, type model.args.dim=3"),
         ("~model.layers.foo", "There is no 'model.layers.foo' that could be deleted."),
+        (
+            "~model.layers.list.1",
+            "Hydra deletes no entry of a list. To leave the layer out, type model.layers.list.1=null; "
+            "to put another in its place, model.layers.list.1=Identity",
+        ),
+        (
+            "~model.args.sizes.0",
+            "Hydra deletes no entry of a list. Type the whole list without it: model.args.sizes=[...]",
+        ),
+        ("~model.layers.list.x", "A list takes an index, not 'x'."),
+        ("hydra.job.chdir=maybe", "Value 'maybe' is not a valid bool (type str)."),
+        ("hydra.run.dir=null", "field 'hydra.run.dir' is not Optional."),
         ("model.layers.list.7=x", "The list model.layers.list has 2 entries, 0 to 1; there is no 7."),
         ("model.layers.list.x=x", "A list takes an index, not 'x'."),
         ("model=null", "'model' takes the name of a file in conf/model, not null."),
@@ -435,6 +448,63 @@ def test_an_override_that_cannot_be_composed_is_explained(project, run, override
 def test_a_file_that_cannot_be_composed_is_explained(project, run, model, message):
     project(MODELS)
     assert run(f"model={model}") == (1, "", message)
+
+
+def test_a_file_that_is_no_utf8_is_named_with_its_line(project, run):
+    folder = project(MODELS) / "conf" / "model"
+    (folder / "latin.yaml").write_bytes(b"# a comment\n# caf\xe9\nlayers: [ReLU]\n")
+    expected = "conf/model/latin.yaml\n  The file is not UTF-8: line 2 has the byte 0xe9.\n"
+    assert run("model=latin") == (1, "", expected)
+
+
+def test_a_config_that_is_nested_too_deeply_is_explained(project, run):
+    project({"model/deep": "layers: " + "[" * 3000 + "]" * 3000})
+    expected = "command line  model=deep\n  It is nested more deeply than Python can follow.\n"
+    assert run("model=deep") == (1, "", expected)
+
+
+def test_a_directory_that_cannot_be_made_is_explained(project, run):
+    project(MODELS)
+    what = "It cannot be made: Not a directory. Choose another directory:"
+    file = "conf/model/mlp.yaml"
+    assert run(f"hydra.run.dir={file}/x") == (1, "", f"{file}/x\n  {what} hydra.run.dir=DIR\n")
+    place = pathlib.Path.cwd() / file / "x"
+    assert run("-m", f"hydra.sweep.dir={file}/x") == (1, "", f"{place}\n  {what} hydra.sweep.dir=DIR\n")
+
+
+def test_two_sweeps_in_one_directory_do_not_run_at_once(project, run):
+    folder = project(MODELS) / "twice"
+    lock = Sweep(folder).claim()
+    expected = (
+        f"{folder}\n  Another process runs a sweep in this directory. "
+        "Wait until it has ended, or choose another directory: hydra.sweep.dir=DIR\n"
+    )
+    assert run("-m", "seed=1,2", "hydra.sweep.dir=twice") == (1, "", expected)
+    lock.release()
+    assert run("-m", "seed=1,2", "hydra.sweep.dir=twice", job=lambda config, directory: {})[0] == 0
+    assert run("-m", "seed=1,2", "hydra.sweep.dir=twice")[0] == 0
+
+
+def test_jobs_of_a_sweep_stay_where_it_was_typed(project, run):
+    project(MODELS)
+    seen = []
+
+    def job(config, directory):
+        seen.append((pathlib.Path.cwd(), directory.is_dir()))
+        return {}
+
+    code, out, err = run("-m", "seed=1,2", "hydra.job.chdir=true", job=job)
+    assert (code, seen, err) == (0, [(pathlib.Path.cwd(), True)] * 2, "")
+    assert "2 jobs, 2 done\nwritten:\n  multirun/" in out
+
+
+def test_what_the_system_refuses_a_job_is_no_mistake_of_the_program(project, run):
+    project(MODELS)
+
+    def job(config, directory):
+        raise PermissionError(13, "Permission denied", "/")
+
+    assert run("model=mlp", job=job) == (1, "", "/\n  It cannot be opened: Permission denied.\n")
 
 
 def test_the_recommended_lines_do_what_they_say(project, run):

@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from modelzoo import files
 from modelzoo.checkpoint import load_parameters
 from modelzoo.dump import write_parameters
 from modelzoo.errors import ConfigError
@@ -179,6 +180,30 @@ def test_a_killed_run_leaves_the_old_file(tmp_path: pathlib.Path, number: signal
     assert path.read_text() == "old"
     if number == signal.SIGINT:
         assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_cleared_by_the_next_run(tmp_path: pathlib.Path) -> None:
+    script = """
+        import os, pathlib, signal, sys
+        from modelzoo.files import write_atomically
+        write_atomically(pathlib.Path(sys.argv[1]), lambda file: os.kill(os.getpid(), signal.SIGKILL))
+    """
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "x.txt")]
+    subprocess.run(command, env=environment, check=False)
+    (left,) = tmp_path.iterdir()
+    begin, number, end = left.name.rpartition("-")[0].rpartition("-")[0], str(os.getpid()), left.name[-8:]
+    others = [f"{begin}-{number}-{end}", f".writing-elsewhere-1-{end}", ".writing-notes", f"{begin}-x-{end}"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    files.clear(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == set(others)
+
+
+def test_a_text_that_is_no_unicode_is_a_problem_and_no_file(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError, match=r"This file cannot be written: 'utf-8' codec can't encode"):
+        files.write_text(tmp_path / "x.txt", "\udcff")
+    assert list(tmp_path.iterdir()) == []
 
 
 KILLED = """

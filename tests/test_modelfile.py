@@ -43,6 +43,16 @@ def plain(text: str) -> object:
     return data
 
 
+def test_a_file_may_have_the_name_of_an_override(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert modelfile.is_override("a=b.yaml")
+    (tmp_path / "a=b.yaml").touch()
+    (tmp_path / "seed=1").touch()
+    assert modelfile.is_file("a=b.yaml")
+    assert modelfile.is_file("./c=d.yaml")
+    assert modelfile.is_override("seed=1")
+
+
 def test_a_block_and_a_model_with_rules_are_the_two_forms_of_a_file(write):
     assert modelfile.load(write("layers: [ReLU]")) == {"model": {"layers": ["ReLU"]}}
     text = "model: {layers: [ReLU]}\ninit: {biases: {param: bias, fill: 0}}"

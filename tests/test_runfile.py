@@ -150,7 +150,15 @@ def test_an_option_that_does_not_exist_is_explained(option: str, message: str) -
 
 
 def test_options_are_read_as_yaml_reads_them() -> None:
-    texts = ["seed=3", "show=*.bias", "memory=4GB", "training=true", "load=null", "seconds=10"]
+    texts = [
+        "seed=3",
+        "show=*.bias",
+        "memory=4GB",
+        "training=true",
+        "load=null",
+        "seconds=10",
+        "export=[source, 'graph']",
+    ]
     assert runfile.read_options(texts) == {
         "seed": 3,
         "show": "*.bias",
@@ -158,6 +166,7 @@ def test_options_are_read_as_yaml_reads_them() -> None:
         "training": True,
         "load": None,
         "seconds": 10,
+        "export": ["source", "graph"],
     }
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
 
 import pytest
@@ -66,6 +67,26 @@ def test_a_folder_has_its_name_only_when_its_job_has_ended(tmp_path):
 
     sweep_in(tmp_path).perform(7, (), config(), "abc", look)
     assert seen == [("abc.7.partial", False)]
+
+
+def test_what_killed_jobs_left_is_cleared_by_the_next_sweep(tmp_path):
+    for name in ("0123456789ab.3.partial", "job2.2.partial", "notes.partial"):
+        (tmp_path / name).mkdir()
+    sweep_in(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".jobs", "notes.partial"]
+
+
+def test_what_the_system_refuses_a_job_is_said_in_words(tmp_path):
+    def work(directory):
+        raise PermissionError(13, "Permission denied", "/")
+
+    record = sweep_in(tmp_path).perform(0, (), config(), "abc", work)
+    assert (record.status, record.error) == ("failed", "/\n  It cannot be opened: Permission denied.")
+
+
+def test_a_log_takes_every_letter(tmp_path):
+    sweep_in(tmp_path).perform(0, (), config(), "abc", lambda directory: print("\udcff") or {})
+    assert (tmp_path / "abc" / "log.txt").read_text() == "\\udcff\n"
 
 
 def test_a_job_that_is_done_is_not_done_again(tmp_path):
@@ -249,6 +270,24 @@ def test_a_terminal_shows_a_bar_and_only_bad_jobs(tmp_path):
     assert "#] 2/2" in shown
 
 
+def test_a_record_that_cannot_be_read_now_is_read_later(tmp_path, monkeypatch):
+    read, refused = Sweep.numbers, threading.Event()
+
+    def numbers(self):
+        if threading.current_thread() is not threading.main_thread() and not refused.is_set():
+            refused.set()
+            raise OSError(24, "Too many open files")
+        return read(self)
+
+    monkeypatch.setattr(Sweep, "numbers", numbers)
+    out = io.StringIO()
+    with Watch([("seed=1",)], out) as watch:
+        watch.begin(Sweep(tmp_path))
+        refused.wait()
+        watch.sweep.perform(0, ("seed=1",), config(), "abc", work)
+    assert out.getvalue().startswith("1/1  seed=1  done in 0.00 s\n")
+
+
 # -- as typed ---------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +323,23 @@ def test_a_dry_run_of_a_sweep_plans_every_point(tmp_path):
     rows = table(tmp_path)
     assert [row["parameters"] for row in rows] == [20 * 64 + 64 + 64 * 10 + 10, 31 * 10**11 + 10]
     assert all(row["flops"] > 0 for row in rows)
+
+
+def test_a_sweep_whose_first_line_is_read_alone_is_whole(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(RUN.parent), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, str(RUN), "-m", "model=regression", "seed=1,2,3", "device=meta"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
+    assert [row["status"] for row in table(tmp_path)] == ["done"] * 3
 
 
 DEADLY = """
