@@ -385,6 +385,17 @@ def test_an_arg_that_decides_a_size_in_a_way_that_is_not_seen_is_offered_no_long
     assert_args_have_their_effect(model, text)
 
 
+def test_of_many_args_those_that_were_not_tried_are_not_offered_where_a_size_was_left_out() -> None:
+    args = {f"a{number}": number + 1 for number in range(40)}
+    layers = ["Linear(out_features=a0)", "Linear(a0, a39)"]
+    model = {"args": args, "inputs": {"x": [2, 4]}, "layers": layers}
+    text = assert_same(model)
+    assert [*inspect.signature(imported(text)).parameters] == [*args][:32]
+    assert "        a39 = 40\n" in text
+    plain = source({**model, "layers": ["Linear(4, a0)", "Linear(a0, a39)"]})
+    assert [*inspect.signature(imported(plain)).parameters] == [*args]
+
+
 def test_random_names_stay_names() -> None:
     words = [
         "torch",

@@ -7,7 +7,7 @@ off the instances: a number where all agree, else an argument more.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from modelzoo import names, spec
 from modelzoo.errors import fail
@@ -27,8 +27,17 @@ _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")
 
 
-def source_of(node: spec.Node, made: Instance, variants: Sequence[Variant]) -> tuple[Source, Class]:
-    """The classes of a model; the last is that of the model itself, which is always called `Model`."""
+def source_of(
+    node: spec.Node, made: Instance, variants: Sequence[Variant], pinned: Collection[str]
+) -> tuple[Source, Class]:
+    """The classes of a model; the last is that of the model itself, which is always called `Model`.
+
+    Args:
+        node: what the model is written from.
+        made: what it was resolved to.
+        variants: what it is with other values for its args.
+        pinned: args that its constructor does not take.
+    """
     seen, scope = Occurrences(node, made, variants), Scope()
     root = node if isinstance(node, spec.Block) else spec.Block(name="Model", listed=True, layers=(("0", node),))
     source = Source(
@@ -40,6 +49,7 @@ def source_of(node: spec.Node, made: Instance, variants: Sequence[Variant]) -> t
         node=expressions.node_of,
         child=expressions.child,
         write=write,
+        pinned={*pinned},
     )
     scope.take("Model")
     if isinstance(node, spec.Block):

@@ -22,6 +22,9 @@ HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "para
 ENOUGH = 2
 """So many other values of an arg are tried to learn which sizes it decides."""
 
+ARGS = 32
+"""So many args are tried; where sizes were left out the constructor takes no others."""
+
 
 def written(draft: api.Draft, model: Any) -> str:
     """The source of a model that was planned already.
@@ -35,7 +38,8 @@ def written(draft: api.Draft, model: Any) -> str:
     """
     made = draft.skeleton.instances[id(draft.skeleton.root)]
     node = made.block if made.block is not None else spec.parse(model)
-    source, root = source_of(node, made, [*_variants(node, draft)])
+    variants, untried = _variants(node, draft)
+    source, root = source_of(node, made, variants, untried)
     _finish(source.classes[-1], source, root, draft)
     module = ast.Module(
         [ast.Expr(ast.Constant(HEAD)), *source.imports.statements(), *source.functions, *source.classes], []
@@ -91,23 +95,28 @@ def _slot(module: nn.Module, dotted: str) -> tuple[int, str]:
 # --- variants ------------------------------------------------------------------------------------------------------
 
 
-def _variants(node: spec.Node, draft: api.Draft) -> Iterator[Variant]:
-    """The model with other values for its args, where sizes were left out that may follow them."""
+def _variants(node: spec.Node, draft: api.Draft) -> tuple[list[Variant], frozenset[str]]:
+    """The model with other values for its args, where sizes were left out that may follow them; and args not tried."""
     if not isinstance(node, spec.Block) or not draft.skeleton.unsized:
-        return
-    for position, arg in enumerate(node.args):
-        found = 0
-        for value in _others(draft.values[arg.name]) if not isinstance(arg.default, spec.Formula) else ():
-            args = (*node.args[:position], replace(arg, default=value), *node.args[position + 1 :])
-            root = replace(node, args=args)
-            try:
-                made = api.sized(root, seed=draft.seed, dtype=draft.dtype)
-            except ConfigError:
-                continue
-            yield Variant(arg=arg.name, root=root, made=made)
-            found += 1
-            if found == ENOUGH:
-                break
+        return [], frozenset()
+    variants = [each for position in range(len(node.args[:ARGS])) for each in _with_another(node, position, draft)]
+    return variants, frozenset(each.name for each in node.args[ARGS:])
+
+
+def _with_another(node: spec.Block, position: int, draft: api.Draft) -> Iterator[Variant]:
+    """The model with other values for one arg, those that it can have."""
+    arg, found = node.args[position], 0
+    for value in _others(draft.values[arg.name]) if not isinstance(arg.default, spec.Formula) else ():
+        args = (*node.args[:position], replace(arg, default=value), *node.args[position + 1 :])
+        root = replace(node, args=args)
+        try:
+            made = api.sized(root, seed=draft.seed, dtype=draft.dtype)
+        except ConfigError:
+            continue
+        yield Variant(arg=arg.name, root=root, made=made)
+        found += 1
+        if found == ENOUGH:
+            break
 
 
 def _others(value: Any) -> list[Any]:
