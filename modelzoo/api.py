@@ -13,7 +13,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import ambient, bounds, catalog, config, fills, initialize, memory, origins, shapes, spec, streams
+from modelzoo import (
+    ambient,
+    bounds,
+    catalog,
+    config,
+    fills,
+    initialize,
+    language,
+    memory,
+    origins,
+    shapes,
+    spec,
+    streams,
+)
 from modelzoo import construct as building
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.factory import TooLargeError
@@ -270,8 +283,8 @@ def _dry(
         except TooLargeError:
             pass
         except ConfigError as error:
-            if _OF_DTYPES.search(str(error.__cause__)):
-                raise  # meta does not compare dtypes
+            if isinstance(error.__cause__, language.EndlessError) or _OF_DTYPES.search(str(error.__cause__)):
+                raise  # meta does not compare dtypes, and takes longer
             failed = error
     try:
         skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps, seed=seed))

@@ -24,7 +24,7 @@ from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modelzoo import files, interpolation, marks, sweep, watch
-from modelzoo.config import Config, check_keys, from_mapping
+from modelzoo.config import Config, check_plain, from_mapping
 from modelzoo.errors import ConfigError, Path, Problem, Problems, located
 from modelzoo.places import File, Override, Places, parts
 
@@ -154,7 +154,7 @@ def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:
     with located(where.locate):
         data = plain(cfg)
         problems = Problems()
-        check_keys(data, problems)
+        check_plain(data, problems)
         problems.check()
     options = {name: value for name, value in data.items() if name not in ("model", "init", "hydra")}
     return Config(model=data.get("model"), init=data.get("init"), options=options, locate=where.trace)

@@ -16,6 +16,8 @@ CHARACTERS: Final = 8 * 2**20
 INTEGER: Final = 2**63
 ITEMS: Final = 10_000
 NAME: Final = 64
+ARGS: Final = 1_000
+DEFINITIONS: Final = 1_000
 
 # a text that is code
 TEXT: Final = 10_000
@@ -25,6 +27,7 @@ LOOPS: Final = 10
 STEPS: Final = 10_000
 EXPONENT: Final = 64
 BITS: Final = 4_096
+OPERATIONS: Final = 5_000_000
 
 # a model
 NODES: Final = 100_000
@@ -37,3 +40,4 @@ BRANCHES: Final = 64
 
 # what is told
 PROBLEMS: Final = 200
+ALIKE: Final = 2_000

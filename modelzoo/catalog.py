@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelzoo import bounds, names
+from modelzoo import arithmetic, bounds, names
 
 Sizes = Mapping[str, str] | Callable[..., Mapping[str, int]]
 """How the inputs of a layer decide its arguments; see `modelzoo.sizes`."""
@@ -632,17 +632,18 @@ class Function:
     number: bool = False
 
 
-def _on_both(on_tensor: Callable[..., Any], on_number: Callable[..., Any]) -> Callable[..., Any]:
+def _on_both(name: str, on_number: Callable[..., Any]) -> Callable[..., Any]:
     """torch's meaning where the first argument is a tensor, Python's elsewhere."""
+    on_tensor = getattr(torch, name)
 
     def call(value: Any, /, *rest: Any, **options: Any) -> Any:
         if isinstance(value, Tensor):
             return on_tensor(value, *rest, **options)
         if options:
-            raise TypeError(f"{on_number.__name__}() of numbers takes no argument '{next(iter(options))}'")
+            raise TypeError(f"{name}() of numbers takes no argument '{next(iter(options))}'")
         return on_number(value, *rest)
 
-    call.__name__ = call.__qualname__ = on_number.__name__
+    call.__name__ = call.__qualname__ = name
     return call
 
 
@@ -654,10 +655,11 @@ def _of(module: ModuleType, text: str, *, creates: bool = False) -> Iterator[Fun
 
 
 def _numeric() -> Iterator[Function]:
-    for name in _words("abs max min round sum"):
-        yield Function(name=name, call=_on_both(getattr(torch, name), getattr(builtins, name)), number=True)
-    for name in _words("ceil cos exp floor log log2 prod sin sqrt tan"):
-        yield Function(name=name, call=_on_both(getattr(torch, name), getattr(math, name)), number=True)
+    grown = {"prod": arithmetic.product, "round": arithmetic.rounded, "sum": arithmetic.total}
+    plain = {name: getattr(builtins, name) for name in _words("abs max min")}
+    plain |= {name: getattr(math, name) for name in _words("ceil cos exp floor log log2 sin sqrt tan")}
+    for name, call in (grown | plain).items():
+        yield Function(name=name, call=_on_both(name, call), number=True)
     for name in _words("bool float int len"):
         yield Function(name=name, call=getattr(builtins, name), positional=1, number=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelzoo import interpolation, modelfile
+from modelzoo import arithmetic, interpolation, modelfile
 from modelzoo.errors import Locate, Path, Problems, located
 from modelzoo.marks import bad_key
 
@@ -74,7 +74,7 @@ def _opened(source: Source, kind: str) -> modelfile.ModelFile:
         data = {kind: data}
     problems = Problems()
     with located(nowhere):
-        check_keys(data, problems)
+        check_plain(data, problems)
         problems.check()
         data = interpolation.resolve(data, problems)
         problems.check()
@@ -91,15 +91,18 @@ def _plain(source: Any) -> Any:
     return source
 
 
-def check_keys(data: Any, problems: Problems, key: Path = _ROOT) -> None:
-    """Reports every key that is no text and no integer, as `on:` and `1.5:` become in YAML."""
-    if isinstance(data, Mapping):
-        for name, value in data.items():
-            if not isinstance(name, str) and type(name) is not int:
-                problems.add(key / str(name), *bad_key(name))
-            if isinstance(value, (Mapping, list)):
-                check_keys(value, problems, key / name)
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            if isinstance(value, (Mapping, list)):
-                check_keys(value, problems, key / index)
+def check_plain(data: Any, problems: Problems, key: Path = _ROOT) -> None:
+    """Reports every key that is no text and no integer, as `on:` and `1.5:` become in YAML, and integers too large.
+
+    What stands at the root itself are options, which have checks of their own.
+    """
+    for name, value in data.items() if isinstance(data, Mapping) else enumerate(data):
+        if not isinstance(name, str) and type(name) is not int:
+            problems.add(key / str(name), *bad_key(name))
+        if arithmetic.too_large(name):
+            problems.add(key, *arithmetic.large_integer(name))
+            continue
+        if isinstance(value, (Mapping, list)):
+            check_plain(value, problems, key / name)
+        elif key and arithmetic.too_large(value):
+            problems.add(key / name, *arithmetic.large_integer(value))

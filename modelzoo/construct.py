@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
+from types import MethodType
 from typing import Any
 
 import torch
@@ -413,13 +415,10 @@ def _tensor_at(
     module = _module_at(block, list(owners))
     tensor = None if module is None else module._parameters.get(name, module._buffers.get(name))
     if module is None or tensor is None:
-        names = [
-            each
-            for each, _ in (
-                *block.named_parameters(remove_duplicate=False),
-                *block.named_buffers(remove_duplicate=False),
-            )
-        ]
+        every = itertools.chain(
+            block.named_parameters(remove_duplicate=False), block.named_buffers(remove_duplicate=False)
+        )
+        names = (name for name, _ in every)
         problems.add(key / left, f"there is no tensor '{dotted}' to tie.", nearest(dotted, names))
         return None
     return module, name, tensor
@@ -450,23 +449,30 @@ def has_registered(skeleton: Skeleton) -> bool:
 
 
 @contextmanager
-def forwards(skeleton: Skeleton, watch: object) -> Iterator[list[nn.Module]]:
-    """While it lasts, blocks with conditions on data run the version of their text that reports them to `watch`.
+def forwards(skeleton: Skeleton, watch: object, turned: Callable[..., None]) -> Iterator[list[nn.Module]]:
+    """While it lasts, blocks run the version of their text that reports to `watch` and `turned`, as `link` takes them.
 
-    Yields these blocks.
+    Yields those with conditions on data.
     """
     changed: list[nn.Module] = []
+    conditions: list[nn.Module] = []
+    linked: dict[type, Callable[..., Any] | None] = {}
     for module, instance in skeleton.blocks:
         if instance.block is None or instance.block.forward is None:
             continue
         made: Frozen = type(module).frozen  # type: ignore[attr-defined]
-        code = made.translation().watched
-        if code is not None:
-            function = language.link(code, dict(made.values), made.max_steps, made.defaults, watch)
-            module.__dict__["forward"] = function.__get__(module)
+        if type(module) not in linked:
+            code = made.translation().watched
+            given = dict(made.values), made.max_steps, made.defaults, watch, turned
+            linked[type(module)] = None if code is None else language.link(code, *given)
+        function = linked[type(module)]
+        if function is not None:
+            module.__dict__["forward"] = MethodType(function, module)
             changed.append(module)
+        if made.translation().conditions:
+            conditions.append(module)
     try:
-        yield changed
+        yield conditions
     finally:
         for module in changed:
             del module.__dict__["forward"]

@@ -46,6 +46,7 @@ def once(
     """
     recorded = returned is not None or counter is not None
     memory = Memory(returned, counter, left=math.inf if skeleton.device.type == "meta" else MOST)
+    own = [(module, module.__dict__["forward"]) for module in modules if "forward" in module.__dict__]
     changed: list[nn.Module] = []
     try:
         for group in groups(skeleton, modules):
@@ -59,6 +60,8 @@ def once(
     finally:
         for module in changed:
             module.__dict__.pop("forward", None)
+        for module, forward in own:
+            module.__dict__["forward"] = forward
 
 
 class Memory:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import heapq
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +13,8 @@ from typing import Any, NoReturn
 from modelzoo import bounds
 
 IN_FULL = 10
+_LONGEST = 4 * bounds.NAME
+"""The length of what may be a misspelt name, or several with dots between."""
 
 
 class Path(tuple[str | int, ...]):
@@ -242,11 +246,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("foo", ["Linear", "ReLU"])
     'Known: Linear, ReLU.'
     """
-    names = list(dict.fromkeys(str(each) for each in known))
+    names = list(dict.fromkeys(str(each) for each in itertools.islice(known, bounds.ALIKE)))
     folded = {each.lower(): each for each in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), _alike(name.lower(), folded), n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{folded[close[0]]}'?"
     if not names or len(names) > 12:
         return ""
     return f"Known: {', '.join(names)}."
+
+
+def _alike(name: str, known: Iterable[str]) -> list[str]:
+    """The few that share most letters, and pairs of letters, with a name: more would take too long to compare."""
+    if len(name) > _LONGEST:
+        return []
+    parts = [*{*name, *map("".join, itertools.pairwise(name))}]
+    least, most = int(len(name) * 0.42), min(_LONGEST, 2.4 * len(name))  # others are less than 0.6 alike
+    fitting = [each for each in known if least <= len(each) <= most]
+    return heapq.nlargest(20, fitting, lambda each: sum(map(each.__contains__, parts)) - len(each) / 8)

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from . import names
+from . import bounds, names
+from .arithmetic import too_large
 from .catalog import load_entry_points
 from .errors import TextError, nearest
 from .streams import BLOCK, generator
@@ -206,6 +207,8 @@ def _number(*names: str) -> Check:
         for name in names:
             if not _is_number(arguments[name]):
                 return f"needs a number as {name}, not {arguments[name]!r}"
+            if too_large(arguments[name]):
+                return f"needs an integer below {bounds.INTEGER:,} as {name}, not {arguments[name]}: write a float"
             if not _is_finite(arguments[name]):
                 return f"needs a finite {name}, not {arguments[name]}"
         return None

@@ -445,6 +445,7 @@ def _selector(rule: spec.Rule) -> str:
 
 def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) -> None:
     wrong: dict[Hashable, list[Wrong]] = {}
+    operations = language.Operations("fills")
     refused: dict[tuple[Path, str, Wrong], list[str]] = {}
     for entry in table:
         chain, tensor = entry.chain, entry.tensor
@@ -459,7 +460,7 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
             if not wrong[case] and any(each.program for each in chain):
                 same = (*(each.content() for each in chain), shape, tensor.dtype)
                 if same not in wrong:
-                    wrong[same] = attempt(entry, seed, max_steps)
+                    wrong[same] = attempt(entry, seed, max_steps, operations)
                 wrong[case] = wrong[same]
         for each in wrong[case]:
             decision = chain[each.place]
@@ -504,16 +505,21 @@ TRIED = 2**22
 """Up to so many elements a text is tried as it will be computed; beyond, on meta, where it has no values."""
 
 
-def attempt(entry: Entry, seed: int, max_steps: int, finite: bool = True) -> list[Wrong]:
+def attempt(
+    entry: Entry, seed: int, max_steps: int, operations: language.Operations | None = None, finite: bool = True
+) -> list[Wrong]:
     """Computes the texts of a tensor, keeps what they give, and says what goes wrong if anything does.
 
     Args:
+        operations: counts what they do, with what others do.
         finite: whether values that are not are wrong.
     """
     device = "cpu" if entry.tensor.numel() <= TRIED else "meta"
     tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device=device)
     try:
-        fills.run([fills.Task(0, Program(tensor, entry.chain, entry.name, seed, max_steps).fill)], threads=1)
+        operations = operations or language.Operations("fills")
+        program = Program(tensor, entry.chain, entry.name, seed, max_steps, operations)
+        fills.run([fills.Task(0, program.fill)], threads=1)
     except UnfillableError as error:
         return [] if depends_on_data(error.__cause__) else [error.wrong]
     if finite and not _is_finite(tensor):
@@ -577,28 +583,37 @@ def filled(skeleton: building.Skeleton, table: list[Entry]) -> list[Tensor]:
 
 def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     """Fills a tensor that belongs to no model."""
-    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}))
+    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, language.Operations("fills")))
 
 
 def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
     fillings: Fillings = {}
+    operations = language.Operations("fills")
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
-        yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings)
+        yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
 
 
 Fillings = dict[tuple[int, torch.Size], fills.Filling]
 """Of a fill, by its decision's id, and a shape: tensors of one shape share them."""
 
 
-def _tasks_of(entry: Entry, tensor: Tensor, seed: int, max_steps: int, fillings: Fillings) -> Iterable[fills.Task]:
+def _tasks_of(
+    entry: Entry,
+    tensor: Tensor,
+    seed: int,
+    max_steps: int,
+    fillings: Fillings,
+    operations: language.Operations,
+) -> Iterable[fills.Task]:
     chain = entry.chain
     decision = chain[0]
     if entry.computed is not None:
         computed, entry.computed = entry.computed, None
         return [fills.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
     if len(chain) > 1 or decision.fill is None:
-        nothing = len(chain) == 1 and decision.value is tensor
-        return [] if nothing else [fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps))]
+        if len(chain) == 1 and decision.value is tensor:
+            return []
+        return [fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps, operations))]
     case = (id(decision), tensor.shape)
     filling = fillings.get(case)
     if filling is None:
@@ -638,6 +653,7 @@ class Program:
     name: str
     seed: int
     max_steps: int
+    operations: language.Operations = field(default_factory=lambda: language.Operations("fills"))
     drawn: int = 0
 
     def __call__(self) -> None:
@@ -674,12 +690,16 @@ class Program:
         if decision.value is not None:
             return decision.value.to(self.tensor.device)
         values, code = decision.translated()
-        function = language.link(code, values, self.max_steps)
+        function = language.link(code, values, self.max_steps, turned=self.worked)
+        self.worked(len(decision.program) // 10 + 1)
         shape = tuple(self.tensor.shape)
         fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
         start = value.clone() if isinstance(value, Tensor) else value
         with streams.instead(self.seed, self.name) if _is_random(code) else nullcontext():
             return function(self.owner(), self.draw, shape, *fans, start)
+
+    def worked(self, count: int, *_: Any) -> None:
+        self.operations.spend(count * (language.ON_META if self.tensor.is_meta else 1))
 
     def owner(self) -> nn.Module | None:
         """Whose device tensors get that a text makes from nothing; None: the CPU, where all is drawn."""

@@ -159,8 +159,7 @@ class _Resolver:
 
 def _step(raw: Any, part: str) -> str | int | None:
     """The key or index called `part`, or `None`."""
+    index = int(part) if part.isdecimal() and len(part) < 20 else None
     if isinstance(raw, dict):
-        return next((name for name in (part, int(part) if part.isdecimal() else part) if name in raw), None)
-    if isinstance(raw, list) and part.isdecimal() and int(part) < len(raw):
-        return int(part)
-    return None
+        return next((name for name in (part, index) if name in raw), None)
+    return index if isinstance(raw, list) and index is not None and index < len(raw) else None

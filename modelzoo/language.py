@@ -23,20 +23,22 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from modelzoo import bounds, catalog
+from modelzoo import arithmetic, bounds, catalog
 from modelzoo.errors import TextError, nearest
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
 _GUARDS: Mapping[type[ast.operator], str] = {
     ast.Add: "_add",
+    ast.Sub: "_subtract",
     ast.Mult: "_multiply",
     ast.Mod: "_modulo",
     ast.Pow: "_power",
 }
+"""What computes with values that may grow."""
+
 _BINARY: tuple[type[ast.operator], ...] = (
     *_GUARDS,
-    ast.Sub,
     ast.Div,
     ast.FloorDiv,
     ast.MatMult,
@@ -120,11 +122,13 @@ class Translation:
 
     Attributes:
         code: the code of the function; None if there are errors.
-        watched: the same with every condition on data reported, for the dry run; None if it has no condition.
+        watched: the same for the dry run: conditions on data and turns of loops are reported, and plain values cannot
+            grow beyond the bounds; None if there is nothing of that.
         errors: what is wrong with the text.
         reads: the children, and tensors of children, that it reaches by dotted name.
         names: the values (args) it uses.
         loops: the places of its `while` loops, as watched code reports them.
+        conditions: whether it has conditions on data.
     """
 
     code: CodeType | None
@@ -133,9 +137,14 @@ class Translation:
     reads: tuple[Read, ...]
     names: frozenset[str]
     loops: tuple[str, ...] = ()
+    conditions: bool = False
 
 
-class LoopError(RuntimeError):
+class EndlessError(RuntimeError):
+    """Texts took more operations than allowed."""
+
+
+class LoopError(EndlessError):
     """A loop of a `forward` or `fill` text did not end within the greatest number of steps allowed."""
 
     def __init__(self, filename: str, line: int, steps: int) -> None:
@@ -149,6 +158,31 @@ class LoopError(RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.what} (line {self.line} of {self.filename.strip('<>')})"
+
+
+ON_META = 20
+"""An operation on meta counts as so many: it takes at least so many times as long as one on little data."""
+
+
+class Operations:
+    """Counts what texts do, all together, up to the bound.
+
+    Args:
+        kind: of texts, as a message calls them.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.left, self.kind = bounds.OPERATIONS, kind
+
+    def spend(self, count: int) -> None:
+        """Counts so many operations.
+
+        Raises:
+            EndlessError: there were too many.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise EndlessError(f"all {self.kind} together take more than {bounds.OPERATIONS:,} operations")
 
 
 # --- parsing -------------------------------------------------------------------------------------------------------
@@ -200,6 +234,9 @@ def parse_statements(text: str) -> tuple[ast.stmt, ...]:
     return statements
 
 
+_DIGITS = "integer string conversion"
+"""What Python says of too many decimal digits; it has no limit for hexadecimal ones."""
+
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -228,6 +265,8 @@ def _placed(tree: _Node, code: str, shifts: tuple[int, int]) -> _Node:
     _check_depth(tree)
     lines = [line.encode() for line in code.split("\n")]
     for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and type(node.value) is int and node.value.bit_length() > bounds.BITS:
+            raise ValueError(_DIGITS)
         if isinstance(node, (ast.expr, ast.stmt, ast.keyword)):
             node.col_offset = _column(lines, node.lineno, node.col_offset, shifts)
             if node.end_lineno is not None and node.end_col_offset is not None:
@@ -291,10 +330,10 @@ def _check_text(text: str) -> None:
 def _syntax_error(error: BaseException, text: str, first: int, others: int = 0) -> TextError:
     if isinstance(error, (RecursionError, MemoryError)):
         return TextError(f"this text is nested more than {bounds.NESTING} deep", "Give its parts names.")
+    if _DIGITS in str(error):
+        return TextError("this text has an integer of thousands of digits")
     if not isinstance(error, SyntaxError):
         return TextError(f"cannot read this text: {error}")
-    if "integer string conversion" in str(error.msg):
-        return TextError("this text has an integer of thousands of digits")
     lines = text.split("\n")
     line = min(error.lineno or 1, len(lines))
     column = max(error.offset or 1, 1) + (first if line == 1 else others)
@@ -310,7 +349,16 @@ def unbalanced(text: str) -> bool:
     >>> unbalanced("normal(0"), unbalanced("normal(0, 1)")
     (True, False)
     """
-    return any(text.count(a) != text.count(b) for a, b in ("()", "[]", "{}"))
+    return any(missing(text))
+
+
+def missing(text: str) -> list[int]:
+    """How many closing brackets of each kind a text lacks.
+
+    >>> missing("f([1")
+    [1, 1, 0]
+    """
+    return [text.count(a) - text.count(b) for a, b in ("()", "[]", "{}")]
 
 
 def _balance_hint(text: str) -> str:
@@ -371,6 +419,18 @@ def _assigned(body: Sequence[ast.stmt]) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {"_"}
 
 
+def _operations(body: Sequence[ast.stmt]) -> int:
+    """How many calls and operators a body has, loops inside it left out."""
+    waiting: list[ast.AST] = [*body]
+    found = 1
+    while waiting:
+        node = waiting.pop()
+        found += isinstance(node, (ast.Call, ast.BinOp, ast.Compare, ast.Subscript))
+        if not isinstance(node, (ast.For, ast.While)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
 def _site(node: ast.expr | ast.stmt) -> str:
     return f"{node.lineno}:{node.col_offset}"
 
@@ -395,6 +455,8 @@ class _Rewriter:
 
     def __init__(self, names: Names, *, watch: bool = False, formula: bool = False) -> None:
         self.names, self.watch, self.formula = names, watch, formula
+        self.checks = watch or formula or bool(names.fills)  # whether values that may grow are held within the bounds
+        self.grows = False  # whether there are any
         self.kinds = dict.fromkeys(names.inputs, "value")  # of every name assigned so far: "value" or "layer"
         self.locals = set(names.inputs)  # those that are set on every way that leads here
         self.errors: list[TextError] = []
@@ -481,7 +543,7 @@ class _Rewriter:
         count = _statement(f"{counter} += 1", node)
         stop = _statement(f"if {counter} > _max_steps: _stop({node.lineno})", node)
         told = [_statement(f"_watch.step(_self, {_site(node)!r})", node)] if self.watch else []
-        yield ast.While(test, [count, stop, *told, *body], [])
+        yield ast.While(test, [count, stop, *told, *self.turn(node), *body], [])
         yield from self.merge(node, carried)
 
     def statement_for(self, node: ast.For) -> Iterator[ast.stmt]:
@@ -502,7 +564,7 @@ class _Rewriter:
         target = self.target(node.target, kind)
         body = self.loop_body(node)
         self.locals = before - {node.target.id}
-        yield ast.For(target, iterated, body, [])
+        yield ast.For(target, iterated, [*self.turn(node), *body], [])
 
     def range_call(self, node: ast.Call) -> ast.expr:
         if node.keywords or not 1 <= len(node.args) <= 3:
@@ -519,6 +581,13 @@ class _Rewriter:
         self.depth -= 1
         self.locals = before
         return body or [ast.Pass()]
+
+    def turn(self, node: ast.For | ast.While) -> Iterator[ast.stmt]:
+        """Reports a turn of a loop: about how much it does, and the values that the turn before set."""
+        self.grows = True
+        if self.checks:
+            carried = sorted(filter(self.is_value, _assigned(node.body)))
+            yield _statement(f"_turned({', '.join([str(_operations(node.body)), *carried])})", node)
 
     def merge(self, node: ast.stmt, assigned: set[str]) -> Iterator[ast.stmt]:
         """In the dry run: reports the values that the ways through a branch or loop must agree on."""
@@ -631,17 +700,24 @@ class _Rewriter:
         hint = nearest(name, catalog.layer_names()) if self.formula else ""
         return hint if hint.startswith("Did") else ""
 
+    def items(self, node: ast.expr, elements: Sequence[ast.expr]) -> ast.expr:
+        """A new value that may hold others: whoever reads it meets all that is in them."""
+        if all(isinstance(each, (ast.Constant, ast.BinOp, ast.Compare)) for each in elements):
+            return node
+        self.grows = True
+        return _call("_items", node) if self.checks else node
+
     def expression_tuple(self, node: ast.Tuple) -> ast.expr:
-        return ast.Tuple(self.expressions(node.elts), ast.Load())
+        return self.items(ast.Tuple(self.expressions(node.elts), ast.Load()), node.elts)
 
     def expression_list(self, node: ast.List) -> ast.expr:
-        return ast.List(self.expressions(node.elts), ast.Load())
+        return self.items(ast.List(self.expressions(node.elts), ast.Load()), node.elts)
 
     def expression_dict(self, node: ast.Dict) -> ast.expr:
         for key in node.keys:
             if key is None or _text(key) is None:
                 self.error(key or node, "the keys of a dict are texts", "Write {'name': value}.")
-        return ast.Dict(node.keys, self.expressions(node.values))
+        return self.items(ast.Dict(node.keys, self.expressions(node.values)), node.values)
 
     def expression_binop(self, node: ast.BinOp) -> ast.expr:
         if not isinstance(node.op, _BINARY):
@@ -651,9 +727,12 @@ class _Rewriter:
         if exponent is not None and abs(exponent) > bounds.EXPONENT:
             self.error(node.right, f"the exponent {exponent} is too large", f"At most {bounds.EXPONENT} is allowed.")
         guard = _GUARDS.get(type(node.op))
-        if guard is not None and (self.formula or exponent is None):
-            return _call(guard, left, right)
-        return ast.BinOp(left, node.op, right)
+        if guard is None:
+            return ast.BinOp(left, node.op, right)
+        self.grows = True
+        if self.formula and isinstance(node.op, ast.Mult):
+            guard = "_multiplied"
+        return _call(guard, left, right) if self.checks or exponent is None else ast.BinOp(left, node.op, right)
 
     def expression_unaryop(self, node: ast.UnaryOp) -> ast.expr:
         return ast.UnaryOp(node.op, self.expression(node.operand))
@@ -963,11 +1042,12 @@ def _translated(text: str, names: Names, name: str) -> Translation:
         raise _RefusedError(plain.errors)
     filename = register(text, name)
     watched = None
-    if plain.has_conditions:
+    if (plain.has_conditions or plain.grows) and not names.fills:
         watcher = _Rewriter(names, watch=True)
         watched = _function_code(watcher, watcher.block(statements), name, filename)
     code = _function_code(plain, body, name, filename)
-    return Translation(code, watched, (), tuple(plain.reads), frozenset(plain.used), tuple(plain.loops))
+    reads, used, loops = tuple(plain.reads), frozenset(plain.used), tuple(plain.loops)
+    return Translation(code, watched, (), reads, used, loops, plain.has_conditions)
 
 
 def _function_code(rewriter: _Rewriter, body: list[ast.stmt], name: str, filename: str) -> CodeType:
@@ -1011,7 +1091,12 @@ _TEXT = re.compile("<.+ [0-9a-f]{8}>")
 
 
 def link(
-    code: CodeType, values: Mapping[str, Any], max_steps: int, defaults: tuple[Any, ...] = (), watch: object = None
+    code: CodeType,
+    values: Mapping[str, Any],
+    max_steps: int,
+    defaults: tuple[Any, ...] = (),
+    watch: object = None,
+    turned: Callable[..., None] = lambda *_: None,
 ) -> FunctionType:
     """The function of a translated text, with the values of its args in place.
 
@@ -1023,6 +1108,8 @@ def link(
         watch: what conditions are reported to, for watched code: `branch(owner, site, value)` and
             `turn(owner, site, value, negated=False)` return what to do; `step(owner, site)` for each turn of a `while`
             and `merge(owner, site, **values)` return nothing.
+        turned: what watched code and that of fills tell each turn of a loop: how much it does, about, then the
+            values that the turn before has set.
     """
 
     def stop(line: int) -> None:
@@ -1034,7 +1121,15 @@ def link(
             stop(line)
         return steps
 
-    known = {**_HELPERS, **values, "_max_steps": max_steps, "_stop": stop, "_range": bounded, "_watch": watch}
+    known = {
+        **_HELPERS,
+        **values,
+        "_max_steps": max_steps,
+        "_stop": stop,
+        "_range": bounded,
+        "_watch": watch,
+        "_turned": turned,
+    }
     # torch imports through the builtins of the frame that calls it, and torch.compile reads them
     # and without a __name__, torch.compile looks for no module of that name
     function = FunctionType(code, {"__builtins__": vars(builtins), **_used(code, known)}, code.co_name, defaults)
@@ -1081,37 +1176,6 @@ def _first_tensor(value: Any) -> Tensor | None:
 # --- helpers of the compiled code ----------------------------------------------------------------------------------
 
 
-def power(base: Any, exponent: Any) -> Any:
-    """`base ** exponent` where the exponent is not a literal: bounded on integers, free on tensors and floats.
-
-    Raises:
-        ValueError: for integers whose power has more than 4,096 bits.
-    """
-    integers = isinstance(base, int) and isinstance(exponent, int)
-    if integers and abs(base) > 1 and exponent * base.bit_length() > bounds.BITS:
-        raise ValueError("the power is too large")
-    return base**exponent
-
-
-def _add(left: Any, right: Any) -> Any:
-    for each in (left, right):
-        if isinstance(each, (str, list, tuple)) and len(each) > bounds.ITEMS:
-            raise ValueError(f"a value has more than {bounds.ITEMS:,} items")
-    return left + right
-
-
-def _multiply(left: Any, right: Any) -> Any:
-    if isinstance(left, (str, list, tuple)) or isinstance(right, (str, list, tuple)):
-        raise ValueError("only numbers are multiplied")
-    return left * right
-
-
-def _modulo(left: Any, right: Any) -> Any:
-    if isinstance(left, str):
-        raise ValueError("only numbers have a remainder")
-    return left % right
-
-
 def _tensor(value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise TypeError(f"elements of a tensor are assigned, not of {type(value).__name__}")
@@ -1120,11 +1184,14 @@ def _tensor(value: Any) -> Tensor:
 
 _HELPERS: Mapping[str, Any] = {
     **{f"_{name}": dtype for name, dtype in catalog.DTYPES.items()},
-    "_add": _add,
+    "_add": arithmetic.add,
     "_device_of": device_of,
-    "_modulo": _modulo,
-    "_multiply": _multiply,
-    "_power": power,
+    "_items": arithmetic.counted,
+    "_modulo": arithmetic.modulo,
+    "_multiplied": arithmetic.multiplied,
+    "_multiply": arithmetic.multiply,
+    "_power": arithmetic.power,
+    "_subtract": arithmetic.subtract,
     "_tensor": _tensor,
 }
 
@@ -1142,6 +1209,16 @@ def formula_names(tree: ast.expr) -> tuple[ast.Name, ...]:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
     return tuple(sorted(names, key=lambda node: (node.lineno, node.col_offset)))
+
+
+@lru_cache(maxsize=8_192)
+def nodes(tree: ast.expr) -> int:
+    """How many parts a formula has.
+
+    >>> nodes(parse_expression("=2 * width"))
+    5
+    """
+    return sum(1 for _ in ast.walk(tree))
 
 
 def check_formula(tree: ast.expr, known: frozenset[str]) -> list[TextError]:
@@ -1177,10 +1254,13 @@ def evaluate(tree: ast.expr, values: Mapping[str, Any]) -> Any:
     """
     if isinstance(tree, ast.Name) and tree.id in values:
         return values[tree.id]
-    code = _formula_code(tree, frozenset(each.id for each in formula_names(tree)) & frozenset(values))
-    scope = {"__builtins__": {}, **_used(code, {**_HELPERS, **values})}
+    read = {each.id: values[each.id] for each in formula_names(tree) if each.id in values}
+    code = _formula_code(tree, frozenset(read))
+    scope = {"__builtins__": {}, **_used(code, {**_HELPERS, **read})}
     try:
         result = eval(code, scope)
+    except arithmetic.ExcessError as error:
+        raise TextError(f"{ast.unparse(tree)} {error.what}", "", tree.lineno, tree.col_offset + 1) from error
     except Exception as error:
         what = f"{ast.unparse(tree)} cannot be computed: {error}"
         raise TextError(what, "", tree.lineno, tree.col_offset + 1) from error
@@ -1192,22 +1272,16 @@ def evaluate(tree: ast.expr, values: Mapping[str, Any]) -> Any:
 
 def _problem_with(result: Any) -> str:
     """What is wrong with the value of a formula: it is no plain, finite, moderate value."""
-    waiting, seen = [result], 0
+    _, what = arithmetic.measure(result)
+    waiting = [] if what else [result]
     while waiting:
         value = waiting.pop()
-        seen += len(value) if isinstance(value, str) else 1
-        if seen > bounds.ITEMS:
-            return f"has more than {bounds.ITEMS:,} items"
         if isinstance(value, (list, tuple)):
             waiting.extend(value)
         elif isinstance(value, dict):
             waiting.extend(value.values())
-        elif isinstance(value, int):
-            if abs(value) >= bounds.INTEGER:
-                return "is too large"
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                return f"is {value}, not a finite number"
-        elif value is not None and not isinstance(value, str):
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"is {value}, not a finite number"
+        elif value is not None and not isinstance(value, (str, int, float)):
             return f"is {type(value).__name__}, not a number"
-    return ""
+    return what

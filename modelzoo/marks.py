@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from modelzoo import bounds
+from modelzoo import arithmetic, bounds
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 
 Mark = yaml.error.Mark
@@ -232,10 +232,14 @@ def plain(document: Document, problems: Problems) -> Any:
 
     def scalar(node: yaml.ScalarNode, key: Path) -> Any:
         try:
-            return _scalar(node)
+            value = _scalar(node)
         except (KeyError, ValueError):
             refuse(node, key, f"'{node.value[:40]}' cannot be read as a value.", "Quote it, if a text is meant.")
             return None
+        if arithmetic.too_large(value):
+            refuse(node, key, *arithmetic.large_integer(value))
+            return None
+        return value
 
     def mapping(node: yaml.Node, key: Path) -> dict[str | int, Any]:
         own: dict[str | int, Any] = {}
@@ -268,10 +272,11 @@ def plain(document: Document, problems: Problems) -> Any:
         if not isinstance(node, yaml.ScalarNode):
             refuse(node, key, "A key must be a name or an index, not a list or a mapping.", "Quote it.")
             return None
+        before = len(problems.found)
         name = value(node, key / str(node.value))
         if isinstance(name, str) or type(name) is int:
             return name
-        if not node.tag:
+        if len(problems.found) == before:
             refuse(node, key / str(node.value), *bad_key(name, str(node.value)))
         return None
 

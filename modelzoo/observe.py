@@ -61,7 +61,8 @@ def observed(model: nn.Module) -> Iterator[Record]:
             if translation.loops and translation.watched is not None:
                 record.turns[id(module)] = dict.fromkeys(translation.loops, 0)
                 counter = _Counter(record.turns)
-                forward = language.link(translation.watched, dict(made.values), made.max_steps, made.defaults, counter)
+                given = dict(made.values), made.max_steps, made.defaults
+                forward = language.link(translation.watched, *given, counter)
                 module.__dict__["forward"] = forward.__get__(module)
                 changed.append(module)
     handle = hooks.register_module_forward_hook(after)

@@ -12,10 +12,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
-from modelzoo import bounds, catalog, language, names, sizes, spec
-from modelzoo.errors import Path, Problems, TextError, nearest
+from modelzoo import arithmetic, bounds, catalog, language, names, sizes, spec
+from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -128,7 +128,8 @@ class Resolver:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
-        self.count = 0
+        self.count = self.items = 0
+        self.operations = language.Operations("formulas")
         self.owners: dict[int, spec.Block] = {}  # the block that holds a definition, by the definition's id
         self.literal: dict[
             tuple[str, int], tuple[Any, dict[str, Any]]
@@ -218,7 +219,7 @@ class Resolver:
             children = children.outer
         text = ".".join(node.target)
         if children is None:
-            known = list(scope.children.visible()) if scope.children else []
+            known = scope.children.visible() if scope.children else []
             self.problems.add(node.key / "_ref_", f"there is no layer '{text}' to refer to.", nearest(first, known))
             return None
         if self.moves(children.block, text, node):
@@ -381,8 +382,7 @@ class Resolver:
         values = [self.value(each, scope, node.key) for each in node.positional]
         named = {name: self.value(each, scope, node.key) for name, each in node.arguments}
         parser = spec.Parser(self.problems)
-        signatures = {name: block.args for name, block in recipe.scope.blocks.items()}
-        visible = spec.Visible(values=frozenset(recipe.scope.values), signatures=signatures)
+        visible = self.visible(recipe.scope)
         given = dict(call.arguments)
         names = self.names_of(call.target, recipe.scope)
         free = [name for name in names if name not in given]
@@ -402,9 +402,7 @@ class Resolver:
         return [] if layer is None else [each.name for each in layer.signature.values()]
 
     def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
-        signatures = {name: block.args for name, block in scope.blocks.items()}
-        visible = spec.Visible(values=frozenset(scope.values), signatures=signatures)
-        node = spec.Parser(self.problems).node(text, key, visible)
+        node = spec.Parser(self.problems).node(text, key, self.visible(scope))
         return None if node is None else Recipe(node=node, scope=scope)
 
     def build_value(self, value: Any, scope: Scope, key: Path) -> Instance | None:
@@ -506,6 +504,8 @@ class Resolver:
             else:
                 value = self.value(parameter.default, scope, parameter.key)
                 origin = self.origin(parameter.default, scope, parameter.key)
+            if arithmetic.too_large(value):
+                self.problems.add(origin, *arithmetic.large_integer(value))
             scope.values[parameter.name], scope.origins[parameter.name] = value, origin
 
     def shape(self, values: tuple[Any, ...], scope: Scope, key: Path) -> tuple[int, ...]:
@@ -530,15 +530,33 @@ class Resolver:
     # -- values
 
     def value(self, value: Any, scope: Scope, key: Path) -> Any:
-        """A value of the spec as plain data, recipes included."""
+        """A value of the spec as plain data, recipes included; None where that is a problem."""
+        found = self.computed(value, scope, key)
+        if type(found) in spec.SCALARS:
+            return found
+        items, what = arithmetic.measure(found)
+        self.items += items
+        if what:
+            shown = f"{value.text} {what}." if isinstance(value, spec.Formula) else f"this value {what}."
+            self.problems.add(key, shown)
+            return None
+        if self.items > bounds.VALUES:
+            self.stop(key, f"With its formulas computed the model holds more than {bounds.VALUES:,} values.")
+        return found
+
+    def stop(self, key: Path, what: str) -> NoReturn:
+        self.problems.add(key, what)
+        raise ConfigError(self.problems.found)
+
+    def computed(self, value: Any, scope: Scope, key: Path) -> Any:
         if isinstance(value, spec.Formula):
             return self.formula(value.tree, scope, value.key)
         if isinstance(value, (spec.Block, spec.Call, spec.Computed, spec.Reference, spec.Repeat, spec.Condition)):
             return Recipe(node=value, scope=scope)
         if isinstance(value, tuple):
-            return tuple(self.value(each, scope, key) for each in value)
+            return tuple(self.computed(each, scope, key) for each in value)
         if isinstance(value, dict):
-            return {name: self.value(each, scope, key / name) for name, each in value.items()}
+            return {name: self.computed(each, scope, key / name) for name, each in value.items()}
         if isinstance(value, str) and value == "???":
             self.problems.add(key, "this value is required.", f"Type {key}=...")
             return None
@@ -566,13 +584,25 @@ class Resolver:
             return {each.value: self.evaluated(v, scope, key) for each, v in zip(tree.keys, tree.values, strict=True)}  # type: ignore[union-attr]
         if isinstance(tree, ast.IfExp):
             return self.evaluated(tree.body if self.evaluated(tree.test, scope, key) else tree.orelse, scope, key)
-        parser = spec.Parser(self.problems)
-        signatures = {name: block.args for name, block in scope.blocks.items()}
-        visible = spec.Visible(values=frozenset(scope.values), signatures=signatures)
-        if parser.is_layer(tree, visible):
-            node = parser.call_of(tree, ast.unparse(tree), key, visible)
+        if spec.is_layer(tree, scope.values, scope.blocks):
+            node = spec.Parser(self.problems).call_of(tree, ast.unparse(tree), key, self.visible(scope))
             return None if node is None else Recipe(node=node, scope=scope)
+        self.spend(tree, scope, key)
         return language.evaluate(tree, scope.values)
+
+    def visible(self, scope: Scope) -> spec.Visible:
+        """What a layer that is written in a value sees."""
+        signatures = {name: block.args for name, block in scope.blocks.items()}
+        return spec.Visible(values=frozenset(scope.values), signatures=signatures)
+
+    def spend(self, tree: ast.expr, scope: Scope, key: Path) -> None:
+        """Counts the operations of a formula: its own, once for each item of what it reads."""
+        read = [scope.values.get(each.id) for each in language.formula_names(tree)]
+        items = sum(arithmetic.measure(each)[0] for each in read if type(each) not in spec.SCALARS)
+        try:
+            self.operations.spend(language.nodes(tree) * (1 + items))
+        except language.EndlessError as error:
+            self.stop(key, f"{error}.")
 
 
 def walk(instance: Instance) -> Iterator[Instance]:

@@ -83,6 +83,9 @@ class Watch:
 
     def __init__(self, problems: Problems, skeleton: building.Skeleton) -> None:
         self.problems, self.skeleton = problems, skeleton
+        self.operations = language.Operations("forwards")
+        self.cost = language.ON_META if skeleton.device.type == "meta" else 1
+        self.carried = 0
         self.flipped: frozenset[tuple[int, str]] = frozenset()
         self.sites: dict[tuple[int, str], frozenset[tuple[int, str]]] = {}
         """Of each condition what to flip to see its other side: itself, and those that led to it."""
@@ -107,6 +110,13 @@ class Watch:
 
     def step(self, owner: nn.Module, site: str) -> None:
         pass
+
+    def worked(self, count: int, *carried: Any) -> None:
+        """A loop turns, or a module is called: what grows on the CPU is looked at on meta."""
+        self.operations.spend(count * self.cost)
+        self.carried += sum(map(_bytes_at_end, carried))
+        if self.carried > MAX_ACTIVATIONS:
+            raise TooLargeError
 
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
         key = (id(owner), site)
@@ -144,7 +154,7 @@ def dry_run(
     modules = building.modules(skeleton.root)
     _set_training(modules, False)
     try:
-        with building.forwards(skeleton, watch) as watched:
+        with building.forwards(skeleton, watch, watch.worked) as watched, _counted(skeleton, watch):
             sharing = not watched and equal.can_share(skeleton)
             quick = _quickly(skeleton, inputs, modules, count, recorded) if sharing else None
             if quick is not None:
@@ -188,6 +198,31 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
         raise ConfigError(_misfits(skeleton, inputs) or [explain(skeleton, error, returned, inputs)]) from error
     finally:
         record.add(returned)
+
+
+@contextmanager
+def _counted(skeleton: building.Skeleton, watch: Watch) -> Iterator[None]:
+    """While it lasts, calls of this thread's modules count, if there is a text that may call one again and again."""
+    thread = threading.get_ident()
+
+    def before(module: nn.Module, inputs: Any) -> None:
+        if threading.get_ident() == thread:
+            watch.worked(1)
+
+    texts = any(instance.block is not None and instance.block.forward for _, instance in skeleton.blocks)
+    handle = hooks.register_module_forward_pre_hook(before) if texts else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _bytes_at_end(value: Any) -> int:
+    """Of a tensor on the CPU, or of the last one in a list: what a turn of a loop may have added."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[-1]
+    return value.nbytes if isinstance(value, Tensor) and not value.is_meta else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +336,8 @@ def _quickly(
             _call(skeleton.root, inputs)
     except TooLargeError:
         raise
+    except language.EndlessError as error:
+        raise ConfigError([explain(skeleton, error)]) from error
     except Exception:
         return None
     record = Record(flops=memory.flops if count else None)
@@ -365,7 +402,7 @@ def explain(
         stack.pop()
     module = stack[-1].module
     instance = _instance(skeleton, module)
-    if isinstance(error, language.LoopError) or (
+    if isinstance(error, language.EndlessError) or (
         instance is not None and instance.block is not None and instance.block.forward
     ):
         return _explain_text(skeleton, module, error)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo import catalog, fills, language, names
+from modelzoo import bounds, catalog, fills, language, names
 from modelzoo.errors import Beside, Path, Problems, TextError, nearest
 
 
@@ -175,7 +175,7 @@ class Visible:
 
     values: frozenset[str] = frozenset()
     signatures: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
-    outer: frozenset[str] = frozenset()
+    outer: tuple[frozenset[str], ...] = ()  # the layers and tensors of each block outside
 
     def defines(self, target: str) -> bool:
         """Whether a layer's name is not the catalog's here."""
@@ -545,23 +545,12 @@ class Parser:
         elif isinstance(tree, ast.IfExp):
             for each in (tree.test, tree.body, tree.orelse):
                 self.check_formula(each, key, visible)
-        elif self.is_layer(tree, visible):
+        elif is_layer(tree, visible.values, visible.signatures):
             with self.problems.at(key):
                 self.call_of(tree, ast.unparse(tree), key, visible)
         elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
             for error in language.check_formula(tree, visible.values):
                 self.problems.add_text(key, error)
-
-    def is_layer(self, tree: ast.expr, visible: Visible) -> bool:
-        name = _dotted(tree.func if isinstance(tree, ast.Call) else tree)
-        if name is None or (name in visible.values and not isinstance(tree, ast.Call)):
-            return False
-        function = catalog.find_function(name)
-        return (
-            name in visible.signatures
-            or name in visible.values
-            or (function is None and catalog.find_layer(name) is not None)
-        )
 
     # -- blocks
 
@@ -580,6 +569,7 @@ class Parser:
         if not isinstance(definitions, Mapping):
             self.problems.add(key / "blocks", f"blocks must be a mapping of definitions, not {_kind(definitions)}")
             definitions = {}
+        self.check_count(visible.signatures, definitions, key / "blocks", bounds.DEFINITIONS, "definitions")
         signatures = {str(each): self.signature_of(body, key / "blocks" / each) for each, body in definitions.items()}
         inside = Visible(
             values=visible.values | own, signatures={**visible.signatures, **signatures}, outer=visible.outer
@@ -592,7 +582,7 @@ class Parser:
         self.check_names(
             key, layers_key, args, inputs, owned, tensors, buffers, isinstance(value.get("layers"), Mapping)
         )
-        seen = replace(inside, outer=inside.outer | {*owned, *(t.name for t in (*tensors, *buffers))})
+        seen = replace(inside, outer=(*inside.outer, frozenset(owned + [t.name for t in (*tensors, *buffers)])))
         listed = isinstance(value.get("layers"), (list, tuple))
         unpacked = frozenset(each for each, node, _ in raw_layers if listed and _unpacks(node))
         nodes = tuple(
@@ -640,6 +630,7 @@ class Parser:
 
     def args(self, value: Any, key: Path, visible: Visible) -> tuple[Parameter, ...]:
         found: list[Parameter] = []
+        self.check_count(visible.values, value, key, bounds.ARGS, "args")
         for name, default, at in self.signature(value, key):
             earlier = replace(visible, values=visible.values | {each.name for each in found})
             self.check_name(name, at, "an arg", owned=False)
@@ -674,6 +665,7 @@ class Parser:
         if value is None:
             return (Input(name="x", key=key),)
         inside = replace(visible, values=visible.values | {each.name for each in args})
+        self.check_count((), value, key, bounds.ARGS, "inputs")
         found = []
         for name, example, at in self.signature(value, key):
             self.check_name(name, at, "an input", owned=False)
@@ -782,12 +774,12 @@ class Parser:
         while index < len(items):
             text, end = items[index], index + 1
             if isinstance(text, str) and language.unbalanced(text):
-                while end < len(items) and language.unbalanced(text) and isinstance(items[end], (str, int, float)):
-                    text, end = f"{text}, {items[end]}", end + 1
-                others = [_quoted(each) for each in items]
-                shown = f"[{', '.join([*others[:index], repr(text).replace(chr(39), chr(34)), *others[end:]])}]"
-                what = f"YAML cut a text in two at its comma: {items[index]!r} is not {kind}."
-                self.problems.add(key / index, what, f"Write {shown}.")
+                missing = language.missing(text)
+                while end < len(items) and any(missing) and isinstance(items[end], (str, int, float)):
+                    missing = [a + b for a, b in zip(missing, language.missing(str(items[end])), strict=True)]
+                    end += 1
+                what = f"YAML cut a text in two at its comma: {_cut_short(repr(text))} is not {kind}."
+                self.problems.add(key / index, what, f"Write {_rejoined(items, index, end)}.")
             else:
                 found.append((index, text))
             index = end
@@ -803,7 +795,7 @@ class Parser:
         """A text is checked here; without one the block is an nn.Sequential."""
         if block.forward is not None:
             for error in language.translate(
-                block.forward, names_of(block, visible.values, visible.outer), "forward"
+                block.forward, names_of(block, visible.values, _joined(visible.outer)), "forward"
             ).errors:
                 self.problems.add_text(block.key / "forward", error)
             return
@@ -840,6 +832,17 @@ class Parser:
             kinds.setdefault(name, kind)
             if kind == "a layer" and mapping:
                 self.check_child(name, at)
+
+    def check_count(self, outer: Sized, own: Any, key: Path, most: int, kind: str) -> None:
+        """Ends the reading where a block sees so many that it cannot be meant: each text may read all of them.
+
+        Raises:
+            ConfigError: with what was found so far.
+        """
+        count = len(outer) + (len(own) if isinstance(own, (Mapping, list, tuple)) else 0)
+        if count > most:
+            self.problems.add(key, f"a block sees at most {most:,} {kind}, those around it included, not {count:,}.")
+            self.problems.check()
 
     def check_name(self, name: str, key: Path, kind: str, owned: bool = True) -> None:
         wrong = names.wrong(name, kind, owned=owned)
@@ -1025,10 +1028,25 @@ def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = froze
     )
 
 
+@lru_cache(maxsize=1_024)
+def _joined(names: tuple[frozenset[str], ...]) -> frozenset[str]:
+    """All of them; the same object for all children of a block, which are many."""
+    return frozenset().union(*names)
+
+
 def fill_names(values: frozenset[str]) -> language.Names:
     """What the names of a `fill` text mean."""
     known = frozenset(fills.FILLS) | {f"{name}_" for name in fills.FILLS}
     return language.Names(inputs=FILL_INPUTS, values=values - set(FILL_INPUTS), fills=known)
+
+
+def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> bool:
+    """Whether an expression in a value names or calls a layer, where these values and definitions are seen."""
+    name = _dotted(tree.func if isinstance(tree, ast.Call) else tree)
+    if name is None or (name in values and not isinstance(tree, ast.Call)):
+        return False
+    function = catalog.find_function(name)
+    return name in blocks or name in values or (function is None and catalog.find_layer(name) is not None)
 
 
 @lru_cache(maxsize=1_024)
@@ -1101,6 +1119,18 @@ def _flattened(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
 def _quoted(item: Any) -> str:
     """An item of a YAML list, in quotes where it needs them."""
     return f'"{item}"' if isinstance(item, str) and set(item) & set(",[](){}:") else str(item)
+
+
+def _rejoined(items: Sequence[Any], start: int, end: int) -> str:
+    """The list with one text made of those from `start` to `end`, in quotes; of a long list the text alone."""
+    text = _cut_short(repr(", ".join(map(str, items[start:end]))).replace("'", '"'))
+    if len(items) > 100:
+        return text
+    return f"[{', '.join([*map(_quoted, items[:start]), text, *map(_quoted, items[end:])])}]"
+
+
+def _cut_short(text: str, longest: int = 200) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _kind(value: Any) -> str:

@@ -46,7 +46,7 @@ def recipe(given: Any, env: Env) -> ast.expr:
 
 def is_layer(tree: ast.expr, env: Env) -> bool:
     """Whether a formula is a layer, written there."""
-    return spec.Parser(Problems()).is_layer(tree, env.visible)
+    return spec.is_layer(tree, env.visible.values, env.visible.signatures)
 
 
 def parsed_call(tree: ast.expr, env: Env, key: Path) -> spec.Call:
