@@ -7,6 +7,7 @@ import sys
 
 from modelzoo.cli import guarded
 from modelzoo.errors import nearest
+from modelzoo.terminal import say
 
 COMMANDS = {
     "run": ("modelzoo.runfile", "runs a model file from anywhere, in a process with limits"),
@@ -27,10 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
-        print(usage())
+        say(usage())
         return 0
     if name not in COMMANDS:
-        print(f"There is no command '{name}'. {nearest(name, COMMANDS)}", file=sys.stderr)
+        say(f"There is no command '{name}'. {nearest(name, COMMANDS)}", sys.stderr)
         return 2
     module = importlib.import_module(COMMANDS[name][0])
     return int(module.command(rest))

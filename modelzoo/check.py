@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from modelzoo import limits, memory, modelfile
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, fail, in_full, located, nearest, render
+from modelzoo.escapes import json_text
 from modelzoo.runfile import read_options, reported, typed
+from modelzoo.terminal import say
 
 if TYPE_CHECKING:
     from modelzoo import api
@@ -99,9 +101,9 @@ def command(arguments: list[str]) -> int:
     for each in _checked(targets, overrides):
         found.append(each)
         if given.format == "text":
-            print(each.line(width=40), flush=True)
+            say(each.line(width=40), flush=True)
     if given.format == "json":
-        print(json.dumps([each.json() for each in found], indent=2, allow_nan=False))
+        say(json_text([each.json() for each in found]))
     else:
         _explain(found, limit)
     return int(any(each.problems for each in found))
@@ -125,10 +127,10 @@ def _explain(found: list[Checked], limit: int | None) -> None:
         if each.problems:
             wrong.setdefault(render(each.problems, limit), []).append(each.config)
     for text, configs in said.items():
-        print(f"{text}\n  ({_first(configs)})")
+        say(f"{text}\n  ({_first(configs)})")
     sys.stdout.flush()
     for text, configs in wrong.items():
-        print(f"\n{_first(configs)}\n{text}", file=sys.stderr)
+        say(f"\n{_first(configs)}\n{text}", sys.stderr)
 
 
 def _first(configs: list[str]) -> str:
@@ -186,7 +188,7 @@ def inside(given: limits.Limits, file: str, options: dict[str, Any]) -> int:
         reported(task, given, file)
     except ConfigError as error:
         found[0] = Checked(config=file, problems=error.problems)
-    print(json.dumps(found[0].json(), allow_nan=False))
+    say(json_text(found[0].json(), indent=None))
     return 0
 
 

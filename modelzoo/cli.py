@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from modelzoo import stdio
 from modelzoo.errors import IN_FULL, ConfigError, located, render
 from modelzoo.sweep import is_typed
+from modelzoo.terminal import say
 from modelzoo.watch import Watch
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def guarded(command: Callable[[], int]) -> int:
         if out is None or out.refused is None:
             return code
         if not isinstance(out.refused, BrokenPipeError):  # a reader that leaves knows it
-            print(f"Standard output cannot be written: {out.refused.strerror}.", file=sys.stderr)
+            say(f"Standard output cannot be written: {out.refused.strerror}.", sys.stderr)
         return code or FAILED
 
 
@@ -56,7 +57,7 @@ def _code(command: Callable[[], int]) -> int:
         return INTERRUPTED
     except SystemExit as end:  # of argparse, of Hydra after --help, or of a user's own code
         if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
+            say(end.code, sys.stderr)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         told = _told(error)
@@ -76,9 +77,9 @@ def _told(error: Exception) -> ConfigError | None:
 def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
     """Prints the problems to stderr, or the traceback, which ends with them."""
     if with_traceback:
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
     else:
-        print(render(error.problems, limit), file=sys.stderr)
+        say(render(error.problems, limit), sys.stderr)
 
 
 @contextmanager

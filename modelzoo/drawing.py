@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from modelzoo.escapes import printable
 from modelzoo.graph import SIGNS, Cluster, Edge, Graph, Node
 
 LARGE, SMALL = 7.3, 6.1  # width of a character of a label, of a detail or shape
@@ -391,7 +392,7 @@ class _Frame:
     def texts(self) -> Iterator[str]:
         if self.cluster is not None:
             x, y = self.left + 10, self.top + 14
-            yield f'<text class="title {self.cluster.kind}" x="{x:.1f}" y="{y:.1f}">{escape(self.title)}</text>'
+            yield f'<text class="title {self.cluster.kind}" x="{x:.1f}" y="{y:.1f}">{_text(self.title)}</text>'
         for item in (each for layer in self.layers for each in layer if each.label):
             yield _shape(self.left + item.x, self.top + item.y, item.label)
         for item, label in self.loops:
@@ -534,7 +535,7 @@ def _lines(node: Node) -> tuple[list[str], list[str]]:
 
 
 def _folded(text: str, width: int, most: int) -> list[str]:
-    lines = textwrap.wrap(text, width, break_long_words=False)
+    lines = textwrap.wrap(printable(text), width, break_long_words=False)
     if len(lines) > most:
         lines = [*lines[: most - 1], lines[most - 1][: width - 1].rstrip() + "…"]
     return lines
@@ -564,16 +565,21 @@ def _box(node: Node, x: float, y: float, width: float, height: float) -> str:
     texts = []
     for index, line in enumerate([*label, *detail]):
         kind = "name" if index < len(label) else "detail"
-        texts.append(f'<text class="{kind}" x="{x:.1f}" y="{at:.1f}" text-anchor="middle">{escape(line)}</text>')
+        texts.append(f'<text class="{kind}" x="{x:.1f}" y="{at:.1f}" text-anchor="middle">{_text(line)}</text>')
         at += 15 if index < len(label) - 1 else 13.5
     calls = f" (called {node.calls} times)" if node.calls > 1 and node.kind == "module" else ""
     told = "  ".join(filter(None, (node.name if node.kind == "module" else node.label, node.detail, node.note))) + calls
     shared = " shared" if calls else ""
-    return f'<g class="node {node.kind}{shared}"><title>{escape(told)}</title>{shape}{"".join(texts)}</g>'
+    return f'<g class="node {node.kind}{shared}"><title>{_text(told)}</title>{shape}{"".join(texts)}</g>'
 
 
 def _shape(x: float, y: float, label: str) -> str:
-    return f'<text class="shape" x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{escape(label)}</text>'
+    return f'<text class="shape" x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{_text(label)}</text>'
+
+
+def _text(text: str) -> str:
+    """A text between tags."""
+    return escape(printable(text, lines=False))
 
 
 def _path(points: Sequence[tuple[float, float]], breaks: Sequence[int]) -> str:

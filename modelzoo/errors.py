@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from modelzoo import bounds
+from modelzoo.escapes import printable
 
 IN_FULL = 10
 _LONGEST = 4 * bounds.NAME
@@ -99,15 +100,10 @@ class Problem:
         return replace(self, where=where, path=path, hint=" ".join(filter(None, (self.hint, more))), beside=None)
 
     def __str__(self) -> str:
-        head = _printable("  ".join(part for part in (self.where, self.path) if part)).replace("\n", "\\n")
+        head = printable("  ".join(part for part in (self.where, self.path) if part), lines=False)
         what = f"{self.what}." if self.hint and self.what[-1:] not in ".?!" else self.what
-        body = _printable(" ".join(part for part in (what, self.hint) if part))
+        body = printable(" ".join(part for part in (what, self.hint) if part))
         return "\n".join((head, *("  " + line for line in body.splitlines())) if head else (body,))
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey: a config may hold any character."""
-    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
 class ConfigError(Exception):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from modelzoo.errors import ConfigError, Problem, nearest
+from modelzoo.escapes import json_text
+from modelzoo.terminal import say
 
 if TYPE_CHECKING:
     from modelzoo.catalog import Layer
@@ -54,7 +56,7 @@ def command(arguments: list[str]) -> int:
     else:
         data = kind.facts(_known(_short(given.name), rows, given.kind.rstrip("s")))
         text = page(data)
-    print(json.dumps(data, indent=2, default=str) if given.format == "json" else text)
+    say(json_text(data) if given.format == "json" else text)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelzoo import files
+from modelzoo.escapes import printable
 from modelzoo.flow import drawn
 from modelzoo.graph import Edge, Graph, Node
 
@@ -26,7 +27,7 @@ SHAPES = {
     "condition": '{{"{}"}}',
     "loop": '{{{{"{}"}}}}',
 }
-CODES = str.maketrans({'"': "#quot;", "<": "#lt;", "\n": " "})
+CODES = str.maketrans({'"': "#quot;", "<": "#lt;", "&": "#amp;", "`": "#96;"})
 ARROWS = {"data": "-->", "back": "-.->", "control": "-.->"}
 
 
@@ -72,7 +73,9 @@ def _edge(edge: Edge, names: dict[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     """Characters that mean something to mermaid between quotes, as it writes them."""
-    return text.replace("#", "#35;" if ";" in text else "#").translate(CODES)
+    text = printable(text.replace("\n", " "))
+    text = text.replace("#", "#35;" if ";" in text else "#").translate(CODES)
+    return text.replace("%%", "#37;#37;")  # begins a directive, even here
 
 
 def export(draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import pathlib
 from collections import Counter
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelzoo import files, pages
+from modelzoo.escapes import cell, json_text, printable
 from modelzoo.sweep import DIED, FAILED, NOT_RUN, Record
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def terminal_table(found: Summary) -> Table:
         columns.remove("error")
     for name in columns:
         number = name in found.columns and all(isinstance(row.get(name, 0), (int, float)) for row in found.rows)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(printable(name, lines=False), justify="right" if number else "left", overflow="fold")
     for row in found.rows:
         bad = row["status"] in (FAILED, DIED, NOT_RUN)
         table.add_row(*(_shown(row.get(name, "")) for name in columns), style="red" if bad else None)
@@ -91,18 +91,17 @@ def terminal_table(found: Summary) -> Table:
 
 
 def as_csv(found: Summary) -> str:
-    """Comma-separated values, one line for each job below the titles."""
+    """Comma-separated values, one line for each job below the titles; a spreadsheet computes none of them."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, found.titles, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found.rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(cell, found.titles))
+    writer.writerows([cell(row.get(name, "")) for name in found.titles] for row in found.rows)
     return file.getvalue()
 
 
 def as_json(found: Summary) -> str:
     """A list of rows; a number that is not finite is null."""
-    rows = [{name: None if _bad(value) else value for name, value in row.items()} for row in found.rows]
-    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(found.rows, indent=1) + "\n"
 
 
 def as_page(found: Summary) -> str:
@@ -180,7 +179,7 @@ def _shown(value: Any, line: bool = True) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = str(value)
-    return next(iter(_told(text)), "") if line else text
+    return printable(next(iter(_told(text)), ""), lines=False) if line else text
 
 
 def _told(text: str) -> list[str]:

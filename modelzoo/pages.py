@@ -5,6 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from modelzoo.escapes import printable
+
+
+def _shown(value: Any) -> Any:
+    """A text without what a browser obeys beside markup: characters that turn others around, or that nobody sees."""
+    return printable(value) if type(value) is str else value
+
 
 @cache
 def _environment() -> Any:
@@ -16,6 +23,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
 
 

@@ -58,6 +58,7 @@ class CaseFile(pytest.File):
         """One item for each test, and for each point of its sweep."""
         from modelzoo import cases
         from modelzoo.errors import ConfigError
+        from modelzoo.escapes import printable
 
         if self.document is None:
             raise self.CollectError(str(self.broken))
@@ -66,7 +67,7 @@ class CaseFile(pytest.File):
         except ConfigError as error:
             raise self.CollectError(str(error)) from error
         for case in found:
-            item: CaseItem = CaseItem.from_parent(self, name=case.name)
+            item: CaseItem = CaseItem.from_parent(self, name=printable(case.name, lines=False))
             item.case = case
             for mark in case.marks:
                 item.add_marker(mark)
@@ -93,7 +94,7 @@ class CaseItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What is not as expected, its place, and the command that shows the model; a traceback only for a crash."""
-        from modelzoo import errors, expectations
+        from modelzoo import errors, escapes, expectations
 
         if not isinstance(excinfo.value, errors.ConfigError):
             return super().repr_failure(excinfo, style)
@@ -112,7 +113,7 @@ class CaseItem(pytest.Item):
             lines.insert(0, f"{here}  {self.name}")
         if len(problems) > limit:
             lines.append(f"... and {len(problems) - limit} more (pytest -vv shows all)")
-        return "\n".join([*lines, f"To see it: {lead}{typed}"])
+        return escapes.printable("\n".join([*lines, f"To see it: {lead}{typed}"]))
 
     def _place(self) -> str:
         assert self.parent.document is not None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from modelzoo import api, drawing, files, flow, mermaid, pages
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Locate, Path
+from modelzoo.escapes import printable
 from modelzoo.export.source import model as source
 from modelzoo.plans import Plan
 from modelzoo.plans import Tensor as Planned
@@ -56,7 +57,7 @@ def written(draft: api.Draft, model: nn.Module, given: Config) -> str:
         picture=drawing.svg(picture),
         mermaid=mermaid.text(picture),
         config=list(_config(given)),
-        source=_highlighted(_source(draft, given)),
+        source=_highlighted(printable(_source(draft, given))),
         bars=BARS * WIDTH,
         height=HEIGHT,
     )
@@ -266,6 +267,7 @@ def _listed(name: str, value: Any, key: Path, indent: int, locate: Locate) -> It
     long = isinstance(value, (dict, list)) and len(_scalar(value)) > 60
     named = isinstance(value, dict) and bool(value)
     text = "" if inside or long or named else _scalar(value)
+    name = printable(name, lines=False)
     yield Line(indent=indent, name=name, value=text, where=path if typed else where, typed=typed)
     if text:
         return

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from modelzoo import api, bounds, checkpoint, dump, exports, files, metrics, observe, shapes, summaries, table, terminal
 from modelzoo.config import Config
-from modelzoo.errors import ConfigError, Path, fail, in_full
+from modelzoo.errors import ConfigError, Path, Problem, fail, in_full
+from modelzoo.escapes import printable
 from modelzoo.rows import Row, describe, pool, rows
+from modelzoo.terminal import say
 
 
 def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         draft = drafted(config, device)
         for warning in draft.plan.warnings:
             where, path = config.locate(warning.key, warning.line, warning.column)
-            print(f"warning: {where}  {path}: {warning.what} {warning.hint}".rstrip())
+            _warn(replace(warning, where=where, path=path))
         if device.type == "meta":
             terminal.show(summaries.summary(replace(draft.plan, warnings=())))
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
@@ -81,7 +83,12 @@ def _sizes(draft: api.Draft) -> dict[str, Any]:
 def _load(model: nn.Module, options: dict[str, Any]) -> None:
     strict = _flag({"strict": True, **options}, "strict")
     for problem in checkpoint.load_parameters(model, options["load"], strict=strict):
-        print(f"warning: {problem.where}  {problem.path}: {problem.what} {problem.hint}".rstrip())
+        _warn(problem)
+
+
+def _warn(problem: Problem) -> None:
+    place = printable(f"{problem.where}  {problem.path}", lines=False)
+    say(f"warning: {place}: {problem.what} {problem.hint}".rstrip())
 
 
 def _report(
@@ -109,16 +116,16 @@ def _report(
     finally:  # what fails is looked up in the table
         terminal.show(table.model_table(facts if seen is None else observe.told(facts, model, seen)))
     if values:
-        print("\n".join(values))
-    print("\n".join(table.output_lines(output)))
+        say("\n".join(values))
+    say("\n".join(table.output_lines(output)))
     _explain_non_finite(draft, model, inputs, output)
     measured = metrics.measure(model, output)
     for name, value in measured.items():
-        print(f"{name}: {value}")
+        say(printable(f"{name}: {value}", lines=False))
     if backward:
         _backward(output)
         if show is not None:
-            print("\n".join(table.value_lines(model, str(show))))
+            say("\n".join(table.value_lines(model, str(show))))
         written = dump.write_parameters(directory, plan, model, gradients=True, rows=facts)
     written.append(_write_model(directory, config))
     written += exports.write(exported, draft, model, config, directory)
@@ -141,9 +148,7 @@ def _values(facts: Sequence[Row], output: Any) -> dict[str, Any]:
 
 def _list(written: list[pathlib.Path]) -> None:
     if written:
-        print("written:")
-    for path in written:
-        print(f"  {files.shown(path)}")
+        say("\n".join(["written:", *(f"  {files.shown(path)}" for path in written)]))
 
 
 def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], gradients: bool) -> Any:
@@ -200,7 +205,7 @@ def _explain_non_finite(draft: api.Draft, model: nn.Module, inputs: dict[str, Te
             handle.remove()
     by = f"'{first[0]}' made it first" if first else "no layer made it alone"
     given = "" if _finite(tuple(inputs.values())) else "; the input has one already"
-    print(f"warning: the output has a value that is not finite: {by}{given}")
+    say(f"warning: the output has a value that is not finite: {by}{given}")
 
 
 def check_inputs(draft: api.Draft) -> None:
@@ -217,6 +222,8 @@ def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
     if config.init:
         content["init"] = config.init
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    if printable(text) != text:
+        text = yaml.safe_dump(content, sort_keys=False, width=120)
     files.write_text(path, text)
     return path
 

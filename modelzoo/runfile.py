@@ -6,12 +6,14 @@ import argparse
 import datetime
 import os
 import pathlib
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelzoo import limits, marks, system
 from modelzoo.errors import ConfigError, Locate, Path, Problem, fail, located, nearest
+from modelzoo.terminal import say
 
 _NOT_HERE = ("defaults", "hydra")
 _ADDED = ("init", "seconds")
@@ -73,7 +75,7 @@ def reported(task: Callable[[], object], given: limits.Limits, file: str, with_t
         raise limits.explained(error, given) from error
     except Exception as error:
         if with_traceback:
-            traceback.print_exc()
+            say(traceback.format_exc().rstrip(), sys.stderr)
         raise limits.explained(system.told(error, file) or _impossible(error, file), given) from error
     return 0
 

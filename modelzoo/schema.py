@@ -14,6 +14,7 @@ import torch
 from modelzoo import catalog, fills, sizes
 from modelzoo.catalog import Layer
 from modelzoo.listing import about_fill, arguments_of, one_line
+from modelzoo.terminal import say
 
 Schema = dict[str, Any]
 
@@ -32,7 +33,7 @@ def command(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m modelzoo schema", description=__doc__)
     parser.add_argument("kind", nargs="?", default="model", choices=KINDS)
-    print(text(schema(parser.parse_args(arguments).kind)))
+    say(text(schema(parser.parse_args(arguments).kind)))
     return 0
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import sys
 
 from torch import nn
 
 from modelzoo import api, config, files, modelfile
 from modelzoo.errors import located
 from modelzoo.export.source.model import written
+from modelzoo.terminal import say
 
 
 def source(model: config.Source, init: config.Source | None = None, *, seed: int = 0, dtype: str = "float32") -> str:
@@ -68,7 +68,7 @@ def command(arguments: list[str]) -> int:
         text = source(what[0])
     else:
         text = _composed(what)
-    sys.stdout.write(text)
+    say(text.removesuffix("\n"))
     return 0
 
 

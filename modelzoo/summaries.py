@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from modelzoo import ambient, flops, observe, plans, shapes, table, terminal
+from modelzoo.escapes import printable
 from modelzoo.generated import Generated, loops
 from modelzoo.origins import origin_of
 from modelzoo.rows import Row, rows
@@ -73,11 +74,11 @@ class Summary:
         return f"{around[0]}<table>{''.join(lines)}</table><div>{escape(whole.totals)}</div>{around[1]}"
 
     def _above(self) -> list[str]:
-        return [f"input {each.name}  {table.shape_text(each.shape)}  {each.dtype}" for each in self.inputs]
+        return [printable(f"input {each.name}  {table.shape_text(each.shape)}  {each.dtype}") for each in self.inputs]
 
     def _below(self) -> list[str]:
         costs = [] if self.flops is None else [f"{self.flops:,} FLOPs, {self.activations:,} bytes of activations"]
-        return [*costs, *self.messages]
+        return [*costs, *map(printable, self.messages)]
 
 
 def _html_row(tag: str, titles: Sequence[str], cells: Sequence[str], style: str) -> str:

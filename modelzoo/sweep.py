@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from modelzoo import files, system
 from modelzoo.config import Config
 from modelzoo.errors import Path, fail, render
+from modelzoo.escapes import printable
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -233,9 +234,9 @@ class Sweep:
                 facts = work(partial)
             ended = replace(record, status=DONE, facts=facts)
         except Exception as error:
-            (partial / "traceback.txt").write_text("".join(traceback.format_exception(error)), "utf-8")
+            (partial / "traceback.txt").write_text(printable("".join(traceback.format_exception(error))), "utf-8")
             told = system.told(error)
-            text = render(told.problems, None) if told else f"{type(error).__name__}: {error}"
+            text = render(told.problems, None) if told else printable(f"{type(error).__name__}: {error}")
             (partial / "error.txt").write_text(text + "\n", "utf-8")
             ended = replace(record, status=FAILED, error=text)
         _write(partial / "result.json", asdict(ended))

@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from torch import Tensor, nn
 
 from modelzoo.errors import Path, fail, nearest
+from modelzoo.escapes import printable
 from modelzoo.rows import Row, pool
 
 if TYPE_CHECKING:
@@ -174,16 +175,21 @@ def _lines(nodes: Sequence[_Node], usual: str, indent: int = 0) -> Iterator[Line
         seen = row.statistics if first else None
         yield Line(
             module=row.kind == "module",
-            name="  " * indent + name,
-            layer=layer,
-            shape=shape_text(row.shape),
+            name="  " * indent + _shown(name),
+            layer=_shown(layer),
+            shape=_shown(shape_text(row.shape)),
             parameters=f"{times}{node.parameters:,}" if node.parameters else "",
-            fill=_short("; ".join(row.fill.splitlines())) if first else "",
+            fill=_shown(_short("; ".join(row.fill.splitlines()))) if first else "",
             mean=f"{seen.mean:.3g}" if seen else "",
             std=f"{seen.std:.3g}" if seen else "",
-            shared="" if first else f"= {row.same_as}",
+            shared="" if first else f"= {_shown(row.same_as)}",
         )
         yield from _lines(node.children, usual, indent + 1)
+
+
+def _shown(text: str) -> str:
+    """A text in one line, as wide as it looks."""
+    return printable(text, lines=False)
 
 
 def _module(row: Row) -> str:
@@ -347,9 +353,9 @@ def value_lines(model: nn.Module, pattern: str) -> list[str]:
     for name in found:
         value = known[name]
         if first.setdefault(value, name) != name:
-            lines.append(f"{name} = {first[value]}")
+            lines.append(_shown(f"{name} = {first[value]}"))
             continue
-        lines += [f"{name}  {shape_text(tuple(value.shape))}  {_dtype(value)}", *_values(value)]
+        lines += [_shown(f"{name}  {shape_text(tuple(value.shape))}  {_dtype(value)}"), *_values(value)]
         if name in tensors:
             gradient = value.grad
             lines += ["  gradient: none"] if gradient is None else ["  gradient:", *_values(gradient)]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from modelzoo import files
+from modelzoo import files, terminal
 from modelzoo.sweep import DIED, REUSED, RUNNING, Record, Sweep
 
 if TYPE_CHECKING:
@@ -81,18 +81,14 @@ class Watch:
             self.lock.release()
 
     def _conclude(self, records: list[Record], sweep: Sweep) -> None:
-        from modelzoo import outcome, terminal
+        from modelzoo import outcome
 
         found = outcome.summary(records)
-        print(file=self.out)
+        terminal.say(file=self.out)
         terminal.show(outcome.terminal_table(found), self.out)
-        print(found.counts(), file=self.out)
-        print(
-            "written:",
-            *(f"  {files.shown(path)}" for path in outcome.write(found, sweep.directory)),
-            sep="\n",
-            file=self.out,
-        )
+        terminal.say(found.counts(), self.out)
+        written = outcome.write(found, sweep.directory)
+        terminal.say("\n".join(["written:", *(f"  {files.shown(path)}" for path in written)]), self.out)
 
     def _look(self) -> None:
         while not self.ending.wait(PAUSE):
@@ -108,7 +104,7 @@ class Watch:
                 self.told.add(number)
                 if not self.out.isatty() or not record.good:
                     self._clear()
-                    print(f"{len(self.told)}/{count}  {_line(record)}", file=self.out, flush=True)
+                    terminal.say(f"{len(self.told)}/{count}  {_line(record)}", self.out, flush=True)
         if self.out.isatty() and self.planned:
             self._bar(len(self.told) / len(self.planned), f"{len(self.told)}/{count}")
 

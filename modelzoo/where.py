@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import sys
 from typing import Any
 
 from modelzoo.errors import Path, fail, nearest
+from modelzoo.escapes import printable
+from modelzoo.terminal import say
 
 
 def command(arguments: list[str]) -> int:
@@ -40,7 +41,7 @@ def command(arguments: list[str]) -> int:
     width = max(len(place.where) for place in chain)
     for place in chain:
         value = place.value.splitlines()[0] if place.value else ""
-        print(f"{place.where:<{width}}  {place.path}{': ' + value if value else ''}", file=sys.stdout)
+        say(printable(f"{place.where:<{width}}  {place.path}{': ' + value if value else ''}", lines=False))
     return 0
 
 
