@@ -12,6 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules import module as hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from modelzoo.uncompiled import uncompiled
+
 
 @contextmanager
 def counted() -> Iterator[FlopCounterMode]:
@@ -35,7 +37,7 @@ def counted() -> Iterator[FlopCounterMode]:
     handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with uncompiled(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             yield counter
     finally:
         for handle in handles:

@@ -23,6 +23,7 @@ from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextEr
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.plans import Input
 from modelzoo.resolve import Instance
+from modelzoo.uncompiled import uncompiled
 
 MAX_ACTIVATIONS = 2**30
 """Up to this many bytes of what layers return a run on the CPU takes less time than the first operation on meta."""
@@ -133,6 +134,7 @@ class Watch:
         self.merged[key] = shapes
 
 
+@uncompiled()
 def dry_run(
     skeleton: building.Skeleton, inputs: dict[str, Tensor], count: bool = False, recorded: bool = True
 ) -> Record:
