@@ -577,7 +577,7 @@ def test_collecting_imports_no_torch_and_nothing_at_all_where_there_is_no_file(p
         assert "test_it.yaml" in done.stdout
         assert "torch" not in loaded.split()
     else:
-        assert loaded == "modelzoo modelzoo.errors modelzoo.escapes modelzoo.pytest_plugin"
+        assert loaded == "modelzoo modelzoo.bounds modelzoo.errors modelzoo.escapes modelzoo.pytest_plugin"
 
 
 def test_workers_share_the_items(pytester):
