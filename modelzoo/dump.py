@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import pathlib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import files
+from modelzoo.escapes import json_text, printable
 from modelzoo.rows import Row, Statistics
 from modelzoo.rows import rows as rows_of
 
@@ -58,8 +59,10 @@ def write_parameters(
     written: list[pathlib.Path] = []
     if not any(value.is_meta for value in values.values()):
         path = folder / TENSORS
-        if "__metadata__" in values:
-            files.fail(path, "A tensor named '__metadata__' makes a safetensors file unreadable.", "Rename it.")
+        for name in values:
+            if name == "__metadata__" or re.search("[\ud800-\udfff]", name):
+                what = f"A tensor named '{printable(name, lines=False)}' makes a safetensors file unreadable."
+                files.fail(path, what, "Rename it.")
         tensors = {tensor.name: values[tensor.name].detach().contiguous() for tensor in kept}
         aliases = {tensor.name: tensor.aliases for tensor in kept if tensor.aliases}
         about = {"scheme": plan.scheme, "seed": plan.seed, "aliases": aliases}
@@ -74,12 +77,10 @@ def write_parameters(
         line = _facts(tensor, seen.get(tensor.name))
         if gradients:
             gradient = values[tensor.name].grad
-            line["gradient_norm"] = None if gradient is None else _number(torch.linalg.vector_norm(gradient).item())
-        facts.append(json.dumps(line, allow_nan=False))
+            line["gradient_norm"] = None if gradient is None else torch.linalg.vector_norm(gradient).item()
+        facts.append(json_text(line, indent=None))
     lines = ",\n    ".join(facts)
-    text = (
-        json.dumps(head, indent=2, allow_nan=False).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
-    )
+    text = json_text(head).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
     path = folder / FACTS
     files.write_text(path, text)
     return [*written, path]
@@ -89,10 +90,6 @@ def _facts(tensor: planned.Tensor, seen: Statistics | None) -> dict[str, Any]:
     names = ("name", "aliases", "shape", "dtype", "kind", "persistent", "trainable")
     facts = {name: getattr(tensor, name) for name in (*names, "fill", "rule", "matched", "erased", "stream", "where")}
     for name in ("mean", "std", "min", "max"):
-        facts[name] = _number(getattr(seen, name)) if seen else None
+        facts[name] = getattr(seen, name) if seen else None
     facts["finite"] = seen.finite if seen else None
     return facts
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

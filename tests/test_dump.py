@@ -348,6 +348,44 @@ def test_a_tensor_whose_name_breaks_the_format_is_refused(tmp_path: pathlib.Path
     model.register_buffer("__metadata__", torch.zeros(1))
     with pytest.raises(ConfigError, match="'__metadata__' makes a safetensors file unreadable"):
         write_parameters(tmp_path, plan_of(model), model)
+    model = nn.Module()
+    model.register_buffer("half\ud800", torch.zeros(1))
+    with pytest.raises(ConfigError, match=r"'half\\ud800' makes a safetensors file unreadable. Rename it."):
+        write_parameters(tmp_path, plan_of(model), model)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_any_character_are_written_and_read_back_and_the_facts_are_ascii(tmp_path: pathlib.Path) -> None:
+    names = ["a\x1b]0;owned\x07", "\x7f\x00", "\u202eabc", "\u2028", '"}', "<b>", "\n", "\U0001f600"]
+    model = nn.Module()
+    for number, name in enumerate(names):
+        model.register_parameter(name, nn.Parameter(torch.full((2,), float(number))))
+        model._parameters[f"again{name}"] = model._parameters[name]
+    tensors, facts = write_parameters(tmp_path, plan_of(model), model)
+    text = facts.read_text()
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+    told = json.loads(text)["tensors"]
+    assert [(line["name"], line["aliases"]) for line in told] == [(name, [f"again{name}"]) for name in names]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    nn.init.zeros_(model._parameters[names[3]])
+    assert load_parameters(model, tensors) == ()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_facts_of_values_that_are_not_finite_are_json_for_every_reader(tmp_path: pathlib.Path) -> None:
+    model = nn.Linear(2, 2)
+    with torch.no_grad():
+        model.weight[0, 0], model.bias[0] = math.nan, -math.inf
+    model.weight.grad = torch.full((2, 2), math.inf)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    _, path = write_parameters(tmp_path, plan_of(model), model, gradients=True)
+    weight, bias = json.loads(path.read_text(), parse_constant=refuse)["tensors"]
+    assert (weight["mean"], weight["max"], weight["gradient_norm"], weight["finite"]) == (None, None, None, False)
+    assert (bias["min"], bias["gradient_norm"], bias["finite"]) == (None, None, False)
 
 
 def test_two_dumps_of_one_model_are_equal_byte_for_byte(tmp_path: pathlib.Path) -> None:
