@@ -354,9 +354,20 @@ def sweep_arguments(arguments: list[str]) -> list[str]:
     return [*flags[:1], *kept[:end], *more, *kept[end:]]
 
 
-def planned_jobs(arguments: list[str]) -> list[tuple[str, ...]]:
-    """The overrides of all jobs of a sweep in their order; none where another sweeper chooses them."""
-    overrides = [each for each in arguments if not each.startswith("-")]
+def overrides_of(arguments: list[str]) -> list[str]:
+    """What is typed without Hydra's flags and what these take.
+
+    >>> overrides_of(["model=mlp", "-m", "seed=1,2", "--config-dir", "mine"])
+    ['model=mlp', 'seed=1,2']
+    """
+    from hydra._internal.utils import get_args_parser
+
+    known, others = get_args_parser().parse_known_args(arguments)
+    return [*known.overrides, *(each for each in others if not each.startswith("-"))]
+
+
+def planned_jobs(overrides: list[str]) -> list[tuple[str, ...]]:
+    """The jobs that these overrides are swept to, in their order; none where another sweeper chooses them."""
     if any(each.startswith("hydra/sweeper=") for each in overrides):
         return []
     try:

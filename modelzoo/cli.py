@@ -109,9 +109,10 @@ def _hydra_main() -> int:
         from modelzoo import border
 
         border.register()
+        typed = border.overrides_of(sys.argv[1:])
         sys.argv[1:] = border.sweep_arguments(sys.argv[1:])
         failed: list[Exception] = []
-        with composing([each for each in sys.argv[1:] if not each.startswith("-")]) as own:
+        with composing(typed) as own:
             own_code = _registered()
 
             def task(cfg: DictConfig) -> None:
@@ -128,7 +129,7 @@ def _hydra_main() -> int:
             main = hydra.main(
                 config_path=str(border.conf_directory()), config_name=border.CONFIG_NAME, **border.VERSION
             )
-            with Watch(border.planned_jobs(sys.argv[1:])) as watch:
+            with Watch(border.planned_jobs(typed)) as watch:
                 try:
                     main(task)()
                 except border.NotBegun as end:

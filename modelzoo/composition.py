@@ -5,6 +5,8 @@ from __future__ import annotations
 import pathlib
 import re
 import shlex
+import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,6 +28,7 @@ from modelzoo.errors import Path, Problem, nearest
 from modelzoo.places import parts
 
 _EXTRAS = {"joblib": "parallel", "submitit": "cluster"}
+_HYDRAS = ("hydra", "hydra_plugins", "omegaconf", "antlr4", "joblib", "submitit")
 _CALL = re.compile(r"[A-Za-z_][\w.]*\(")
 
 
@@ -56,15 +59,25 @@ def composition_problem(error: Exception, overrides: Sequence[str]) -> Problem |
             return _no_utf8(error, overrides)
         case ConfigCompositionException() if isinstance(error.__cause__, OmegaConfBaseException):
             return _unfit(error, error.__cause__, overrides)
-        case TypeError():  # what Python says of a list and a name
-            return _deletion(overrides)
+        case TypeError() if (deletion := _deletion(overrides)) is not None:
+            return deletion
         case HydraException() | OmegaConfBaseException() | ValueError():
             return _other(error, overrides)
     refused = system.told(error, "command line", "Choose another directory: hydra.run.dir=DIR")
-    if refused is None:
-        return None
-    (problem,) = refused.problems
-    return replace(problem, path=" ".join(overrides)) if problem.where == "command line" else problem
+    if refused is not None:
+        (problem,) = refused.problems
+        return replace(problem, path=" ".join(overrides)) if problem.where == "command line" else problem
+    if _is_hydras(error):
+        kind, *_ = traceback.format_exception_only(error)
+        return _command_line(" ".join(overrides), _sentence(f"Hydra ended in {kind.strip()}"))
+    return None
+
+
+def _is_hydras(error: Exception) -> bool:
+    """Whether it was raised inside Hydra or what Hydra works with, rather than in a program that Hydra calls."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = [each.partition(".")[0] for each in modules]
+    return next((each for each in reversed(packages) if each not in sys.stdlib_module_names), "") in _HYDRAS
 
 
 def quoted(key: str, value: str) -> str:

@@ -154,16 +154,15 @@ def _data() -> int:
 
 def child(message: str) -> int:
     """What the child process runs: imposes the limits, then does the task."""
-    import torch  # noqa: F401 (before the limits begin)
-
     from modelzoo.cli import guarded
 
     told = json.loads(message)
-    module, _, name = told["task"].partition(":")
-    task = getattr(importlib.import_module(module), name)
-    given = Limits(**told["limits"])
 
     def limited() -> int:
+        import torch  # noqa: F401 (before the limits begin)
+
+        module, _, name = told["task"].partition(":")
+        task, given = getattr(importlib.import_module(module), name), Limits(**told["limits"])
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # what was printed is seen, whatever ends this process
         impose(given)

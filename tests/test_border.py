@@ -463,6 +463,23 @@ def test_a_config_that_is_nested_too_deeply_is_explained(project, run):
     assert run("model=deep") == (1, "", expected)
 
 
+def test_what_hydra_itself_cannot_do_is_no_mistake_of_the_program(project, run, monkeypatch):
+    project(MODELS)
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    assert run("-sc", "query=bash") == (1, "", "command line  query=bash\n  Hydra ended in KeyError: 'COMP_LINE'.\n")
+    typed = "hydra.sweeper.max_batch_size=0"
+    assert run("-m", typed)[::2] == (1, f"command line  {typed}\n  Hydra ended in AssertionError.\n")
+
+
+def test_flags_of_hydra_and_what_they_take_are_no_overrides(project, run):
+    (project(MODELS) / "more").mkdir()
+    code, out, err = run("--config-dir", "more", "-m", "seed=1,2", job=lambda config, directory: {})
+    assert (code, err, out.splitlines()[0]) == (0, "", "1/2  seed=1  done in 0.00 s")
+    nowhere = pathlib.Path.cwd() / "none"
+    expected = f"command line  model=mlp\n  Additional config directory '{nowhere}' not found.\n"
+    assert run("--config-dir", "none", "model=mlp") == (1, "", expected)
+
+
 def test_a_directory_that_cannot_be_made_is_explained(project, run):
     project(MODELS)
     what = "It cannot be made: Not a directory. Choose another directory:"

@@ -261,3 +261,18 @@ def test_an_interrupted_sweep_ends_with_its_table(tmp_path: pathlib.Path) -> Non
     assert done.stdout.startswith("1/3  seed=1  done in 0.00 s\n2/3  seed=2  died: it was interrupted.\n")
     assert "3 jobs, 1 done, 1 died, 1 not run\n" in done.stdout
     assert (tmp_path / "sweep" / "summary.csv").is_file()
+
+
+def test_an_interrupt_while_a_child_imports_is_told_by_its_code_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "torch.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "x.yaml").write_text("layers: ['Linear(4, 2)']\n")
+    code = """
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.path.insert(0, ".")
+        from modelzoo.limits import child
+        sys.exit(child(sys.argv[1]))
+    """
+    message = '{"task": "modelzoo.runfile:inside", "limits": {"memory": 1, "seconds": 1}, "arguments": ["x.yaml", {}]}'
+    done = shell(tmp_path, f"$TASK '{message}'", code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
