@@ -22,7 +22,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    return guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+    return guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments), patient=False)
 
 
 def _run(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ import pathlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +33,21 @@ def main() -> int:
     return guarded(_hydra_main)
 
 
-def guarded(command: Callable[[], int]) -> int:
+def guarded(command: Callable[[], int], patient: bool = True) -> int:
     """Runs a command; what is wrong is printed to stderr without a traceback.
+
+    Args:
+        command: returns its exit code.
+        patient: whether it goes on when nobody reads what it prints, as one that writes files does.
 
     Returns:
         The exit code: that of the command, or 1 also where not all that it printed could be written.
     """
-    with stdio.outlets() as out:
-        code = _code(command)
-        sys.stdout.flush()
+    with stdio.outlets(patient) as out:
+        code = FAILED
+        with suppress(stdio.Refused):
+            code = _code(command)
+            sys.stdout.flush()
         if out is None or out.refused is None:
             return code
         if not isinstance(out.refused, BrokenPipeError):  # a reader that leaves knows it

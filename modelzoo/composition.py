@@ -122,7 +122,7 @@ def _unreadable(override: str, message: str) -> Problem:
 
 def _no_utf8(error: UnicodeDecodeError, overrides: Sequence[str]) -> Problem:
     for directory in (pathlib.Path.cwd() / "conf", border.conf_directory()):
-        for file in directory.rglob("*.yaml"):
+        for file in filter(pathlib.Path.is_file, directory.rglob("*.yaml")):
             content = file.read_bytes()
             start = content.find(error.object)  # as much of the file as was read at once
             if start >= 0:

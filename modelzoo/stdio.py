@@ -1,4 +1,4 @@
-"""Standard output and error of a command: what nobody takes is dropped, so that no work ends for want of a reader."""
+"""Standard output and error of a command: what nobody takes is dropped, so that work does not end halfway."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from typing import Any, TextIO
 ESCAPED = "backslashreplace"  # a letter that the terminal does not have ends no run
 
 
+class Refused(BaseException):
+    """Nobody takes what is printed; no mistake, and none of a handler of exceptions."""
+
+
 class Outlet(io.RawIOBase):
     """Takes all that is written and hands it on, until the system refuses it once.
 
     Attributes:
+        patient: whether the writer is not told.
         refused: what the system said then: that the reader has left, or that the disk is full.
     """
 
-    def __init__(self, raw: io.RawIOBase) -> None:
-        self.raw = raw
+    def __init__(self, raw: io.RawIOBase, patient: bool = True) -> None:
+        self.raw, self.patient = raw, patient
         self.refused: OSError | None = None
 
     def writable(self) -> bool:
@@ -41,19 +46,24 @@ class Outlet(io.RawIOBase):
                 select.select((), (self.raw,), ())  # whoever made it non-blocking has not read yet
         except OSError as error:
             self.refused = error
+            if not self.patient:
+                raise Refused from error
         return len(data)
 
 
 @contextlib.contextmanager
-def outlets() -> Iterator[Outlet | None]:
+def outlets(patient: bool = True) -> Iterator[Outlet | None]:
     """Lets `sys.stdout` and `sys.stderr` take everything meanwhile; yields what stands behind the first.
+
+    Args:
+        patient: whether work goes on when nobody takes what it prints; if not, printing raises `Refused` once.
 
     Where the program was started without one of them, a null device takes its place. A stream that is not the
     process's own, as in a test or a notebook, stays as it is.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, out = _patient(sys.stdout, 1)
-    sys.stderr, _ = _patient(sys.stderr, 2)
+    sys.stdout, out = _outlet(sys.stdout, 1, patient)
+    sys.stderr, _ = _outlet(sys.stderr, 2, True)
     try:
         yield out
     finally:
@@ -62,7 +72,7 @@ def outlets() -> Iterator[Outlet | None]:
         sys.stdout, sys.stderr = before
 
 
-def _patient(stream: TextIO | None, number: int) -> tuple[TextIO, Outlet | None]:
+def _outlet(stream: TextIO | None, number: int, patient: bool) -> tuple[TextIO, Outlet | None]:
     if stream is None:
         return _null(number), None
     if not isinstance(stream, io.TextIOWrapper):
@@ -73,7 +83,7 @@ def _patient(stream: TextIO | None, number: int) -> tuple[TextIO, Outlet | None]
         return stream, None
     with contextlib.suppress(OSError):
         stream.flush()
-    outlet = Outlet(raw)
+    outlet = Outlet(raw, patient)
     by_line = stream.line_buffering or stream.write_through
     buffer: Any = io.BufferedWriter(outlet)
     return io.TextIOWrapper(buffer, stream.encoding, ESCAPED, line_buffering=by_line), outlet

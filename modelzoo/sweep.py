@@ -250,7 +250,10 @@ class Sweep:
             result = json.loads((self.directory / folder / "result.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return result["facts"] if result.get("status") == DONE else None
+        match result:
+            case {"status": status, "facts": dict() as facts} if status == DONE:
+                return facts
+        return None
 
 
 def flag(options: Mapping[str, Any], name: str, default: bool) -> bool:

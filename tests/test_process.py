@@ -60,6 +60,27 @@ def test_a_reader_that_leaves_ends_no_work(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "result.txt").read_text() == "whole"
 
 
+@pytest.mark.parametrize("reader", ["| head -1", "> /dev/full"])
+def test_what_only_prints_ends_when_nobody_reads_on(tmp_path: pathlib.Path, reader: str) -> None:
+    code = """
+        import itertools, sys
+        from modelzoo.cli import guarded
+
+        def task():
+            for number in itertools.count():
+                try:
+                    print(number)
+                except Exception:
+                    pass
+
+        sys.exit(guarded(task, patient=False))
+    """
+    done = shell(tmp_path, f"$TASK {reader}; echo ${{PIPESTATUS[0]}}", code)
+    assert done.stdout.splitlines()[-1] == "1"
+    told = "Standard output cannot be written: No space left on device.\n"
+    assert done.stderr == (told if "full" in reader else "")
+
+
 @full
 def test_a_full_disk_behind_the_output_is_told_in_one_line_when_the_work_is_done(tmp_path: pathlib.Path) -> None:
     done = shell(tmp_path, "$TASK > /dev/full")

@@ -95,6 +95,13 @@ def test_a_job_that_is_done_is_not_done_again(tmp_path):
     assert (again.status, again.facts) == ("reused", {"parameters": 3})
 
 
+@pytest.mark.parametrize("text", ["[]", '{"status": "done"}', '{"status": "failed", "facts": {}}', "{", ""])
+def test_a_job_whose_result_is_none_is_done_again(tmp_path, text):
+    sweep_in(tmp_path).perform(0, (), config(), "abc", work)
+    (tmp_path / "abc" / "result.json").write_text(text)
+    assert sweep_in(tmp_path).perform(0, (), config(), "abc", work).status == "done"
+
+
 def test_everything_is_done_again_on_request(tmp_path):
     sweep_in(tmp_path).perform(0, (), config(), "abc", work)
     again = sweep_in(tmp_path).perform(0, (), config(resume=False), "abc", lambda directory: {"parameters": 4})
