@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from modelzoo import (
 from modelzoo import construct as building
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.factory import TooLargeError
+from modelzoo.failures import lacks_kernel
 from modelzoo.generated import loops
 from modelzoo.plans import Input, Module, Plan
 from modelzoo.resolve import Instance, Resolver, Scope, resolve
@@ -47,9 +47,6 @@ class Examples:
     values: dict[str, Any]
     seed: int
     max_steps: int
-
-
-_OF_DTYPES = re.compile("same dtype|scalar type|Input type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +190,7 @@ def draft(
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
     _try_examples(given)
     run = partial(shapes.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
-    skeleton, record = _dry(instance, examples, torch.device(device), catalog.DTYPES[dtype], max_steps, run, seed)
+    skeleton, record = _dry(instance, given, rules, torch.device(device), catalog.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = initialize.decide(skeleton, rules, values, seed)
     return Draft(
@@ -219,9 +216,11 @@ def sized(root: spec.Block, *, seed: int, dtype: str) -> Instance:
     instance = resolve(root, problems)
     problems.check()
     assert instance is not None
-    _, examples = _examples(root, dict(instance.values), dtype)
+    values = dict(instance.values)
+    inputs, examples = _examples(root, values, dtype)
+    given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
     run = partial(shapes.dry_run, count=False, recorded=False)
-    skeleton, _ = _dry(instance, examples, torch.device("cpu"), catalog.DTYPES[dtype], bounds.STEPS, run, seed)
+    skeleton, _ = _dry(instance, given, (), torch.device("cpu"), catalog.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     problems.check()
     return instance
@@ -257,40 +256,68 @@ def _examples(root: spec.Block, values: dict[str, Any], dtype: str) -> tuple[tup
 
 def _dry(
     instance: Instance,
-    examples: tuple[Input, ...],
+    given: Examples,
+    rules: tuple[spec.Rule, ...],
     device: torch.device,
     dtype: torch.dtype,
-    max_steps: int,
     run: Callable[[building.Skeleton, dict[str, Tensor]], shapes.Record],
-    seed: int,
 ) -> tuple[building.Skeleton, shapes.Record]:
-    """Constructs and checks: on zeros of the CPU where that is cheap, else on meta.
-
-    What fails on the CPU must fail on meta too: some operations have no CPU kernel for a dtype.
-    """
-    cpu, meta = torch.device("cpu"), torch.device("meta")
-    failed: ConfigError | None = None
+    """Constructs and checks: on the CPU where that is cheap and can be done in the dtype, else on meta."""
     if device.type != "meta":
         try:
-            if sum(each.bytes for each in examples) > SMALL:
-                raise TooLargeError
-            limit = SMALL if examples else memory.available()
-            zeroed = bool(examples)
-            skeleton = building.construct(
-                instance, cpu, dtype, max_steps=max_steps, zeroed=zeroed, limit=limit, seed=seed
-            )
-            return _checked(skeleton), run(skeleton, shapes.example(examples, cpu))
+            return _on_cpu(instance, given, rules, dtype, run)
         except TooLargeError:
             pass
         except ConfigError as error:
-            if isinstance(error.__cause__, language.EndlessError) or _OF_DTYPES.search(str(error.__cause__)):
-                raise  # meta does not compare dtypes, and takes longer
-            failed = error
+            if not lacks_kernel(error.__cause__):
+                raise
+    meta = torch.device("meta")
+    skeleton = _checked(building.construct(instance, meta, dtype, max_steps=given.max_steps, seed=given.seed))
+    return skeleton, run(skeleton, shapes.example(given.shapes, meta))
+
+
+def _on_cpu(
+    instance: Instance,
+    given: Examples,
+    rules: tuple[spec.Rule, ...],
+    dtype: torch.dtype,
+    run: Callable[[building.Skeleton, dict[str, Tensor]], shapes.Record],
+) -> tuple[building.Skeleton, shapes.Record]:
+    """A dry run on zeros. What fails there must fail on values too: they may be what it is about."""
+    cpu = torch.device("cpu")
+    if sum(each.bytes for each in given.shapes) > SMALL:
+        raise TooLargeError
+    zeroed = bool(given.shapes)
+    construct = partial(
+        building.construct,
+        instance,
+        cpu,
+        dtype,
+        max_steps=given.max_steps,
+        zeroed=zeroed,
+        limit=SMALL if zeroed else memory.available(),
+        seed=given.seed,
+    )
+    skeleton = _checked(construct())
     try:
-        skeleton = _checked(building.construct(instance, meta, dtype, max_steps=max_steps, seed=seed))
-        return skeleton, run(skeleton, shapes.example(examples, meta))
+        return skeleton, run(skeleton, shapes.example(given.shapes, cpu))
     except ConfigError as error:
-        raise failed or error from error.__cause__
+        endless = isinstance(error.__cause__, language.EndlessError)
+        if error.__cause__ is None or endless or lacks_kernel(error.__cause__):
+            raise
+        skeleton = _checked(construct())
+        try:
+            building.finish(skeleton, Problems())
+            table, _ = initialize.decide(skeleton, rules, given.values, given.seed)
+            initialize.fill(skeleton, table, given.seed)
+            inputs = _example_inputs(given, cpu)
+        except ConfigError:
+            raise error from error.__cause__
+        try:
+            return skeleton, run(skeleton, inputs)
+        except ConfigError as again:  # by now every size is known, and none is said to have been left out
+            same = str(again.__cause__) == str(error.__cause__)
+            raise (error if same else again) from again.__cause__
 
 
 def _checked(skeleton: building.Skeleton) -> building.Skeleton:

@@ -23,6 +23,7 @@ from modelzoo import plans as planned
 from modelzoo.errors import ConfigError, Path, Problem, Problems, first_line, nearest
 from modelzoo.failures import depends_on_data
 from modelzoo.resolve import Recipe, Resolver, Scope
+from modelzoo.strict import Strict, expands
 
 _ROOT = Path()
 
@@ -519,7 +520,8 @@ def attempt(
     try:
         operations = operations or language.Operations("fills")
         program = Program(tensor, entry.chain, entry.name, seed, max_steps, operations)
-        fills.run([fills.Task(0, program.fill)], threads=1)
+        with Strict() if tensor.is_meta else nullcontext():
+            fills.run([fills.Task(0, program.fill)], threads=1)
     except UnfillableError as error:
         return [] if depends_on_data(error.__cause__) else [error.wrong]
     if finite and not _is_finite(tensor):
@@ -744,19 +746,13 @@ def _no_value(value: Any, tensor: Tensor) -> Wrong | None:
     if isinstance(value, Tensor):
         if value.is_complex() and not tensor.is_complex():
             return Wrong(does="gives", how=f" complex numbers, which {dtype} cannot hold.")
-        fits = _expands(value.shape, tensor.shape)
+        fits = expands(value.shape, tensor.shape)
         return None if fits else Wrong(does="gives", how=f" shape {list(value.shape)} instead of {shape}.")
     if isinstance(value, bool) and tensor.dtype != torch.bool:
         return Wrong(does="gives", how=f" {str(value).lower()} instead of a number.")
     if isinstance(value, Complex if tensor.is_complex() else Real):
         return None
     return Wrong(does="gives", how=f" {_shown(value)} instead of a number or a tensor.")
-
-
-def _expands(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Whether a shape becomes another by `expand`."""
-    aligned = wanted[len(wanted) - len(shape) :]
-    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
 
 
 def _shown(value: Any) -> str:

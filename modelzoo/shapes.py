@@ -21,8 +21,10 @@ from modelzoo import construct as building
 from modelzoo.catalog import Layer
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError, first_line
 from modelzoo.factory import Factory, TooLargeError
+from modelzoo.failures import depends_on_data, is_of_dtypes
 from modelzoo.plans import Input
 from modelzoo.resolve import Instance
+from modelzoo.strict import Strict
 from modelzoo.uncompiled import uncompiled
 
 MAX_ACTIVATIONS = 2**30
@@ -156,7 +158,8 @@ def dry_run(
     modules = building.modules(skeleton.root)
     _set_training(modules, False)
     try:
-        with building.forwards(skeleton, watch, watch.worked) as watched, _counted(skeleton, watch):
+        strict = Strict() if skeleton.device.type == "meta" else nullcontext()
+        with strict, building.forwards(skeleton, watch, watch.worked) as watched, _counted(skeleton, watch):
             sharing = not watched and equal.can_share(skeleton)
             quick = _quickly(skeleton, inputs, modules, count, recorded) if sharing else None
             if quick is not None:
@@ -189,10 +192,8 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
             _call(skeleton.root, inputs)
     except (ConfigError, TooLargeError):
         raise
-    except _DataError as error:
-        record.notes.append(str(error))
     except Exception as error:
-        if _depends_on_data(error):
+        if depends_on_data(error):
             text = text_problem(error, Path()).what.partition(" fails: ")[0]
             record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
@@ -316,13 +317,6 @@ def _mended(instance: Instance, misfit: sizes.Misfit, device: torch.device, dtyp
         return None
 
 
-def _check_floating(inputs: tuple[Any, ...]) -> None:
-    """Meta lets integers pass where a layer multiplies them with its weights."""
-    first = next((each for each in inputs if isinstance(each, Tensor)), None)
-    if first is not None and not first.is_floating_point() and not first.is_complex():
-        raise TypeError(f"it takes floating numbers, not {str(first.dtype).removeprefix('torch.')}")
-
-
 def _quickly(
     skeleton: building.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module], count: bool, recorded: bool
 ) -> Record | None:
@@ -355,15 +349,6 @@ def _by_name(root: nn.Module) -> bool:
     return hasattr(type(root), "frozen")
 
 
-class _DataError(Exception):
-    """The shape of a value depends on data."""
-
-
-def _depends_on_data(error: Exception) -> bool:
-    text = str(error)
-    return isinstance(error, NotImplementedError) or "data-dependent" in text or "meta tensors" in text
-
-
 @contextmanager
 def _recording(returned: equal.Returned) -> Iterator[None]:
     """While it lasts, what each module of this thread returns is kept."""
@@ -372,10 +357,6 @@ def _recording(returned: equal.Returned) -> Iterator[None]:
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal activations
         if threading.get_ident() == thread:
-            name = type(module).__name__  # a block may have the name of a layer
-            torchs = name in sizes.SIZES and getattr(nn, name, None) is type(module)
-            if isinstance(output, Tensor) and output.is_meta and torchs:
-                _check_floating(inputs)
             returned.append((module, output))
             if isinstance(output, Tensor) and not output.is_meta:
                 activations += output.nbytes
@@ -441,7 +422,9 @@ class _Explaining:
             shown = instance.call() if instance is not None else type(module).__name__
             subject = f"'{self.names.get(id(module), '')}' is {shown}"
             if misfit is None:
-                got = ", ".join((*map(_shown, call.inputs), *(f"{n}={_shown(v)}" for n, v in call.keywords.items())))
+                shown_as = _shown_with_dtype if is_of_dtypes(error) else _shown
+                named = (f"{name}={shown_as(each)}" for name, each in call.keywords.items())
+                got = ", ".join((*map(shown_as, call.inputs), *named))
                 what, hint = f"{subject} and cannot take {got}: {first_line(error)}", self.repair(instance, values)
             else:
                 expected, hint = _first_call(self.skeleton, module, misfit)
@@ -503,6 +486,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, (tuple, list, dict)):
         return f"{type(value).__name__} {shape_of(value)}"
     return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)
+
+
+def _shown_with_dtype(value: Any) -> str:
+    dtype = f" {value.dtype}".replace("torch.", "") if isinstance(value, Tensor) else ""
+    return f"{_shown(value)}{dtype}"
 
 
 def _entered(error: Exception) -> list[_Call]:

@@ -1,10 +1,12 @@
 """What the dry run says of a model that does not fit together."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import modelzoo
+from modelzoo import api
 
 
 def refusal(model):
@@ -131,3 +133,101 @@ def test_a_flatten_that_is_missing_is_named():
         in (refusal({"inputs": {"x": [2, 3, 16, 16]}, "layers": layers}))
     )
     modelzoo.build({"inputs": {"x": [2, 3, 16, 16]}, "layers": [layers[0], "Flatten", layers[1]]})
+
+
+# -- no error is thrown away ------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "channels of a transposed convolution": ([2, 3, 8, 8], ["Conv2d(3, 64, 3)", "ConvTranspose2d(128, 64, 2)"], 1, "write in_channels=64"),
+    "a softmax over no dimension": ([2, 4], ["Linear(4, 4)", "Softmax(7)"], 1, "expected to be in range of [-2, 1], but got 7"),
+    "upsampling of two dimensions": ([2, 4], ["Linear(4, 4)", "Upsample(scale_factor=2)"], 1, "Only 3D, 4D and 5D input Tensors supported"),
+    "a mode for other dimensions": ([2, 3, 8, 8], ["Upsample(scale_factor=2, mode='trilinear')"], 0, "Got 4D input, but trilinear mode needs 5D input"),
+    "a padding of two dimensions": ([8, 8], ["ReflectionPad2d(1)"], 0, "Padding size 4 is not supported for 2D input tensor."),
+    "a dict of layers as a step": ([2, 4], ["Linear(4, 4)", {"_target_": "ModuleDict", "modules": {"a": "ReLU"}}], 1, 'is missing the required "forward" function'),
+    "a list of layers as a step": ([2, 4], ["Linear(4, 4)", {"_target_": "ModuleList", "modules": ["ReLU"]}], 1, 'is missing the required "forward" function'),
+    "integers": ({"shape": [2, 4], "dtype": "int64"}, ["Softmax(1)"], 0, "[2, 4] int64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(("shape", "layers", "place", "what"), REFUSED.values(), ids=REFUSED)
+def test_what_no_data_would_let_pass_is_refused_at_the_layer(shape, layers, place, what, device):
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        api.draft({"inputs": {"x": shape}, "layers": layers}, device=device)
+    (problem,) = caught.value.problems
+    assert problem.path == f"model.layers.{place}"
+    assert what in str(problem)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "softmax(y, 7)",
+        "y.softmax(2)",
+        "y[:, 4]",
+        "y.sort(2)",
+        "interpolate(y, scale_factor=2, mode='linear')",
+        "pad(y, (1, 1), 'os.system')",
+        "conv_transpose2d(y[None, None], y[None, None].expand(2, 1, 4, 4))",
+        "y @ eye(4, dtype='float64')",
+        "gelu(y.to('int64'))",
+        "relu(y > 0)",
+        "1 / (y.ndim - 2)",
+        "y * [1, 2][y.ndim]",
+        "y * {'a': 1}['b']",
+        "y * 10.0 ** (200 * y.ndim)",
+        "linear(y)",
+    ],
+)
+def test_what_no_data_would_let_pass_is_refused_at_the_line_of_the_text(call, device):
+    text = f"y = x * 2\nreturn {call}"
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        api.draft({"inputs": {"x": [4, 4]}, "forward": text}, device=device)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.line) == ("model.forward", 2)
+    assert problem.what.startswith(f"return {call} fails: ")
+
+
+RUNNING = {
+    "a division by what the data are": "x / float(x.abs().sum())",
+    "a logarithm of what the data are": "x * log(float(x.abs().sum()))",
+    "a size of what the data are": "avg_pool1d(x[:, : 2 + int(x.abs().sum() > 0)], 3)",
+    "a size of what a buffer is": "x.view(int(n), -1)[1]",
+    "draws of what the data are": "x + multinomial(x.abs(), 1)",
+    "a loop until the data are large": "y = x\nwhile float(y.abs().sum()) < 9:\n  y = y * 2\nreturn y",
+    "the largest of those that are not zero": "masked_select(x, x != 0).max()",
+}
+
+
+@pytest.mark.parametrize("forward", RUNNING.values(), ids=RUNNING)
+def test_what_only_zeros_refuse_is_built_and_runs(forward):
+    model = {"inputs": {"x": [2, 4]}, "buffers": {"n": {"shape": [], "fill": 4}}, "forward": forward}
+    assert modelzoo.plan(model).notes == ()
+    modelzoo.build(model)(torch.randn(2, 4))
+
+
+def test_what_fails_on_values_is_told_and_not_what_failed_on_zeros():
+    text = "y = x / float(x.abs().sum())\nreturn y @ y"
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build({"inputs": {"x": [2, 4]}, "forward": text})
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.what.partition(" fails")[0]) == (2, "return y @ y")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_dtype_that_the_cpu_cannot_compute_with_is_checked_on_meta(dtype):
+    layers = ["LPPool3d(2, 2)", "Conv3d(3, 4, 2)"]
+    plan = modelzoo.plan({"inputs": {"x": [1, 3, 8, 8, 8]}, "layers": layers}, dtype=dtype)
+    assert plan.modules[-1].output == (1, 4, 3, 3, 3)
+    with pytest.raises(modelzoo.ConfigError, match="write in_channels=3"):
+        modelzoo.plan({"inputs": {"x": [1, 3, 8, 8, 8]}, "layers": [layers[0], "Conv3d(5, 4, 2)"]}, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["float(y.sum())", "y[y > 0]", "nonzero(y)", "where(y > 0)", "y[: int(y.sum())]", "one_hot(y.to('int64'))", "bincount(y[0].to('int64'))"],
+)  # fmt: skip
+def test_what_depends_on_data_ends_the_check_on_meta_with_a_note(call):
+    plan = api.draft({"inputs": {"x": [4, 4]}, "forward": f"y = x + 1\nz = {call}\nreturn y"}, device="meta").plan
+    assert plan.notes == (f"sizes after this depend on data and were not checked: z = {call}",)
