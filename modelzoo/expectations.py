@@ -15,8 +15,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from modelzoo import differences, modelfile, rows, trials
-from modelzoo import run as job
+from modelzoo import differences, gradients, modelfile, rows, trials
 from modelzoo.cases import OPTIONS, Case, Close, Fact, Given, Message, Output, Same, Unchanged, override_value
 from modelzoo.cli import composing
 from modelzoo.config import Config, from_mapping
@@ -347,7 +346,7 @@ class Checker:
             return
         other.inputs = dict(zip(other.inputs or built.inputs, built.inputs.values(), strict=False))
         theirs = forward(other)
-        mine, others = list(job._tensors(output)), list(job._tensors(theirs))
+        mine, others = list(gradients.tensors(output)), list(gradients.tensors(theirs))
         if len(mine) != len(others):
             self.add(key, "the same output", f"{differences.kind(output)} and {differences.kind(theirs)}")
         for one, two in zip(mine, others, strict=False):
@@ -363,9 +362,7 @@ class Checker:
 
     def gradient(self, built: Built, fact: Fact) -> None:
         """`gradient`: which tensors receive one when the sum of the outputs is differentiated."""
-        output = forward(built, gradients=True)
-        with located(built.config.locate):
-            job._backward(output)
+        trials.backward(built)
         firsts = {id(each): name for name, each in reversed(built.names.items())}
         received = {firsts[id(each)] for each in built.names.values() if each.grad is not None}
         built.model.zero_grad(set_to_none=True)

@@ -14,7 +14,21 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, bounds, checkpoint, dump, exports, files, metrics, observe, shapes, summaries, table, terminal
+from modelzoo import (
+    api,
+    bounds,
+    checkpoint,
+    dump,
+    exports,
+    files,
+    gradients,
+    metrics,
+    observe,
+    shapes,
+    summaries,
+    table,
+    terminal,
+)
 from modelzoo.config import Config
 from modelzoo.errors import ConfigError, Path, Problem, fail, in_full
 from modelzoo.escapes import printable
@@ -123,7 +137,7 @@ def _report(
     for name, value in measured.items():
         say(printable(f"{name}: {value}", lines=False))
     if backward:
-        _backward(output)
+        gradients.backward(draft.skeleton, output, lambda: _forward(draft, model, inputs, True))
         if show is not None:
             say("\n".join(table.value_lines(model, str(show))))
         written = dump.write_parameters(directory, plan, model, gradients=True, rows=facts)
@@ -136,7 +150,9 @@ def _report(
 def _values(facts: Sequence[Row], output: Any) -> dict[str, Any]:
     """Mean and standard deviation of all parameters together, and of all that the model returned."""
     own = [(math.prod(row.shape), row.statistics) for row in facts if row.kind == "parameter" and not row.same_as]
-    returned = [(each.numel(), describe(each.detach())) for each in _tensors(output) if each.is_floating_point()]
+    returned = [
+        (each.numel(), describe(each.detach())) for each in gradients.tensors(output) if each.is_floating_point()
+    ]
     found: dict[str, Any] = {}
     for name, parts in (("weights", own), ("output", returned)):
         known = [(count, each) for count, each in parts if each is not None and count]
@@ -159,30 +175,8 @@ def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], grad
             raise ConfigError([shapes.explain(draft.skeleton, error)]) from error
 
 
-def _backward(output: Any) -> None:
-    total = [each.sum() for each in _tensors(output) if each.is_floating_point() and each.requires_grad]
-    if not total:
-        fail(
-            Path(("backward",)),
-            "no output depends on a parameter, so there is nothing to differentiate.",
-            "Type backward=false.",
-        )
-    torch.autograd.backward(torch.stack(total).sum())
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _tensors(each)
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from _tensors(each)
-
-
 def _finite(value: Any) -> bool:
-    return all(bool(torch.isfinite(each).all()) for each in _tensors(value) if each.is_floating_point())
+    return all(bool(torch.isfinite(each).all()) for each in gradients.tensors(value) if each.is_floating_point())
 
 
 def _explain_non_finite(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], output: Any) -> None:

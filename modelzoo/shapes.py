@@ -425,15 +425,17 @@ class _Explaining:
                 shown_as = _shown_with_dtype if is_of_dtypes(error) else _shown
                 named = (f"{name}={shown_as(each)}" for name, each in call.keywords.items())
                 got = ", ".join((*map(shown_as, call.inputs), *named))
-                what, hint = f"{subject} and cannot take {got}: {first_line(error)}", self.repair(instance, values)
+                what, hint = f"{subject} and cannot take {got}: {first_line(error)}", self.repair(instance, values, error)
             else:
                 expected, hint = _first_call(self.skeleton, module, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
         source = None if returned is None else self.producer(values, returned)
         return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
 
-    def repair(self, instance: Instance | None, values: Sequence[Any]) -> str:
+    def repair(self, instance: Instance | None, values: Sequence[Any], error: Exception) -> str:
         """What to write where a layer gets what no layer of its kind takes."""
+        if instance is not None and instance.arguments.get("inplace") is True and "in-place" in str(error):
+            return "Write inplace=False."
         first = values[0] if values else None
         if isinstance(first, (tuple, list)) and first and isinstance(first[0], Tensor):
             rest = ", ".join(["_"] * (len(first) - 1))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import api, checkpoint, differences, dump, fills, initialize, plans, spec
+from modelzoo import api, checkpoint, differences, dump, fills, gradients, initialize, plans, spec
 from modelzoo import run as job
 from modelzoo.config import Config
 from modelzoo.errors import Path, Problems, fail, located
@@ -70,6 +70,13 @@ def forward(built: Built, model: nn.Module | None = None, gradients: bool = Fals
     with located(built.config.locate), torch.random.fork_rng(devices=[]):
         torch.manual_seed(built.draft.plan.seed)
         return job._forward(built.draft, built.model if model is None else model, built.inputs, gradients)
+
+
+def backward(built: Built) -> None:
+    """Differentiates the output for the example inputs: tensors have gradients then."""
+    output = forward(built, gradients=True)
+    with located(built.config.locate):
+        gradients.backward(built.draft.skeleton, output, lambda: forward(built, gradients=True))
 
 
 def drawn(built: Built, name: str, fill: Any) -> Tensor:
@@ -171,7 +178,7 @@ def changed_by_trip(built: Built, back: nn.Module) -> str:
         lost = sorted(_homes(before).symmetric_difference(_homes(after)))
         return "tensors that are shared otherwise: " + "; ".join(", ".join(each) for each in lost)
     if built.inputs:
-        outputs = zip(job._tensors(forward(built)), job._tensors(forward(built, model=back)), strict=True)
+        outputs = zip(gradients.tensors(forward(built)), gradients.tensors(forward(built, model=back)), strict=True)
         for one, other in outputs:
             if not differences.identical(one, other):
                 return f"another output: {differences.difference(other, one)}"

@@ -215,6 +215,23 @@ def test_an_output_is_the_same_as_that_of_another_config_with_the_same_weights(p
     )
 
 
+def test_a_gradient_that_cannot_be_computed_is_a_failure_and_no_crash(pytester, run):
+    write(
+        pytester,
+        "test_it.yaml",
+        "a:\n"
+        "  config:\n"
+        "    inputs: {x: [2, 8]}\n"
+        "    layers: ['Linear(8, 8)', Sigmoid, ReLU(inplace=True)]\n"
+        "  expect: {gradient: ['*']}\n",
+    )
+    assert failure(run(), "a") == (
+        "test_it.yaml:4:39  model.layers.2\n"
+        "  '2' is ReLU(inplace=True): it changes in place what the gradient needs as it was. Write inplace=False.\n"
+        "To see it: pytest test_it.yaml::a\n"
+    )
+
+
 def test_keys_may_stand_in_a_file(project, run, pytester):
     project(
         "a: {config: [model=tiny], expect: {keys: keys.txt}}\nb: {config: [model=tiny], expect: {keys: none.txt}}\n"
