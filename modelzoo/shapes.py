@@ -425,7 +425,8 @@ class _Explaining:
                 shown_as = _shown_with_dtype if is_of_dtypes(error) else _shown
                 named = (f"{name}={shown_as(each)}" for name, each in call.keywords.items())
                 got = ", ".join((*map(shown_as, call.inputs), *named))
-                what, hint = f"{subject} and cannot take {got}: {first_line(error)}", self.repair(instance, values, error)
+                what = f"{subject} and cannot take {got}: {first_line(error)}"
+                hint = self.repair(instance, values, error)
             else:
                 expected, hint = _first_call(self.skeleton, module, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
