@@ -5,4 +5,4 @@ import sys
 from modelzoo.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main())  # the shell completes what follows a file that names @hydra.main

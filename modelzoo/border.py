@@ -31,10 +31,20 @@ from modelzoo.places import File, Override, Places, parts
 __all__ = ["CONFIG_NAME", "Config", "compose", "conf_directory", "from_hydra", "from_mapping"]
 
 CONFIG_NAME = "config"
-VERSION: dict[str, Any] = (
-    {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
-)  # Hydra 1.4 warns about it
 _RESOLVER = re.compile(r"\$\{[^}]*:")
+
+
+def _of_version() -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """What Hydra takes in `initialize_config_dir` and in `main`, and what registers a resolver.
+
+    Hydra 1.4 warns about what 1.3 needs, and calls only those classes of a config that are named here.
+    """
+    if hydra.__version__.startswith("1.3."):
+        return {"version_base": "1.3"}, {"version_base": "1.3"}, OmegaConf.register_new_resolver
+    return {}, {"execution_whitelist": ["modelzoo.border.OnSweep"]}, OmegaConf.register_resolver
+
+
+INITIALIZE, MAIN, _register_resolver = _of_version()
 
 
 def conf_directory() -> pathlib.Path:
@@ -56,7 +66,7 @@ class ConfSearchPath(SearchPathPlugin):
 def register() -> None:
     """Makes Hydra of this process find a project's own configs; a second call changes nothing."""
     Plugins.instance().register(ConfSearchPath)
-    OmegaConf.register_new_resolver("modelzoo.choices", choices, replace=True)
+    _register_resolver("modelzoo.choices", choices, replace=True)
 
 
 def compose(overrides: list[str]) -> Config:
@@ -71,7 +81,7 @@ def compose(overrides: list[str]) -> Config:
 
 def _compose(overrides: list[str]) -> DictConfig:
     register()
-    with hydra.initialize_config_dir(str(conf_directory()), **VERSION):
+    with hydra.initialize_config_dir(str(conf_directory()), **INITIALIZE):
         return hydra.compose(CONFIG_NAME, overrides)
 
 
@@ -82,7 +92,7 @@ def options(group: str) -> list[str]:
     True
     """
     register()
-    with hydra.initialize_config_dir(str(conf_directory()), **VERSION):
+    with hydra.initialize_config_dir(str(conf_directory()), **INITIALIZE):
         return list(GlobalHydra.instance().config_loader().get_group_options(group))
 
 
@@ -95,7 +105,7 @@ def described(group: str) -> dict[str, str]:
     if GlobalHydra.instance().is_initialized():
         return _described(group)
     register()
-    with hydra.initialize_config_dir(str(conf_directory()), **VERSION):
+    with hydra.initialize_config_dir(str(conf_directory()), **INITIALIZE):
         return _described(group)
 
 

@@ -132,9 +132,7 @@ def _hydra_main() -> int:
                     own.append(error)
                     raise
 
-            main = hydra.main(
-                config_path=str(border.conf_directory()), config_name=border.CONFIG_NAME, **border.VERSION
-            )
+            main = hydra.main(config_path=str(border.conf_directory()), config_name=border.CONFIG_NAME, **border.MAIN)
             with Watch(border.planned_jobs(typed)) as watch:
                 try:
                     main(task)()

@@ -96,8 +96,21 @@ def _command_line(override: str, what: str, hint: str = "") -> Problem:
 
 def _syntax(error: yaml.YAMLError) -> Problem:
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    name = str(mark.name) if mark is not None else getattr(error, "name", "")
-    return marks.yaml_problem(error, files.shown(pathlib.Path(name), pathlib.Path.cwd()))
+    file = pathlib.Path(str(mark.name) if mark is not None else getattr(error, "name", ""))
+    return marks.yaml_problem(_in_full(error, file), files.shown(file, pathlib.Path.cwd()))
+
+
+def _in_full(error: yaml.YAMLError, file: pathlib.Path) -> yaml.YAMLError:
+    """What PyYAML's own parser says, which tells what it met; Hydra 1.4 reads with the C parser, which does not."""
+    if isinstance(error, (yaml.scanner.ScannerError, yaml.parser.ParserError)):
+        try:
+            for _ in yaml.parse(file.read_text("utf-8-sig"), Loader=yaml.SafeLoader):
+                pass
+        except yaml.YAMLError as told:
+            return told
+        except (OSError, ValueError):  # then the other's words have to do
+            pass
+    return error
 
 
 def _unreadable(override: str, message: str) -> Problem:
@@ -359,7 +372,7 @@ _MESSAGES: tuple[tuple[str, _Explain], ...] = (
     (r"Config group override must be .*", _name_expected),
     (r"invalid literal for int\(\) with base 10: '(.*)'", _index_expected),
     (r"^Index '(.*)' \(str\) is not an int", _index_expected),
-    (r"^In '(.*?)': .*Cannot merge (?:DictConfig with ListConfig|ListConfig with DictConfig)", _list_and_mapping),
+    (r"^In '(.*?)': .*Cannot merge (?:DictConfig with|ListConfig with|incompatible)", _list_and_mapping),
 )
 
 

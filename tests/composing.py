@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from modelzoo.border import VERSION
+from modelzoo.border import INITIALIZE
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -24,7 +24,7 @@ def compose(*overrides: str) -> tuple[Config, Config]:
 
 @functools.cache
 def _compose(overrides: tuple[str, ...]) -> tuple[Config, Config]:
-    with hydra.initialize_config_dir(str(CONF), **VERSION):
+    with hydra.initialize_config_dir(str(CONF), **INITIALIZE):
         config = hydra.compose("config", list(overrides))
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return plain["model"], plain["init"]

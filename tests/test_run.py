@@ -11,8 +11,8 @@ import modelzoo
 RUN = Path(__file__).parents[1] / "run.py"
 
 
-def run(*overrides, cwd):
-    environment = {**os.environ, "COLUMNS": "120"}
+def run(*overrides, cwd, **environment):
+    environment = {**os.environ, "COLUMNS": "120", **environment}
     return subprocess.run(
         [sys.executable, str(RUN), *overrides], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -85,3 +85,9 @@ def test_gradients_are_none_before_a_backward_pass_and_shown_after_it(tmp_path):
     after = run("model=regression", "show='2.*'", "backward=true", cwd=tmp_path).stdout
     assert "gradient: none" not in after
     assert "tensor([2.])" in after
+
+
+def test_no_library_has_to_warn_of_a_run_or_of_a_sweep(tmp_path):
+    for words in (["model=nested", "init=xavier"], ["-m", "model=regression", "model.args.width=2,3"]):
+        done = run(*words, cwd=tmp_path, PYTHONWARNINGS="error")
+        assert (done.returncode, done.stderr) == (0, "")
