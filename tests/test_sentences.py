@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import linecache
 import math
@@ -120,8 +121,9 @@ def test_args_gives_positional_arguments():
 
 
 def test_a_config_for_hydras_instantiate_builds_unchanged():
-    from hydra.utils import instantiate
+    from hydra import utils
 
+    allowed = getattr(utils, "execution_whitelist", contextlib.nullcontext)  # Hydra 1.3 allows everything
     text = """
         _target_: torch.nn.TransformerEncoder
         _convert_: all
@@ -131,7 +133,9 @@ def test_a_config_for_hydras_instantiate_builds_unchanged():
         norm: {_target_: torch.nn.LayerNorm, _args_: [4]}
         enable_nested_tensor: false
         """
-    theirs, ours = instantiate(data(text)), build(text)
+    with allowed("torch.nn.*"):
+        theirs = utils.instantiate(data(text))
+    ours = build(text)
     assert repr(ours) == repr(theirs)
     assert list(ours.state_dict()) == list(theirs.state_dict())
 
