@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pathlib
 
-from modelzoo import api, border, flow, mermaid, source
+from modelzoo import api, border, flow, mermaid
+from modelzoo.export.source import model as source
 
 HERE = pathlib.Path(__file__).resolve().parent
 CONF = HERE.parent / "conf" / "model"
@@ -38,7 +39,7 @@ def page(name: str) -> str:
             "",
             _details(f"What it builds: {draft.plan.parameters:,} parameters", _fence("text", str(draft.plan))),
             "",
-            _details("As plain PyTorch source", _fence("python", source.written(draft, given.model, given.init))),
+            _details("As plain PyTorch source", _fence("python", source.written(draft, given.model))),
             "",
         ]
     )
