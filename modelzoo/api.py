@@ -302,8 +302,8 @@ def _on_cpu(
     try:
         return skeleton, run(skeleton, shapes.example(given.shapes, cpu))
     except ConfigError as error:
-        endless = isinstance(error.__cause__, language.EndlessError)
-        if error.__cause__ is None or endless or lacks_kernel(error.__cause__):
+        exhausted = type(error.__cause__) is language.EndlessError  # one loop may end on other values
+        if error.__cause__ is None or exhausted or lacks_kernel(error.__cause__):
             raise
         skeleton = _checked(construct())
         try:

@@ -65,13 +65,22 @@ def test_a_block_and_a_model_with_rules_are_the_two_forms_of_a_file(write):
 SCALARS = (
     "1 +1 -1 017 0o17 0x1F 0b101 1_000 1:30 1:30.5 1e-3 1e3 1E5 1.5e3 -1e+3 1_0e2 .5 -.5 5. 1._5 .e3 .5e3 1e 1e5.5 "
     ".inf -.inf .NaN nan yes no on off y n Yes TRUE true False null ~ NULL 2020-01-01 2020-01-01T00:00:00Z ??? "
-    "Linear(4,8) =4*dim 0.1.2 + 1- 08 09 1__0 0x 0b2 12e03 1.e5 +.5 +.inf 1:60 190:20:30 1,000 12345678901234567890"
+    "Linear(4,8) =4*dim 0.1.2 + 1- 08 09 1__0 0x 0b2 12e03 1.e5 +.5 +.inf 1:60 190:20:30 1,000 9223372036854775807"
 ).split()
 
 
 @pytest.mark.parametrize("text", SCALARS)
 def test_a_plain_scalar_is_read_as_omegaconf_reads_it(text):
     assert repr(plain(f"a: {text}")) == repr({"a": OmegaConf.to_container(OmegaConf.create(f"a: {text}"))["a"]})
+
+
+def test_an_integer_beyond_the_bound_of_all_integers_is_refused_where_it_stands():
+    with pytest.raises(ConfigError) as caught:
+        plain("a: 12345678901234567890")
+    assert str(caught.value) == (
+        "x.yaml:1:4  a\n"
+        "  12345678901234567890 is too large: integers are below 9,223,372,036,854,775,808. Write a float, as in 1e30."
+    )
 
 
 numbers = st.from_regex(r"[-+]?[0-9_.:eE+-]{1,8}", fullmatch=True)
@@ -97,7 +106,7 @@ keys = st.one_of(
 )
 values = st.recursive(
     st.one_of(
-        st.integers(),
+        st.integers(1 - 2**63, 2**63 - 1),
         st.booleans(),
         st.none(),
         st.text("abc: #'\"\n|-{}[]\\é", max_size=12),
