@@ -442,7 +442,9 @@ def _try_examples(examples: Examples) -> None:
             except ConfigError as error:
                 problems.found += error.problems
             else:
+                decision = entry.chain[0]
+                if not decision.program:  # a named fill was checked; an example may be infinite
+                    continue
                 for wrong in initialize.attempt(entry, examples.seed, examples.max_steps, finite=False):
-                    decision = entry.chain[0]
                     problems.note(wrong.problem(decision.rule, decision.key, entry.name))
     problems.check()
