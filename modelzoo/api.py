@@ -436,15 +436,15 @@ def _try_examples(examples: Examples) -> None:
     """Computes the fills of example inputs as far as it tells whether they can be computed."""
     problems = Problems()
     for given, each in zip(examples.inputs, examples.shapes, strict=True):
-        if given.fill is not None:
-            try:
-                entry = _example(given, each, examples.values, "meta")
-            except ConfigError as error:
-                problems.found += error.problems
-            else:
-                decision = entry.chain[0]
-                if not decision.program:  # a named fill was checked; an example may be infinite
-                    continue
-                for wrong in initialize.attempt(entry, examples.seed, examples.max_steps, finite=False):
-                    problems.note(wrong.problem(decision.rule, decision.key, entry.name))
+        if given.fill is None:
+            continue
+        try:
+            entry = _example(given, each, examples.values, "meta")
+        except ConfigError as error:
+            problems.found += error.problems
+            continue
+        decision = entry.chain[0]
+        if decision.program:  # a named fill was checked; an example may be infinite
+            for wrong in initialize.attempt(entry, examples.seed, examples.max_steps, finite=False):
+                problems.note(wrong.problem(decision.rule, decision.key, entry.name))
     problems.check()

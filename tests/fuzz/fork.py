@@ -23,6 +23,7 @@ import torch
 
 from tests.fuzz import laws
 from tests.fuzz.laws import Broken, Verdict
+from tests.jail import WARM
 
 SECONDS = 20
 """Of processor time that one file may take."""
@@ -31,25 +32,6 @@ WAIT = 300
 MEMORY = 4 * 10**9
 """That a child may take beyond what it starts with."""
 BATCH = 20
-
-WARM = """
-args: {n: 2, act: GELU}
-inputs: {x: {shape: [2, 4], fill: normal}}
-layers:
-  a: Linear(out_features=4)
-  b: {layers: {c: "Linear(4, 4 * n)", d: act}, _repeat_: 1}
-  e: {_target_: Linear, in_features: 8, out_features: 4, _if_: n > 1}
-parameters: {p: {shape: [4], fill: "uniform(-1, n)"}}
-buffers: {q: {shape: [4, 4], fill: "w = normal()\\nw[0] = 0\\nreturn w"}}
-forward: |
-  x = a(x) @ q + p
-  y = e(b(x))
-  if y.sum() > 0:
-    y = y * 2
-  for i in range(n):
-    y = y + arange(4)
-  return softmax(cat([y, y]), dim=-1)
-"""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelzoo import catalog, spec
@@ -61,10 +62,7 @@ def _computed(tree: ast.expr, node: spec.Computed, env: Env) -> ast.expr:
 def _block(block: spec.Block, env: Env) -> ast.expr:
     blocks = {**env.blocks, **dict(block.blocks)}
     env.source.seen.own(block)
-    inside = Env(
-        source=env.source, cls=env.cls, names=env.names, blocks=blocks, frames=env.frames, before=env.before,
-        index=env.index,
-    )  # fmt: skip
+    inside = replace(env, blocks=blocks)
     if block.forward is None:
         return in_place(block, inside)
     return _construction(env.source.write(env.source, block, env, blocks), {}, block, inside)
@@ -102,7 +100,7 @@ def _call(node: spec.Call, env: Env, seen_as: spec.Node | None = None) -> ast.ex
     if node.target in env.blocks:
         block = env.blocks[node.target]
         cls, layers = env.source.definition(block), env.source.layer_args(block)
-        made = {name: argument(name in layers)(each, env) for name, each in node.arguments}
+        made = {name: argument(each, env, name in layers) for name, each in node.arguments}
         return _construction(cls, made, place, env)
     layer = catalog.find_layer(node.target)
     assert layer is not None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from modelzoo import names
 from modelzoo.errors import Path, fail
 from modelzoo.export.source import trees
 
@@ -117,15 +118,6 @@ def _from(module: str | None, title: str, alias: str | None = None) -> ast.stmt:
     return ast.ImportFrom(module, [ast.alias(title, other)], 0)
 
 
-def titled(text: str) -> str:
-    """The name of a class for what is called so.
-
-    >>> titled("down_block")
-    'DownBlock'
-    """
-    return "".join(part[:1].upper() + part[1:] for part in text.split("_"))
-
-
 def class_title(block_name: str, key: Path) -> str:
     """What the class of a block is called: as the block is, or after its place where it has no name of its own."""
     if block_name != "Block":
@@ -137,9 +129,9 @@ def class_title(block_name: str, key: Path) -> str:
         words += [each] if named else []
         named = not named
     numbers: list[str] = []
-    while words and words[-1].isdecimal():
+    while words and names.is_index(words[-1]):
         numbers.insert(0, words.pop())
-    return "_".join([titled(words[-1]) if words else "Layer", *numbers]).replace("_", "", 1)
+    return "_".join([names.of_class(words[-1]) if words else "Layer", *numbers]).replace("_", "", 1)
 
 
 def fill_title(what: str) -> str:

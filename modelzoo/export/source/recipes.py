@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -110,7 +109,7 @@ def _partial(node: spec.Call, env: Env) -> ast.expr | None:
         block = env.blocks[node.target]
         cls, layers = env.source.definition(block), env.source.layer_args(block)
         function, positional = trees.name(cls.name), []
-        named = [(cls.called(name), argument(name in layers)(each, env)) for name, each in node.arguments]
+        named = [(cls.called(name), argument(each, env, name in layers)) for name, each in node.arguments]
     else:
         layer = catalog.find_layer(node.target)
         assert layer is not None
@@ -124,9 +123,9 @@ def _partial(node: spec.Call, env: Env) -> ast.expr | None:
     return trees.call(env.source.imports.known("partial"), [function, *positional], named)
 
 
-def argument(as_layer: bool) -> Callable[[Any, Env], ast.expr]:
-    """How an argument of a definition is written."""
-    return recipe if as_layer else value
+def argument(given: Any, env: Env, as_layer: bool) -> ast.expr:
+    """An argument of a definition, which may use it as a layer."""
+    return recipe(given, env) if as_layer else value(given, env)
 
 
 def layer_class(layer: catalog.Layer, node: spec.Call, env: Env) -> ast.expr:

@@ -13,7 +13,7 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
 from modelzoo.export.source.fills import fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
-from modelzoo.export.source.values import formula, number
+from modelzoo.export.source.values import number
 from modelzoo.resolve import Instance, Scope
 
 
@@ -72,7 +72,7 @@ def _tensor(tensor: spec.Tensor, cls: Class, env: Env) -> ast.expr:
     fixed = _fixed(fill, shape, dtype, kind)
     if fixed is not None:
         return fixed
-    given = {name: _value(each, env) for name, each in fill.arguments}
+    given = {name: number(each, env) for name, each in fill.arguments}
     empty = trees.call(trees.dotted("torch.empty"), shape)
     drawn = fill_call(fill.name, given, empty, env.source.imports, fill.key)
     if kind.is_floating_point and not dtype:
@@ -80,10 +80,6 @@ def _tensor(tensor: spec.Tensor, cls: Class, env: Env) -> ast.expr:
     if not (kind.is_floating_point or kind.is_complex):
         drawn = trees.quoted("DRAWN.floor()", DRAWN=drawn)
     return trees.quoted("DRAWN.to(DTYPE)", DRAWN=drawn, DTYPE=_dtype(tensor))
-
-
-def _value(given: Any, env: Env) -> ast.expr:
-    return formula(given.tree, env, given.key) if isinstance(given, spec.Formula) else trees.literal(given)
 
 
 def _dtype(tensor: spec.Tensor) -> ast.expr:
