@@ -23,7 +23,7 @@ from modelzoo import plans as planned
 from modelzoo.errors import ConfigError, Path, Problem, Problems, first_line, nearest
 from modelzoo.failures import depends_on_data
 from modelzoo.resolve import Recipe, Resolver, Scope
-from modelzoo.strict import Strict, expands
+from modelzoo.strict import expands, strictly
 
 _ROOT = Path()
 
@@ -520,7 +520,7 @@ def attempt(
     try:
         operations = operations or language.Operations("fills")
         program = Program(tensor, entry.chain, entry.name, seed, max_steps, operations)
-        with Strict() if tensor.is_meta else nullcontext():
+        with strictly(tensor.device):
             fills.run([fills.Task(0, program.fill)], threads=1)
     except UnfillableError as error:
         return [] if depends_on_data(error.__cause__) else [error.wrong]

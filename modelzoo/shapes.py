@@ -24,7 +24,7 @@ from modelzoo.factory import Factory, TooLargeError
 from modelzoo.failures import depends_on_data, is_of_dtypes
 from modelzoo.plans import Input
 from modelzoo.resolve import Instance
-from modelzoo.strict import Strict
+from modelzoo.strict import strictly
 from modelzoo.uncompiled import uncompiled
 
 MAX_ACTIVATIONS = 2**30
@@ -158,8 +158,8 @@ def dry_run(
     modules = building.modules(skeleton.root)
     _set_training(modules, False)
     try:
-        strict = Strict() if skeleton.device.type == "meta" else nullcontext()
-        with strict, building.forwards(skeleton, watch, watch.worked) as watched, _counted(skeleton, watch):
+        forwards = building.forwards(skeleton, watch, watch.worked)
+        with strictly(skeleton.device), forwards as watched, _counted(skeleton, watch):
             sharing = not watched and equal.can_share(skeleton)
             quick = _quickly(skeleton, inputs, modules, count, recorded) if sharing else None
             if quick is not None:

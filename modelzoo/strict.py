@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from modelzoo.errors import first_line
 from modelzoo.failures import is_of_dtypes, lacks_kernel
+from modelzoo.uncompiled import uncompiled
 
 LONGEST = 8
 """No size of a piece on which dtypes are tried is larger."""
@@ -55,6 +57,16 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
             _try_piece(func, args, kwargs)
             self.tried.add((func, dtypes))
         return result
+
+
+@contextmanager
+def strictly(device: torch.device) -> Iterator[None]:
+    """While it lasts, a device refuses what the CPU refuses."""
+    if device.type != "meta":
+        yield
+        return
+    with uncompiled(), Strict():
+        yield
 
 
 def _try_piece(func: Any, args: Any, kwargs: Any) -> None:
