@@ -20,12 +20,18 @@ TEXTS = ("", " ", "=", "x", "=x", "???", "null", "true", "0", "1e3", "${args}", 
 SPECIAL = (None, True, False, [], {}, [[]], [None], {"layers": []}, {"_ref_": "x"})
 OPERATORS = "+ - * / // % ** @ < <= > >= == != and or & | ^ , . = += : ( ) [ ] not if else in is".split()
 PIECES = ("*", "&a ", "<<: ", "!", "- ", ": ", "{", "}", "]", "'", '"', "${", "\t", "#", "|", "\n", "\u202e", "\x00")
+ALONE = 0.15
+"""How often a mutant is a model of one call, made of nothing."""
 TAKEN = tuple(
     "self torch nn F math Model partial super x i n _ x1 training shape value fan_in weight bias forward train half type "
     "len str range print open class def none None True e1 l O0 model init Sequential_ Model_ init_weights inputs".split()
 )
 """Names that a source or a module has for itself, and some that look like others."""
 TOKEN = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d*)?(?:e-?\d+)?|\*\*|//|[<>=!+]=|\n[ ]*|[ ]+|.", re.S)
+SIMPLE = "ReLU GELU Tanh Identity Dropout Sigmoid ReLU(inplace=True) LeakyReLU(0.1) Dropout(0.5) Softmax(-1)".split()
+SIMPLE += (
+    "LayerNorm(4) Flatten(0) AdaptiveAvgPool1d(2) Softplus Mish ELU RReLU Threshold(0.1,20) PReLU RMSNorm(4)".split()
+)
 COMMON = ("Linear", "ReLU", "Conv2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "Dropout", "Embedding", "Sequential")
 
 
@@ -41,16 +47,30 @@ class Mutant:
 def mutant(corpus: Corpus, seed: int, number: int) -> Mutant:
     """The mutant of a number: the same for the same corpus, on every machine."""
     chance = random.Random(f"{seed} {number}")
+    if chance.random() < ALONE:
+        return Mutant(number, "one call", dumped(one_call(chance, corpus)))
     base = chance.choice(chance.choices(corpus.groups, corpus.weights)[0])
     if base.tree is None:
         return Mutant(number, base.name, raw(chance, base, corpus))
     tree = copy.deepcopy(base.tree)
-    for _ in range(chance.choice((1, 1, 1, 1, 2, 2, 3, 5))):
+    for _ in range(chance.choice((1, 1, 1, 1, 1, 2, 2, 3, 5))):
         tree = Change(chance, corpus, tree).made()
     text = dumped(tree)
     if chance.random() < 0.04:
         text = raw(chance, Seed(base.name, text), corpus)
     return Mutant(number, base.name, text)
+
+
+def one_call(chance: random.Random, corpus: Corpus) -> Any:
+    """A model of one layer or one function of the catalog, on an input of any shape: what each takes, and what not."""
+    change = Change(chance, corpus, {"layers": ["x"]})
+    shape = [chance.choice((1, 2, 2, 3, 4, 4, 4, 5, 8)) for _ in range(chance.choice((1, 2, 2, 3, 3, 4, 4, 5)))]
+    dtype = chance.choice(("float32",) * 6 + ("int64", "bool", "float64", "complex64", "float16"))
+    inputs = {"x": {"shape": shape, "dtype": dtype}}
+    if chance.random() < 0.5:
+        return {"inputs": inputs, "layers": [change.layer(), *([change.layer()] if chance.random() < 0.2 else [])]}
+    before = "if training:\n  " if chance.random() < 0.1 else ""
+    return {"inputs": inputs, "forward": f"{before}x = {change.wrapped('x')}\nreturn {change.wrapped('x')}"}
 
 
 def dumped(tree: Any) -> str:
@@ -200,12 +220,13 @@ class Change:
     def insert(self, container: Any, key: Any) -> None:
         inside = container[key]
         value = self.chance.choice(
-            (self.scalar, self.layer, self.layer, lambda: copy.deepcopy(self.chance.choice(SPECIAL)))
+            (self.scalar, self.layer, self.layer, self.simple, lambda: copy.deepcopy(self.chance.choice(SPECIAL)))
         )()
         if isinstance(inside, list):
             inside.insert(self.chance.randrange(len(inside) + 1), value)
         else:
-            inside[self.key()] = value
+            named = key in ("layers", "args", "inputs", "blocks", "parameters", "buffers", "tie")
+            inside[self.name() if named else self.key()] = value
 
     # one value
 
@@ -235,6 +256,8 @@ class Change:
 
     def layer(self) -> str:
         """A call of a layer of the catalog, with what its signature asks for and some of what it allows."""
+        if self.chance.random() < 0.3:
+            return self.simple()
         name = self.chance.choice(COMMON if self.chance.random() < 0.3 else self.corpus.layers)
         given = []
         for each in LAYERS[name].signature.values():
@@ -243,6 +266,10 @@ class Change:
             if each.default is each.empty or self.chance.random() < 0.25:
                 given.append(f"{each.name}={self.argument()}")
         return f"{name}({', '.join(given)})"
+
+    def simple(self) -> str:
+        """A layer that takes anything, or any call of one."""
+        return self.chance.choice(SIMPLE)
 
     def argument(self) -> str:
         small = "1 2 2 3 4 4 4 5 8 20".split()
@@ -255,19 +282,24 @@ class Change:
     # texts
 
     def call(self, container: Any, key: Any) -> None:
-        """Another layer or function is called, alone or with the text as its argument."""
-        value = container[key]
-        container[key] = self.chance.choice(
-            (
-                self.layer(),
-                self.layer(),
-                f"{self.function()}({value})",
-                f"{self.function()}({value}, {self.argument()})",
-                f"{value}.{self.chance.choice(self.corpus.methods)}({self.chance.choice(('', self.argument()))})",
-                f"{self.chance.choice(self.corpus.fills)}({self.argument()})",
-                self.chance.choice(self.corpus.fills),
+        """Another layer, fill or function is called: alone, or with the text as its argument."""
+        value, chance = container[key], self.chance
+        if key == "fill":
+            container[key] = chance.choice(
+                (f"{chance.choice(self.corpus.fills)}({self.argument()})", self.wrapped(value))
             )
-        )
+        elif key in ("forward", "_if_", "_repeat_", "_name_") or value.startswith("="):
+            container[key] = self.wrapped(value)
+        else:
+            container[key] = chance.choice((self.layer(), self.layer(), self.wrapped(value)))
+
+    def wrapped(self, text: str) -> str:
+        """A function of what a text gives."""
+        *before, value = text.rstrip().rpartition("return ") if "return " in text else ("", text.rstrip())
+        one, two = self.argument(), self.argument()
+        rest = self.chance.choice(("", "", f", {one}", f", {one}", f", dim={one}", f", {one}, {two}", f", {value}"))
+        method = f"({value}).{self.chance.choice(self.corpus.methods)}({rest[2:]})"
+        return "".join(before) + self.chance.choice((f"{self.function()}({value}{rest})", method))
 
     def function(self) -> str:
         return self.chance.choice(self.corpus.functions)
@@ -286,8 +318,13 @@ class Change:
     def edited(self, tokens: list[str], at: int) -> list[str]:
         """What takes the place of a token."""
         token, chance = tokens[at], self.chance
-        if token[:1].isalpha() and chance.random() < 0.6:
-            return [chance.choice((chance.choice(self.words), self.known(), self.known(), self.name()))]
+        if token[:1].isalpha() and chance.random() < 0.7:
+            called = tokens[at + 1 : at + 2] == ["("]
+            if called and chance.random() < 0.7:
+                method, layer = tokens[at - 1 : at] == ["."], token[:1].isupper()
+                names = self.corpus.methods if method else self.corpus.layers if layer else self.corpus.functions
+                return [chance.choice(names)]
+            return [chance.choice((chance.choice(self.words), chance.choice(tokens), self.known(), self.name()))]
         if token[:1].isdigit() and chance.random() < 0.7:
             small = str(chance.randint(0, 9))
             return [chance.choice((small, small, f"-{token}", str(chance.choice(SIZES)), f"{token}.0", "1e9"))]
