@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo import limits, memory, modelfile
-from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, fail, in_full, located, nearest, render
+from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
 from modelzoo.escapes import json_text
 from modelzoo.runfile import read_options, reported, typed
 from modelzoo.terminal import say
@@ -323,8 +323,6 @@ def _composed(overrides: list[str]) -> Config:
 def _draft(config: Config, options: dict[str, Any]) -> api.Draft:
     from modelzoo import api
 
-    if not config.model:
-        fail(Path(("model",)), "there is no model.", "Write layers, or a layer such as Linear(20, 10).")
     chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
     made = api.draft(config.model, config.init, device="meta", **chosen)
     if options.get("memory") is not None:

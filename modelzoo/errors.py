@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import heapq
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -226,12 +227,16 @@ def in_full(count: object) -> int | None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """What an exception says, in one line, without the signs of Python.
+
+    >>> first_line(TypeError("argument of type <class 'float'> cannot be cast to type <class 'int'>!\\nSee ..."))
+    'argument of type float cannot be cast to type int'
+    """
     if isinstance(error, KeyError):
         return f"there is no {error} here"
     text = str(error.args[-1] if isinstance(error, OverflowError) and error.args else error)  # (34, "... range")
-    lines = text.strip().splitlines()
-    return lines[0].removesuffix(", but expected one of:") if lines else type(error).__name__
+    lines = re.sub(r"<class '([\w.]+)'>", r"\1", text).strip().splitlines()
+    return lines[0].removesuffix(", but expected one of:").rstrip("!") if lines else type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelzoo import limits, marks, system
-from modelzoo.errors import ConfigError, Locate, Path, Problem, fail, located, nearest
+from modelzoo.errors import ConfigError, Locate, Path, Problem, located, nearest
 from modelzoo.terminal import say
 
 _NOT_HERE = ("defaults", "hydra")
@@ -96,8 +96,6 @@ def _run(given: limits.Limits, file: str, options: dict[str, Any]) -> None:
     locate = typed(opened.locate, options)
     options["memory"] = given.memory
     with located(locate):
-        if not opened.model:
-            fail(Path(("model",)), "there is no model.", "Write layers, or a layer such as Linear(20, 10).")
         directory = _new_directory()
         try:
             run(config.Config(model=opened.model, init=opened.init, options=options, locate=locate), directory)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from modelzoo import check, limits
+from modelzoo import check, limits, runfile
 from modelzoo.__main__ import main
-from modelzoo.errors import Problem
+from modelzoo.errors import ConfigError, Problem
 
 
 def write(path: pathlib.Path, text: str) -> str:
@@ -260,3 +260,29 @@ def test_a_problem_that_several_configs_share_is_said_once_for_all(
         "\nmodel=deep init=plain and 1 more\nconf/init/plain.yaml:1:26  init.weights.fill\n"
         "  there is no fill 'nomal'. Did you mean 'normal'?\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("model: []", None),
+        ("model: {}", "this is neither a layer nor a block: it has no _target_, layers or forward."),
+        ("model:", "there is no model"),
+    ],
+)
+def test_a_model_of_nothing_is_checked_and_run_as_it_is_planned(
+    text: str, what: str | None, tmp_path: pathlib.Path
+) -> None:
+    file = write(tmp_path / "nothing.yaml", text)
+    checked = check.check_file(file)
+    assert [each.what for each in checked.problems] == [what] * (what is not None)
+    with pytest.raises(ConfigError) as caught:
+        runfile.inside(limits.Limits(memory=10**9, seconds=10), file, {})
+    assert caught.value.problems[0].what == (what or "the model has no example input to run on.")
+
+
+def test_a_refusal_of_torch_shows_no_class_of_python(tmp_path: pathlib.Path) -> None:
+    file = write(tmp_path / "integers.yaml", "inputs: {x: {shape: [5, 2], dtype: int64}}\nlayers: [ELU(alpha=2)]")
+    what = "'0' is ELU(alpha=2) and cannot take [5, 2]: "
+    what += "input_scale argument of type float cannot be safely cast to type int."
+    assert [each.what for each in check.check_file(file).problems] == [what]

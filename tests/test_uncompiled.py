@@ -24,6 +24,7 @@ def refused(call):
 
 DONE = {
     "a plan": "modelzoo.plan(mlp)",
+    "a plan of a fill of a large tensor": "modelzoo.plan({'layers': ['Linear(4096, 4096)']}, {'all': {'param': 'weight', 'fill': 'normal() * 2'}, 'bias': {'param': 'bias', 'fill': 0}})",
     "a plan that fails": "refused(lambda: modelzoo.plan(wrong))",
     "a build": "modelzoo.build(mlp)",
     "a build that fails": "refused(lambda: modelzoo.build(wrong))",

@@ -32,7 +32,6 @@ REFUSED = (
     ast.Await,
     ast.Delete,
     ast.Global,
-    ast.Lambda,
     ast.NamedExpr,
     ast.Nonlocal,
     ast.Try,

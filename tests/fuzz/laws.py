@@ -8,6 +8,7 @@ beyond an embedding, a probability above one. Such a mistake needs data, and a p
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import math
@@ -256,7 +257,7 @@ class Judge:
                 self.tell("python", "other keys", "", text)
             if plan.inputs and not isinstance(output, Exception):
                 with torch.no_grad():
-                    if not equal(called(other, plan), called(model, plan)):
+                    if not equal(called(other, plan, model), called(model, plan)):
                         self.tell("python", "another output", "", text)
         except Exception as error:
             self.tell("python", type(error).__name__, normal(message(error)), f"{message(error)}\n{text}")
@@ -265,8 +266,14 @@ class Judge:
 # --- what is called ------------------------------------------------------------------------------------------------
 
 
-def called(model: nn.Module, plan: Plan) -> Any:
-    """The output for inputs as planned: normal numbers, and zeros where they are integers."""
+def called(model: nn.Module, plan: Plan, written_as: nn.Module | None = None) -> Any:
+    """The output for inputs as planned: normal numbers, and zeros where they are integers.
+
+    Args:
+        model: takes them.
+        plan: names their shapes.
+        written_as: of the source of a model, that model: its inputs come in the same order.
+    """
     generator = torch.Generator().manual_seed(0)
     inputs = {}
     for each in plan.inputs:
@@ -276,8 +283,11 @@ def called(model: nn.Module, plan: Plan) -> Any:
             torch.randn(each.shape, generator=generator).to(dtype) if floating else torch.zeros(each.shape, dtype=dtype)
         )
     torch.manual_seed(0)
-    by_name = plan.modules[0].block and not isinstance(model, nn.Sequential)
-    return model(**inputs) if by_name else model(*inputs.values())
+    if isinstance(model, nn.Sequential) or not plan.modules[0].block:
+        return model(*inputs.values())
+    taken = inspect.signature(model.forward).parameters  # a source may have to call an input by another name
+    given = taken if written_as is None else inspect.signature(written_as.forward).parameters
+    return model(**{name: inputs[each] for name, each in zip(taken, given, strict=True) if each in inputs})
 
 
 def backward(output: Any) -> None:
