@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -74,6 +75,8 @@ class Document:
     shown: str
     text: str
     root: yaml.Node | None
+    known: dict[tuple[int, bool], dict[str, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict, repr=False)
+    """The keys and values of mappings that were looked into, by the mapping's id, as they are written or read."""
 
     def find(self, key: Path) -> Found | None:
         """Follows `key` from the root as far as it goes; `None` in an empty document."""
@@ -81,10 +84,39 @@ class Document:
             return None
         found = Found(depth=0, mark=self.root.start_mark, node=self.root)
         for depth, part in enumerate(key, start=1):
-            child = _child(found.node, part)
+            child = self.child(found.node, str(part))
             if child is None:
                 break
             found = Found(depth=depth, mark=child[0].start_mark, node=child[1])
+        return found
+
+    def child(self, node: yaml.Node, part: str) -> tuple[yaml.Node, yaml.Node] | None:
+        """The key and the value below a node; in a list both are the entry."""
+        if isinstance(node, yaml.SequenceNode):
+            index = _index(part)
+            entry = None if index is None or index >= len(node.value) else node.value[index]
+            return (entry, entry) if entry else None
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        for read in (False, True):  # to read every key takes its time in a large mapping
+            child = self.keys(node, read).get(part)
+            if child is not None:
+                return child
+        for key, value in reversed(node.value):
+            if _is_merge(key):
+                for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    child = self.child(base, part)
+                    if child:
+                        return child
+        return None
+
+    def keys(self, node: yaml.MappingNode, read: bool) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """The keys and values of a mapping by its keys, as they are written or read; of equal ones the last."""
+        found = self.known.get((id(node), read))
+        if found is None:
+            scalars = (each for each in node.value if isinstance(each[0], yaml.ScalarNode))
+            found = {_as_read(each[0]) if read else each[0].value: each for each in scalars}
+            self.known[id(node), read] = found
         return found
 
     def place(self, key: Path, line: int = 0, column: int = 0) -> str:
@@ -94,7 +126,7 @@ class Document:
             return f"{self.shown}:1:1"
         at = (found.mark.line + 1, found.mark.column + 1)
         if line and found.depth == len(key) and isinstance(found.node, yaml.ScalarNode):
-            at = position(self.text, found.node, line, column)
+            at = position(_lines(self.text), found.node, line, column)
         return f"{self.shown}:{at[0]}:{at[1]}"
 
 
@@ -332,40 +364,26 @@ def _short(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
 
 
-def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The key and the value below a node; in a list both are the entry."""
-    if isinstance(node, yaml.SequenceNode):
-        index = str(part)
-        entry = node.value[int(index)] if index.isdecimal() and int(index) < len(node.value) else None
-        return (entry, entry) if entry else None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    for same in (_equal, _same):  # the second reads every key, which takes its time in a large mapping
-        for key, value in reversed(node.value):
-            if isinstance(key, yaml.ScalarNode) and same(key, part):
-                return key, value
-    for key, value in reversed(node.value):
-        if _is_merge(key):
-            for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                child = _child(base, part)
-                if child:
-                    return child
-    return None
+def _index(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
-def _equal(node: yaml.ScalarNode, part: str | int) -> bool:
-    return bool(node.value == str(part))
-
-
-def _same(node: yaml.ScalarNode, part: str | int) -> bool:
+def _as_read(key: yaml.ScalarNode) -> str:
     try:
-        return str(_scalar(node)) == str(part)
+        return str(_scalar(key))
     except (KeyError, ValueError):
-        return False
+        return key.value  # type: ignore[no-any-return]
 
 
-def position(text: str, node: yaml.ScalarNode, line: int, column: int) -> tuple[int, int]:
-    """The line and column in the file of a position inside a scalar's value; all count from 1.
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    return _LINE_BREAK.split(text)
+
+
+def position(lines: list[str], node: yaml.ScalarNode, line: int, column: int) -> tuple[int, int]:
+    """The line and column in the file, which has these lines, of a position inside a scalar's value.
+
+    All count from 1.
 
     Folding, indentation and quoting move only white space, so the n-th other character of the value is the n-th in the
     file.
@@ -376,7 +394,7 @@ def position(text: str, node: yaml.ScalarNode, line: int, column: int) -> tuple[
     column = max(column, 1)
     before = "".join(value[: line - 1]) + row[: column - 1]
     count = len("".join(before.split()))
-    written = list(_written(text, node))
+    written = list(_written(lines, node))
     if not written:
         return node.start_mark.line + 1, node.start_mark.column + 1
     on_a_character = bool(row[column - 1 : column].strip())
@@ -387,9 +405,8 @@ def position(text: str, node: yaml.ScalarNode, line: int, column: int) -> tuple[
     return last[0], last[1] + 1
 
 
-def _written(text: str, node: yaml.ScalarNode) -> Iterator[tuple[int, int]]:
+def _written(lines: list[str], node: yaml.ScalarNode) -> Iterator[tuple[int, int]]:
     """Where the characters of a scalar that are no white space stand in the file."""
-    lines = _LINE_BREAK.split(text)
     block, quoted = node.style in ("|", ">"), node.style in ("'", '"')
     for number in range(node.start_mark.line + block, min(node.end_mark.line + 1, len(lines))):
         row = lines[number]

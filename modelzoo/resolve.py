@@ -118,6 +118,9 @@ def resolve(node: spec.Node, problems: Problems) -> Instance | None:
     except RecursionError:  # a recipe that calls itself
         found.add(node.key, "layers are nested without an end.", "Let _if_ end the recursion.")
         instance = None
+    if instance is not None and _names(instance, {}) > bounds.NODES:
+        what = f"the layers of the model have more than {bounds.NODES:,} names: references inside what is referred to."
+        found.add(node.key, what)
     before = [each.key for each in problems.found]
     problems.found += [each for each in found.found if not any(each.key.touches(key) for key in before)]
     return None if found.found or before else instance
@@ -182,7 +185,7 @@ class Resolver:
             if child is not None:
                 instance.children[name] = child
             if child is not None and self.is_literal(child, node):
-                self.add(count - 1, node)
+                self.add((count - 1) * catalog.layers_in(child.layer, child.arguments), node)
                 for each in range(1, count):
                     instance.children[str(each)] = Instance(
                         type=child.type, key=child.key, layer=child.layer, arguments=child.arguments
@@ -304,6 +307,7 @@ class Resolver:
         ]
         equal = self.literal.get((layer.name, id(node.arguments)))
         if equal is not None and not node.positional:
+            self.add(catalog.layers_in(layer, equal[1]) - 1, node)
             return Instance(type=layer.name, key=node.key, layer=layer, arguments=equal[1], init=fills)
         before = len(self.problems.found)
         arguments = {name: self.argument(node, name, value, scope) for name, value in node.arguments}
@@ -320,6 +324,8 @@ class Resolver:
         for name in catalog.accepted(layer).required:
             if name not in arguments and name not in sizes.inferable(layer):
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
+        if len(self.problems.found) == before:
+            self.add(catalog.layers_in(layer, arguments) - 1, node)
         if layer.name in spec.CONTAINERS:
             return self.build_container(node, layer, positional, arguments, scope)
         for name in layers:
@@ -603,6 +609,15 @@ class Resolver:
             self.operations.spend(language.nodes(tree) * (1 + items))
         except language.EndlessError as error:
             self.stop(key, f"{error}.")
+
+
+def _names(instance: Instance, known: dict[int, int]) -> int:
+    """How many names an instance and all inside it have, which one that stands in two places has twice."""
+    if id(instance) not in known:
+        given = (*instance.arguments.values(), *instance.positional) if instance.layer is not None else ()
+        parts = [each for each in (*instance.children.values(), *given) if isinstance(each, Instance)]
+        known[id(instance)] = 1 + sum(_names(each, known) for each in parts)
+    return known[id(instance)]
 
 
 def walk(instance: Instance) -> Iterator[Instance]:

@@ -114,8 +114,12 @@ class Watch:
     def step(self, owner: nn.Module, site: str) -> None:
         pass
 
+    def called(self) -> None:
+        """A module is called, which takes as long as many operations of a loop."""
+        self.operations.spend(40)
+
     def worked(self, count: int, *carried: Any) -> None:
-        """A loop turns, or a module is called: what grows on the CPU is looked at on meta."""
+        """A loop turns; what grows on the CPU is looked at on meta."""
         self.operations.spend(count * self.cost)
         self.carried += sum(map(_bytes_at_end, carried))
         if self.carried > MAX_ACTIVATIONS:
@@ -210,7 +214,7 @@ def _counted(skeleton: building.Skeleton, watch: Watch) -> Iterator[None]:
 
     def before(module: nn.Module, inputs: Any) -> None:
         if threading.get_ident() == thread:
-            watch.worked(1)
+            watch.called()
 
     texts = any(instance.block is not None and instance.block.forward for _, instance in skeleton.blocks)
     handle = hooks.register_module_forward_pre_hook(before) if texts else None
