@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -15,10 +14,11 @@ from torch import Tensor, nn
 
 from modelzoo import bounds, catalog, language, sizes, spec
 from modelzoo.constructor import Constructor, Kept
-from modelzoo.errors import Path, Problems, fail, first_line, nearest
+from modelzoo.errors import Problems, fail, first_line, nearest
 from modelzoo.factory import Factory, TooLargeError
 from modelzoo.generated import Frozen, class_of, hashable
 from modelzoo.resolve import Instance
+from modelzoo.ties import Ties
 
 
 class Unsized(nn.Module):
@@ -315,12 +315,13 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
                 if id(child) in real:
                     module._modules[name] = real[id(child)]
         check_reads(skeleton, problems)
-    homes: Homes = {}
+    ties = Ties(skeleton.tied, problems)
     for made, instance in skeleton.blocks:
         block = instance.block
         assert block is not None
         for left, right in block.tie:
-            _tie(skeleton, homes, made, block.key / "tie", left, right, problems)
+            ties.tie(made, block.key / "tie", left, right)
+    ties.settle()
     problems.check()
 
 
@@ -366,62 +367,6 @@ def _misread(module: nn.Module | None, read: language.Read) -> tuple[str, str]:
 
 def _dotted(path: Sequence[str | int]) -> str:
     return ".".join(map(str, path))
-
-
-def _module_at(module: nn.Module | None, path: list[str]) -> nn.Module | None:
-    for name in path:
-        module = None if module is None else module._modules.get(name)
-    return module
-
-
-Homes = dict[int, list[tuple[nn.Module, str]]]
-"""Where each tied tensor stands, by its id."""
-
-
-def _tie(
-    skeleton: Skeleton, homes: Homes, block: nn.Module, key: Path, left: str, right: str, problems: Problems
-) -> None:
-    """`left` becomes `right`, wherever it stands already: no tie undoes another, in whatever order they come.
-
-    It is put in place with setattr, which RNNs need for their second list.
-    """
-    home, other = (_tensor_at(block, key, left, each, problems) for each in (left, right))
-    if home is None or other is None:
-        return
-    (owner, name, old), (source, local, new) = home, other
-    if old.shape != new.shape:
-        what = f"'{left}' has shape {list(old.shape)} and '{right}' {list(new.shape)}: one tensor cannot have both."
-        problems.add(key / left, what, "Tie tensors of equal shape.")
-        return
-    if old is new:
-        return
-    skeleton.tied.pop(id(old), None)
-    skeleton.tied.setdefault(id(new), (id(source), local))
-    moved = homes.pop(id(old), [(owner, name)])
-    homes.setdefault(id(new), [(source, local)]).extend(moved)
-    for module, each in moved:
-        if each in module._buffers:
-            module._buffers[each] = new
-            continue
-        setattr(module, each, new)
-        if getattr(module, each) is not new:
-            problems.add(key / left, f"'{left}' could not be tied.")
-
-
-def _tensor_at(
-    block: nn.Module, key: Path, left: str, dotted: str, problems: Problems
-) -> tuple[nn.Module, str, Tensor] | None:
-    *owners, name = dotted.split(".")
-    module = _module_at(block, list(owners))
-    tensor = None if module is None else module._parameters.get(name, module._buffers.get(name))
-    if module is None or tensor is None:
-        every = itertools.chain(
-            block.named_parameters(remove_duplicate=False), block.named_buffers(remove_duplicate=False)
-        )
-        names = (name for name, _ in every)
-        problems.add(key / left, f"there is no tensor '{dotted}' to tie.", nearest(dotted, names))
-        return None
-    return module, name, tensor
 
 
 def materialise(skeleton: Skeleton, device: torch.device) -> None:

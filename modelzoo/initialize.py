@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import fnmatch
 import itertools
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cached_property, partial
 from numbers import Complex, Real
 from types import CodeType
 from typing import Any
@@ -22,6 +20,7 @@ from modelzoo import construct as building
 from modelzoo import plans as planned
 from modelzoo.errors import ConfigError, Path, Problem, Problems, first_line, nearest
 from modelzoo.failures import depends_on_data
+from modelzoo.lookup import Lookup
 from modelzoo.resolve import Recipe, Resolver, Scope
 from modelzoo.strict import expands, strictly
 
@@ -175,14 +174,19 @@ def decide(
     modules = _named(skeleton.root, "", [])
     table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)
-    hits = _rules(skeleton, table, rules, root_values, problems)
-    _inits(skeleton, modules, table, problems)
+    homes = _Homes(skeleton, table)
+    try:
+        hits = _rules(homes, rules, root_values, problems)
+        _inits(homes, modules, problems)
+    except language.EndlessError as error:
+        problems.add(Path(("init",)), f"{error}.", "Write fewer of them.")
+        raise ConfigError(problems.found) from error
     for entry in table:
         if len(entry.homes) == len(entry.homes[0].decisions) == 1:
             entry.chain = entry.homes[0].decisions
         else:
             _settle(entry, problems)
-    _unused(skeleton, rules, table, hits, problems, warnings)
+    _unused(homes, rules, hits, problems, warnings)
     _check(table, seed, skeleton.max_steps, problems)
     problems.check()
     return table, warnings.found
@@ -273,9 +277,57 @@ def _fans_in(tree: ast.expr) -> bool:
     return any(each.id in ("fan_in", "fan_out") for each in language.formula_names(tree))
 
 
+class _Homes:
+    """Every name of every tensor, as rules and `_init_` select them."""
+
+    def __init__(self, skeleton: building.Skeleton, table: list[Entry]) -> None:
+        self.skeleton, self.table = skeleton, table
+        self.all = [(entry, home) for entry in table for home in entry.homes]
+        self.operations = language.Operations("rules and _init_")
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        return Lookup([home.name for _, home in self.all])
+
+    @cached_property
+    def types(self) -> set[str]:
+        return {name for _, home in self.all for name in _types(self.skeleton, home.owner)}
+
+    @cached_property
+    def type_names(self) -> list[str]:
+        return sorted({type_name(self.skeleton, home.owner) for _, home in self.all})
+
+    @cached_property
+    def local_names(self) -> list[str]:
+        return sorted({home.local for _, home in self.all})
+
+    def matching(self, pattern: str, start: str = "") -> Grouped:
+        """The tensors with names that begin so and go on as a glob says, with these names."""
+        return _grouped(self.found(pattern, start))
+
+    def selected(self, rule: spec.Rule) -> Grouped:
+        found = self.found("*" if rule.pattern is None else rule.pattern)
+        return _grouped(each for each in found if _selects(self.skeleton, rule, *each))
+
+    def found(self, pattern: str, start: str = "") -> list[tuple[Entry, Home]]:
+        self.operations.spend(self.lookup.looked_at(pattern, start))
+        if pattern == "*" and not start:
+            return self.all
+        return [self.all[each] for each in self.lookup.matching(pattern, start)]
+
+
+Grouped = Iterator[tuple[Entry, list[Home]]]
+
+
+def _grouped(found: Iterable[tuple[Entry, Home]]) -> Grouped:
+    """Tensors with those of their homes that were found, which come one after the other."""
+    for _, group in itertools.groupby(found, key=lambda each: id(each[0])):
+        pairs = list(group)
+        yield pairs[0][0], [home for _, home in pairs]
+
+
 def _rules(
-    skeleton: building.Skeleton,
-    table: list[Entry],
+    homes: _Homes,
     rules: tuple[spec.Rule, ...],
     values: Mapping[str, Any],
     problems: Problems,
@@ -285,10 +337,7 @@ def _rules(
         own = spec.assigned_in(rule.fill.program)  # a rule is written for many models, whatever their args are called
         seen = {name: value for name, value in values.items() if name not in own} if own else values
         decisions: dict[tuple[torch.Size, bool], Decision | None] = {}  # tensors of one shape share them
-        for entry in table:
-            reached = [home for home in entry.homes if _selects(skeleton, rule, entry, home)]
-            if not reached:
-                continue
+        for entry, reached in homes.selected(rule):
             exact = rule.pattern is not None and len(reached) < len(entry.homes)
             case = (entry.tensor.shape, exact)
             if case not in decisions:
@@ -304,18 +353,12 @@ def _rules(
 
 
 def _selects(skeleton: building.Skeleton, rule: spec.Rule, entry: Entry, home: Home) -> bool:
+    """Whether a rule means a name that fits its glob."""
     if entry.kind == "buffer" and rule.pattern != home.name:
         return False
     if rule.param is not None and rule.param != home.local:
         return False
-    if rule.pattern is not None and not _glob(rule.pattern)(home.name):
-        return False
     return not rule.layers or bool({each.rpartition(".")[2] for each in rule.layers} & _types(skeleton, home.owner))
-
-
-@cache
-def _glob(pattern: str) -> Callable[[str], Any]:
-    return re.compile(fnmatch.translate(pattern)).match
 
 
 def _types(skeleton: building.Skeleton, module: nn.Module) -> set[str]:
@@ -327,21 +370,18 @@ def _types(skeleton: building.Skeleton, module: nn.Module) -> set[str]:
     return names
 
 
-def _inits(skeleton: building.Skeleton, modules: Named, table: list[Entry], problems: Problems) -> None:
+def _inits(homes: _Homes, modules: Named, problems: Problems) -> None:
     """`_init_`, outer nodes first, so that the innermost wins."""
     nodes = [
         (prefix, instance)
         for prefix, module in modules
-        if (instance := skeleton.instances.get(id(module))) is not None and instance.init
+        if (instance := homes.skeleton.instances.get(id(module))) is not None and instance.init
     ]
     for prefix, instance in sorted(nodes, key=lambda each: each[0].count(".") + bool(each[0])):
         start = f"{prefix}." if prefix else ""
         for pattern, fill, values in instance.init:
             found = False
-            for entry in table:
-                reached = [h for h in entry.homes if h.name.startswith(start) and _glob(pattern)(h.name[len(start) :])]
-                if not reached:
-                    continue
+            for entry, reached in homes.matching(pattern, start):
                 found = True
                 decision = decision_of(fill, values, "_init_", 3, problems, entry, exact=True)
                 if decision is not None:
@@ -349,12 +389,8 @@ def _inits(skeleton: building.Skeleton, modules: Named, table: list[Entry], prob
                     for home in reached:
                         home.decisions += (decision,)
             if not found:
-                names = [h.name[len(start) :] for entry in table for h in entry.homes if h.name.startswith(start)]
-                problems.add(
-                    instance.key / "_init_" / pattern,
-                    f"_init_ finds no tensor '{pattern}' here.",
-                    nearest(pattern, names),
-                )
+                hint = nearest(pattern, homes.lookup.below(start))
+                problems.add(instance.key / "_init_" / pattern, f"_init_ finds no tensor '{pattern}' here.", hint)
 
 
 def _settle(entry: Entry, problems: Problems) -> None:
@@ -403,22 +439,21 @@ def _chain(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
 
 
 def _unused(
-    skeleton: building.Skeleton,
+    homes: _Homes,
     rules: tuple[spec.Rule, ...],
-    table: list[Entry],
     hits: dict[str, int],
     problems: Problems,
     warnings: Problems,
 ) -> None:
     if not rules:
         return
-    used = {decision.rule for entry in table for decision in entry.chain}
-    used.update(rule for entry in table for rule in entry.disputed)
+    used = {decision.rule for entry in homes.table for decision in entry.chain}
+    used.update(rule for entry in homes.table for rule in entry.disputed)
     for rule in rules:
         collector = warnings if rule.pattern is None else problems
         if not hits[rule.name]:
             what = f"the rule '{rule.name}' ({_selector(rule)}) selects no tensor of this model."
-            collector.add(rule.key, what, _nearest_selector(skeleton, rule, table))
+            collector.add(rule.key, what, _nearest_selector(homes, rule))
         elif f"init.{rule.name}" not in used:
             collector.add(
                 rule.key,
@@ -427,16 +462,14 @@ def _unused(
             )
 
 
-def _nearest_selector(skeleton: building.Skeleton, rule: spec.Rule, table: list[Entry]) -> str:
+def _nearest_selector(homes: _Homes, rule: spec.Rule) -> str:
     """What may have been meant by a rule that selects nothing."""
-    homes = [home for entry in table for home in entry.homes]
     if rule.pattern is not None:
-        return nearest(rule.pattern, [home.name for home in homes])
-    types = {name for home in homes for name in _types(skeleton, home.owner)}
-    unknown = [name for name in rule.layers if name.rpartition(".")[2] not in types]
+        return nearest(rule.pattern, (home.name for _, home in homes.all))
+    unknown = [name for name in rule.layers if name.rpartition(".")[2] not in homes.types]
     if unknown:
-        return nearest(unknown[0], sorted({type_name(skeleton, home.owner) for home in homes}))
-    return nearest(rule.param or "", sorted({home.local for home in homes}))
+        return nearest(unknown[0], homes.type_names)
+    return nearest(rule.param or "", homes.local_names)
 
 
 def _selector(rule: spec.Rule) -> str:

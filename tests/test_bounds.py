@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 import pathlib
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -285,3 +289,94 @@ def test_a_block_sees_a_bounded_number_of_args(tmp_path):
     config = f"args: {{{args}}}\nlayers:\n- args: {{{other}}}\n  layers: [ReLU]"
     what = "a block sees at most 1,000 args, those around it included, not 1,200."
     assert refused(config, tmp_path) == [f"3:3 {what}"]
+
+
+def test_layers_inside_a_layer_count_as_layers(tmp_path):
+    config = "layers: [{_target_: LSTM, input_size: 4, hidden_size: 4, num_layers: 1000, _repeat_: 20}]"
+    assert refused(config, tmp_path) == ["1:10 the model has more than 100,000 nodes"]
+
+
+def test_names_of_shared_layers_are_counted_under_all_of_them(tmp_path):
+    blocks = [f"  a{i}: [{{_ref_: a{i - 1}}}, {{_ref_: a{i - 1}}}]" for i in range(1, 40)]
+    config = "\n".join(["layers:", "  a0: ReLU", *blocks])
+    what = "the layers of the model have more than 100,000 names: references inside what is referred to."
+    assert refused(config, tmp_path) == [f"1:1 {what}"]
+
+
+def test_rules_and_inits_look_at_a_bounded_number_of_names(monkeypatch):
+    monkeypatch.setattr(bounds, "OPERATIONS", 1_000)
+    layers = [{"_target_": "Linear(2, 2)", "_repeat_": 100}]
+    rules = {f"r{i}": {"param": "weight", "fill": i} for i in range(10)}
+    what = "init\n  all rules and _init_ together take more than 1,000 operations. Write fewer of them."
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.plan({"layers": layers}, rules)
+    assert str(caught.value) == what
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.plan({"layers": layers, "_init_": {f"{'*' * i}weight": 0 for i in range(1, 10)}})
+    assert str(caught.value) == what
+    named = {f"0.{i}.weight": 0 for i in range(100)}  # without a glob each is one look
+    assert modelzoo.plan({"layers": layers, "_init_": named}).parameters == 600
+
+
+# What is wide
+
+
+def _wide() -> Iterator[tuple[str, str]]:
+    """Files of some hundred kilobytes, in each of which one thing is there thousands of times."""
+    comma = ", ".join
+    tiny = "'Linear(2, 2)'"
+    yield "a text cut in two", f'layers: ["(", {comma(["aaaa"] * 100_000)}]'
+    yield "items of a list", f"layers: [{comma(['[ReLU]'] * 20_000)}]"
+    yield "items of a mapping", f"layers: {{{comma(f'l{i}: {{layers: {{a: ReLU}}}}' for i in range(10_000))}}}"
+    yield "forwards", f"inputs: {{x: [2]}}\nlayers: [{comma(['{layers: {a: ReLU}, forward: a(x)}'] * 10_000)}]"
+    yield "tensors", f"buffers: {{{comma(f'b{i}: {{shape: [2], fill: 0}}' for i in range(8_000))}}}\nforward: x"
+    yield "formulas", f"args: {{n: 4}}\nlayers: [{comma(['Dropout(1 / n)'] * 20_000)}]"
+    yield "references", f"layers: {{a: ReLU, {comma(f'r{i}: {{_ref_: a}}' for i in range(10_000))}}}"
+    wrong = comma(f"r{i}: {{_ref_: zzzz{i}}}" for i in range(190))
+    yield "wrong references", f"layers: {{{comma(f'l{i:06}_xx: ReLU' for i in range(20_000))}, {wrong}}}"
+    layers = comma(f"l{i}: {tiny}" for i in range(3_000))
+    yield (
+        "a chain of ties",
+        (f"layers: {{{layers}}}\ntie: {{{comma(f'l{i}.weight: l{i + 1}.weight' for i in range(2_999))}}}"),
+    )
+    yield "wrong ties", f"layers: {{{layers}}}\ntie: {{{comma(f'l{i}.wait: l0.weight' for i in range(2_999))}}}"
+    yield "fills of nodes", f"layers: [{comma([f'{{_target_: {tiny}, _init_: {{weight: 0}}}}'] * 6_000)}]"
+    yield "fills by name", f"layers: {{{layers}}}\n_init_: {{{comma(f'l{i}.weight: 0' for i in range(3_000))}}}"
+    rules = comma(f"r{i}: {{name: zz{i}, fill: 0}}" for i in range(3_000))
+    yield "rules", f"model: {{layers: {{{layers}}}}}\ninit: {{{rules}}}"
+    yield (
+        "uses of definitions",
+        (
+            f"blocks: {{{comma(f'B{i}: [ReLU]' for i in range(900))}}}\nlayers: [{comma(f'B{i % 900}' for i in range(9_000))}]"
+        ),
+    )
+
+
+READ = """
+import json, resource, sys
+import modelzoo
+from modelzoo.errors import ConfigError
+modelzoo.plan({"inputs": {"x": [2, 2]}, "layers": ["Linear(2, 2)"]})
+for name, file in json.load(sys.stdin):
+    print(name, flush=True)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 15, resource.RLIM_INFINITY))
+    try:
+        modelzoo.plan(file)
+    except ConfigError as error:
+        str(error)
+print("all")
+"""
+
+
+def test_what_is_wide_is_read_in_linear_time(tmp_path):
+    """A limit of processor time ends the child long before work that grows with the square of a width."""
+    files = []
+    for index, (name, text) in enumerate(_wide()):
+        file = tmp_path / f"{index}.yaml"
+        file.write_text(text)
+        files.append((name, str(file)))
+    child = subprocess.run(
+        [sys.executable, "-c", READ], input=json.dumps(files), capture_output=True, text=True, check=False
+    )
+    assert child.stdout.splitlines()[-1] == "all", child.stderr

@@ -1,0 +1,83 @@
+"""Tensors that are tied: one of them in the homes of all."""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, nn
+
+from modelzoo.errors import Path, Problems, nearest
+
+
+class Ties:
+    """Joins tensors, then puts one of those that were joined into each of their homes.
+
+    Args:
+        tied: of each tied tensor, by its id, the module (by id) and name it comes from; kept up to date.
+        problems: collects ties that cannot be made.
+    """
+
+    def __init__(self, tied: dict[int, tuple[int, str]], problems: Problems) -> None:
+        self.tied, self.problems = tied, problems
+        self.joined: dict[int, Tensor] = {}  # what took a tensor's place, by the tensor's id
+        self.homes: list[tuple[nn.Module, str, Path]] = []
+
+    def tie(self, block: nn.Module, key: Path, left: str, right: str) -> None:
+        """`left` becomes `right`, wherever it stands already: no tie undoes another, in whatever order they come."""
+        home, other = (self.tensor_at(block, key, left, each) for each in (left, right))
+        if home is None or other is None:
+            return
+        (owner, name, old), (source, local, new) = home, other
+        if old.shape != new.shape:
+            what = f"'{left}' has shape {list(old.shape)} and '{right}' {list(new.shape)}: one tensor cannot have both."
+            self.problems.add(key / left, what, "Tie tensors of equal shape.")
+            return
+        self.homes += [(owner, name, key / left), (source, local, key / left)]
+        old, new = self.last(old), self.last(new)
+        if old is not new:
+            self.joined[id(old)] = new
+            self.tied.pop(id(old), None)
+            self.tied.setdefault(id(new), (id(source), local))
+
+    def last(self, tensor: Tensor) -> Tensor:
+        """What took a tensor's place; each that is passed on the way points there from then on."""
+        passed = []
+        while id(tensor) in self.joined:
+            passed.append(tensor)
+            tensor = self.joined[id(tensor)]
+        for each in passed:
+            self.joined[id(each)] = tensor
+        return tensor
+
+    def settle(self) -> None:
+        """Puts tensors in place with setattr, which RNNs need for their second list."""
+        for module, name, key in self.homes:
+            old = module._parameters.get(name, module._buffers.get(name))
+            new = None if old is None else self.last(old)
+            if new is old or new is None:
+                continue
+            if name in module._buffers:
+                module._buffers[name] = new
+                continue
+            setattr(module, name, new)
+            if getattr(module, name) is not new:
+                self.problems.add(key, f"'{key[-1]}' could not be tied.")
+
+    def tensor_at(self, block: nn.Module, key: Path, left: str, dotted: str) -> tuple[nn.Module, str, Tensor] | None:
+        *owners, name = dotted.split(".")
+        module = _module_at(block, owners)
+        tensor = None if module is None else module._parameters.get(name, module._buffers.get(name))
+        if module is None or tensor is None:
+            every = itertools.chain(
+                block.named_parameters(remove_duplicate=False), block.named_buffers(remove_duplicate=False)
+            )
+            hint = nearest(dotted, (name for name, _ in every))
+            self.problems.add(key / left, f"there is no tensor '{dotted}' to tie.", hint)
+            return None
+        return module, name, tensor
+
+
+def _module_at(module: nn.Module | None, path: list[str]) -> nn.Module | None:
+    for name in path:
+        module = None if module is None else module._modules.get(name)
+    return module
