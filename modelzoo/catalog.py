@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelzoo import arithmetic, bounds, names
+from modelzoo import arithmetic, bounds
+from modelzoo.names import Kind
 
 Sizes = Mapping[str, str] | Callable[..., Mapping[str, int]]
 """How the inputs of a layer decide its arguments; see `modelzoo.sizes`."""
@@ -161,7 +162,7 @@ def find_layer(name: str) -> Layer | None:
     True
     """
     layer = _PATHS.get(name) or _registered.get(name)
-    if layer is None and names.is_identifier(name):
+    if layer is None and Kind.REGISTERED.fits(name):
         load_entry_points()
         layer = _registered.get(name)
     return layer
@@ -751,7 +752,7 @@ def find_function(name: str) -> Function | None:
     (1, None)
     """
     function = FUNCTIONS.get(name) or _registered_functions.get(name)
-    if function is None and names.is_identifier(name):
+    if function is None and Kind.REGISTERED.fits(name):
         load_entry_points()
         function = _registered_functions.get(name)
     return function
@@ -878,7 +879,7 @@ def register_function(call: Any = None, /, *, name: str = "", creates: bool = Fa
 
 
 def _check_free(name: str, taken: Mapping[str, object], kind: str) -> None:
-    if not names.is_identifier(name):
+    if not Kind.REGISTERED.fits(name):
         raise ValueError(
             f"a {kind} needs a name of letters, digits and '_', at most {bounds.NAME} of them, not {name!r}: "
             "write name=..."

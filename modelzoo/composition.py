@@ -25,6 +25,7 @@ from omegaconf.errors import (
 
 from modelzoo import border, files, marks, modelfile, system
 from modelzoo.errors import Path, Problem, nearest
+from modelzoo.names import is_index
 from modelzoo.places import parts
 
 _EXTRAS = {"joblib": "parallel", "submitit": "cluster"}
@@ -241,7 +242,7 @@ def _deletion(overrides: Sequence[str]) -> Problem | None:
     places = border.places(tuple(each for each in overrides if not each.startswith("~")), pathlib.Path.cwd())
     for override in overrides:
         *above, last = parts(override.partition("=")[0].removeprefix("~")) or ("",)
-        if not (override.startswith("~") and last.isdecimal() and isinstance(places.value(Path(above)), list)):
+        if not (override.startswith("~") and is_index(last) and isinstance(places.value(Path(above)), list)):
             continue
         key, what = ".".join(above), "Hydra deletes no entry of a list."
         hint = f"Type the whole list without it: {key}=[...]"
@@ -256,7 +257,7 @@ def _holds_layers(keys: Sequence[str]) -> bool:
     if "layers" not in keys:
         return False
     last = len(keys) - 1 - keys[::-1].index("layers")
-    return all(each.isdecimal() for each in keys[last + 2 :])
+    return all(map(is_index, keys[last + 2 :]))
 
 
 def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) -> Problem:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from modelzoo import bounds
 from modelzoo.escapes import printable
+from modelzoo.names import is_index
 
 IN_FULL = 10
 _LONGEST = 4 * bounds.NAME
@@ -200,8 +201,7 @@ def located(locate: Locate) -> Iterator[None]:
 
 def _place(problem: Problem) -> list[Any]:
     """A sort key under which `x.yaml:7:2` comes before `x.yaml:12:1`."""
-    parts = [(part.isascii() and part.isdecimal() and len(part) < 10, part) for part in problem.where.split(":")]
-    return [(number, int(part) if number else part) for number, part in parts]
+    return [(is_index(part), int(part) if is_index(part) else part) for part in problem.where.split(":")]
 
 
 def render(problems: Iterable[Problem], limit: int | None = IN_FULL) -> str:

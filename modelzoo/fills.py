@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from . import bounds, names
+from . import bounds
 from .arithmetic import too_large
 from .catalog import load_entry_points
 from .errors import TextError, nearest
+from .names import Kind
 from .streams import BLOCK, generator
 
 Fans = tuple[int, int]
@@ -492,7 +493,7 @@ def register_fill(call: Any = None, /, *, name: str = "") -> Any:
     if call is None:
         return lambda call: register_fill(call, name=name)
     name = (name or str(getattr(call, "__name__", ""))).removesuffix("_")
-    if not names.is_identifier(name):
+    if not Kind.REGISTERED.fits(name):
         raise ValueError(
             f"a fill needs a name of letters, digits and '_', at most 64 of them, not {name!r}: write name=..."
         )

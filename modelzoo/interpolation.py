@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from modelzoo import bounds
 from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
+from modelzoo.names import is_index
 
 _REFERENCE = re.compile(r"\$\{\s*(\.*)([\w-]+(?:\.[\w-]+|\[[\w-]+\])*)\s*\}")
 _MISSING = "???"
@@ -159,7 +160,7 @@ class _Resolver:
 
 def _step(raw: Any, part: str) -> str | int | None:
     """The key or index called `part`, or `None`."""
-    index = int(part) if part.isdecimal() and len(part) < 20 else None
+    index = int(part) if is_index(part) else None
     if isinstance(raw, dict):
         return next((name for name in (part, index) if name in raw), None)
     return index if isinstance(raw, list) and index is not None and index < len(raw) else None

@@ -14,7 +14,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from modelzoo import arithmetic, bounds, catalog
 from modelzoo.errors import TextError, nearest
+from modelzoo.names import Kind
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -273,18 +274,19 @@ def _placed(tree: _Node, code: str, shifts: tuple[int, int]) -> _Node:
                 node.end_col_offset = _column(lines, node.end_lineno, node.end_col_offset, shifts)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and len(node.keywords) > 1:
-            _check_keywords(node)
+            _check_once(ast.unparse(node.func), ((each, each.arg) for each in node.keywords))
+        elif isinstance(node, ast.Dict) and len(node.keys) > 1:
+            _check_once("this mapping", ((each, _text(each)) for each in node.keys if each is not None))
     return tree
 
 
-def _check_keywords(node: ast.Call) -> None:
-    """Python's parser lets a keyword stand twice in a call; its compiler does not."""
+def _check_once(owner: str, named: Iterable[tuple[ast.expr | ast.keyword, str | None]]) -> None:
+    """Python's parser lets a name be given twice; then its compiler does not, or the last one wins."""
     given: set[str] = set()
-    for each in node.keywords:
-        if each.arg is not None and each.arg in given:
-            what = f"{ast.unparse(node.func)} gets '{each.arg}' twice"
-            raise TextError(what, "Remove one.", each.lineno, each.col_offset + 1)
-        given.add(str(each.arg))
+    for each, name in named:
+        if name in given:
+            raise TextError(f"{owner} gets '{name}' twice", "Remove one.", each.lineno, each.col_offset + 1)
+        given |= {name} if name is not None else set()
 
 
 def _column(lines: list[bytes], line: int, offset: int, shifts: tuple[int, int]) -> int:
@@ -905,7 +907,7 @@ class _Rewriter:
         for keyword in node.keywords:
             if keyword.arg is None:
                 self.error(keyword.value, "a starred value has no place here", "Write each argument.")
-            elif keyword.arg.startswith("_"):
+            elif not Kind.ARGUMENT.fits(keyword.arg):
                 self.error(keyword, f"the argument '{keyword.arg}' has no place here")
             keywords.append(_at(ast.keyword(keyword.arg, each_argument(keyword.value)), keyword))
         return [each_argument(each) for each in node.args], keywords
@@ -1052,12 +1054,12 @@ def _translated(text: str, names: Names, name: str) -> Translation:
 
 def _function_code(rewriter: _Rewriter, body: list[ast.stmt], name: str, filename: str) -> CodeType:
     names, lines = rewriter.names, []
+    given = [name for name in dict.fromkeys(names.inputs) if Kind.INPUT.fits(name)]  # others are refused elsewhere
     if rewriter.uses_modules:
         lines.append("_modules = _self._modules")
     if rewriter.uses_device:
-        lines.append(f"_device = _device_of({', '.join(['_self', *names.inputs])})")
-    given = [name for name in dict.fromkeys(names.inputs) if name.isidentifier() and not name.startswith("_")]
-    parameters = ["_self", *(["_draw"] if names.fills else []), *given]  # others are refused where they are declared
+        lines.append(f"_device = _device_of({', '.join(['_self', *given])})")
+    parameters = ["_self", *(["_draw"] if names.fills else []), *given]
     module = ast.parse(f"def text({', '.join(parameters)}): pass")
     function = module.body[0]
     assert isinstance(function, ast.FunctionDef)

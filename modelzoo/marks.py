@@ -12,6 +12,7 @@ import yaml
 
 from modelzoo import arithmetic, bounds
 from modelzoo.errors import ConfigError, Path, Problem, Problems
+from modelzoo.names import is_index
 
 Mark = yaml.error.Mark
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader where PyYAML was built with one
@@ -365,7 +366,7 @@ def _short(tag: str) -> str:
 
 
 def _index(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 20 else None
+    return int(text) if is_index(text) else None
 
 
 def _as_read(key: yaml.ScalarNode) -> str:

@@ -1,66 +1,123 @@
-"""What may be a name: one answer for layers, tensors, args, inputs, blocks, keywords, keys of containers and copies."""
+"""What a layer, a tensor, an arg or an argument may be called: one table, for files and for their JSON Schema."""
 
 from __future__ import annotations
 
 import keyword
 import re
-from typing import Final
-
-from torch import nn
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
 
 from modelzoo import bounds
 
-IDENTIFIER: Final = rf"[A-Za-z_][A-Za-z0-9_]{{0,{bounds.NAME - 1}}}"
-LABEL: Final = rf"[A-Za-z0-9_.-]{{1,{bounds.NAME}}}"
-RESERVED = frozenset(dir(nn.Module())) | {"training", "forward"}
+_REST = rf"[A-Za-z0-9_]{{0,{bounds.NAME - 1}}}"
+_WORD = rf"[A-Za-z_]{_REST}"
+_OWN = rf"(?!__){_WORD}"
+_PUBLIC = rf"[A-Za-z]{_REST}"
+_INDEX = "0|[1-9][0-9]{0,17}"  # below bounds.INTEGER
+_PART = f"(?:{_WORD}|{_INDEX})"
+_END = r"(?![\s\S])"  # `$` would let a line break through in Python
 
-_RULE = f"Names have letters, digits and '_', start with a letter and are at most {bounds.NAME} long."
-_identifier, _label = re.compile(IDENTIFIER), re.compile(LABEL)
+_HINT = f"Names have letters, digits and '_', start with a letter and are at most {bounds.NAME} long."
 
 
-def is_identifier(name: str) -> bool:
-    """Whether a name is an ASCII identifier that is not too long and no word of Python.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What the names of one kind are.
 
-    >>> is_identifier("hidden2"), is_identifier("\\u00b2"), is_identifier("class")
-    (True, False, False)
+    Attributes:
+        what: whose name it is, as a message says it.
+        grammar: a regular expression of the whole name.
+        python: whether words of Python are refused.
+        owner: the class of `torch.nn` whose own names are refused.
+        words: other names that are refused.
+        hint: what to write instead of something that is no name at all.
     """
-    return bool(_identifier.fullmatch(name)) and not keyword.iskeyword(name)
+
+    what: str
+    grammar: str
+    python: bool = True
+    owner: str = ""
+    words: tuple[str, ...] = ()
+    hint: str = _HINT
 
 
-def is_index(name: str) -> bool:
-    """Whether a name is a position in a list: ASCII decimals.
+class Kind(Enum):
+    """What a name may be the name of.
 
-    >>> is_index("12"), is_index("\\u0663")
-    (True, False)
+    >>> Kind.LAYER.fits("hidden"), Kind.LAYER.fits("0"), Kind.ARG.fits("0"), Kind.LAYER.fits("forward")
+    (True, True, False, False)
     """
-    return name.isascii() and name.isdecimal() and len(name) <= bounds.NAME
+
+    LAYER = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Module")
+    ITEM = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Sequential")
+    ENTRY = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="ModuleDict")
+    PARAMETER = Rule(what="a parameter", grammar=_OWN, owner="Module")
+    BUFFER = Rule(what="a buffer", grammar=_OWN, owner="Module")
+    BLOCK = Rule(what="a block", grammar=_OWN, owner="Module")
+    ARG = Rule(what="an arg", grammar=_PUBLIC, words=("training",))
+    INPUT = Rule(what="an input", grammar=_PUBLIC, words=("training",))
+    ARGUMENT = Rule(what="an argument", grammar=_PUBLIC)
+    REGISTERED = Rule(what="an entry of the catalog", grammar=_WORD)
+    RULE = Rule(
+        what="a rule",
+        grammar=rf"[A-Za-z0-9_.-]{{1,{bounds.NAME}}}",
+        python=False,
+        hint="Write letters, digits and '_'.",
+    )
+    # names that lead to something, and are not given by a config
+    TYPE = Rule(what="a layer", grammar=rf"{_WORD}(?:\.{_WORD})*", python=False)
+    LOCAL = Rule(what="a tensor", grammar=_PART, python=False)
+    REFERENCE = Rule(what="a layer to refer to", grammar=rf"{_PART}(?:\.{_PART})*", python=False)
+    TIED = Rule(what="a tensor to tie", grammar=rf"{_PART}(?:\.{_PART})*", python=False)
+
+    @property
+    def what(self) -> str:
+        """Whose name it is."""
+        return self.value.what
+
+    def fits(self, name: str) -> bool:
+        """Whether something of this kind may be called so."""
+        return _compiled(self).match(name) is not None
+
+    def pattern(self) -> str:
+        """All names that fit, as a regular expression of Python and of JSON Schema.
+
+        >>> Kind.RULE.pattern()
+        '^(?:[A-Za-z0-9_.-]{1,64})(?![\\\\s\\\\S])'
+        """
+        rule = self.value
+        words = {*(keyword.kwlist if rule.python else ()), *(names_of(rule.owner) if rule.owner else ()), *rule.words}
+        some = "|".join(each for each in sorted(words) if re.fullmatch(rule.grammar, each))
+        return rf"^{f'(?!(?:{some}){_END})' if some else ''}(?:{rule.grammar}){_END}"
+
+    def refused(self, name: str) -> tuple[str, str] | None:
+        """What is wrong with a name, and what to write; None if nothing is.
+
+        >>> Kind.ARG.refused("class")
+        ("'class' is a word of Python and cannot be the name of an arg.", 'Write class_.')
+        """
+        if self.fits(name):
+            return None
+        rule: Rule = self.value
+        of_whom = ""
+        if rule.python and keyword.iskeyword(name):
+            of_whom = "word of Python"
+        elif rule.owner and name in names_of(rule.owner):
+            of_whom = f"name of nn.{'Module' if name in names_of('Module') else rule.owner}"
+        if of_whom:
+            return f"'{name}' is a {of_whom} and cannot be the name of {rule.what}.", f"Write {name}_."
+        known = re.fullmatch(_WORD, name)
+        return f"'{name}' cannot be the name of {rule.what}.", "Take another name." if known else rule.hint
 
 
-def is_label(name: str) -> bool:
-    """Whether a name may label a rule: those are read by people alone, and may have '-' and '.' too."""
-    return bool(_label.fullmatch(name))
+def is_index(text: str) -> bool:
+    """Whether a part of a dotted path counts in a list: a number of Python's, not one of another alphabet.
 
-
-def wrong(name: str, kind: str, *, owned: bool = True) -> tuple[str, str] | None:
-    """What keeps a name from being that of a layer, a tensor, an arg, ...; and what to write.
-
-    Args:
-        name: as it was written.
-        kind: what it would name: "a layer".
-        owned: whether it becomes an attribute of a module, which has names of its own.
-
-    >>> wrong("class", "a layer")
-    ("'class' is a word of Python and cannot be the name of a layer.", 'Write class_.')
+    >>> is_index("12"), is_index("\\N{SUPERSCRIPT TWO}"), is_index("-1"), is_index("9" * 5000)
+    (True, False, False, False)
     """
-    if not _identifier.fullmatch(name):
-        return f"'{name}' cannot be the name of {kind}.", _RULE
-    if keyword.iskeyword(name):
-        return f"'{name}' is a word of Python and cannot be the name of {kind}.", f"Write {name}_."
-    if owned and name in RESERVED:
-        return f"'{name}' is a name of nn.Module and cannot be the name of {kind}.", f"Write {name}_."
-    if (not owned and (name.startswith("_") or name == "training")) or name.startswith("__"):
-        return f"'{name}' cannot be the name of {kind}.", "Take another name."
-    return None
+    return text.isascii() and text.isdecimal() and len(text) <= 18
 
 
 def of_class(name: str) -> str:
@@ -71,3 +128,16 @@ def of_class(name: str) -> str:
     """
     found = "Block" if is_index(name) else "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Block"
     return f"{found}_" if keyword.iskeyword(found) else found
+
+
+@cache
+def names_of(owner: str) -> frozenset[str]:
+    """The names that a class of `torch.nn` has itself."""
+    from torch import nn  # here, since paths are read where torch is not loaded
+
+    return frozenset(dir(getattr(nn, owner)()))
+
+
+@cache
+def _compiled(kind: Kind) -> re.Pattern[str]:
+    return re.compile(kind.pattern())

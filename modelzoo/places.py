@@ -12,6 +12,7 @@ import yaml
 
 from modelzoo import marks
 from modelzoo.errors import Path
+from modelzoo.names import is_index
 
 _REFERENCE = re.compile(r"\$\{(\.*)([^:{}]+)\}")
 
@@ -182,7 +183,7 @@ def _kind(node: yaml.Node) -> Any:
 def _below(value: Any, part: str) -> tuple[Any] | None:
     if isinstance(value, dict):
         return next(((each,) for name, each in value.items() if str(name) == part), None)
-    if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+    if isinstance(value, list) and is_index(part) and int(part) < len(value):
         return (value[int(part)],)
     return None
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from modelzoo import arithmetic, bounds, catalog, language, names, sizes, spec
+from modelzoo import arithmetic, bounds, catalog, language, sizes, spec
 from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
+from modelzoo.names import Kind
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -203,14 +204,12 @@ class Resolver:
 
     def name(self, node: spec.Repeat, scope: Scope) -> str:
         def part(match: re.Match[str]) -> str:
-            with self.problems.at(node.key / "_name_"):
-                return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
-            return ""
+            return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
 
         if node.name == "{i}":
             return str(scope.values["i"])
         name = re.sub(r"\{([^{}]*)\}", part, node.name)
-        wrong = None if names.is_index(name) else names.wrong(name, "a layer")
+        wrong = Kind.ITEM.refused(name)
         if wrong is not None:
             self.problems.add(node.key / "_name_", wrong[0], 'Write _name_: "block{i}".')
         return name
@@ -361,7 +360,7 @@ class Resolver:
         instance = Instance(type=layer.name, key=node.key, layer=layer if layer.name != "Sequential" else None)
         for name, value in named:
             child = self.build_value(value, scope, node.key)
-            wrong = None if names.is_index(str(name)) else names.wrong(str(name), "a layer")
+            wrong = spec.CONTAINERS[layer.name].refused(str(name))
             if wrong is not None:
                 self.problems.add(node.key, *wrong)
             elif child is not None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from modelzoo.names import is_index
+
 if TYPE_CHECKING:
     from modelzoo import plans as planned
 
@@ -155,7 +157,7 @@ def _places(plan: planned.Plan, model: nn.Module | None) -> Iterator[tuple[str, 
         if parent in order:
             children.setdefault(parent, []).append(local)
     for parent, names in children.items():
-        if all(map(str.isdecimal, names)):
+        if all(map(is_index, names)):
             names.sort(key=int)
         else:
             names.sort(key=lambda local: order.get(_join(parent, local), len(order)))

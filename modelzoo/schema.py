@@ -14,6 +14,7 @@ import torch
 from modelzoo import catalog, fills, sizes
 from modelzoo.catalog import Layer
 from modelzoo.listing import about_fill, arguments_of, one_line
+from modelzoo.names import Kind
 from modelzoo.terminal import say
 
 Schema = dict[str, Any]
@@ -79,6 +80,11 @@ def _mapping(properties: Mapping[str, Schema] | None = None, **others: Any) -> S
     return {"type": ["object", "null", "string"], "pattern": COMPUTED, **rest, **others}
 
 
+def _named(kind: Kind) -> Schema:
+    """The keys of a mapping, which are names of a kind."""
+    return {"propertyNames": _ref(f"name.{kind.name.lower()}")}
+
+
 def _suggested(names: Iterable[str], about: str) -> Schema:
     """Any text; an editor completes the names."""
     return {"description": about, "anyOf": [{"enum": list(names)}, {"type": "string"}]}
@@ -134,7 +140,7 @@ def _init_file() -> Schema:
         "type": ["object", "null"],
         "if": _MERGES,
         "then": {},
-        "else": {"properties": {"defaults": _DEFAULTS}, "additionalProperties": _ref("rule")},
+        "else": {"properties": {"defaults": _DEFAULTS}, "additionalProperties": _ref("rule"), **_named(Kind.RULE)},
     }
 
 
@@ -162,7 +168,7 @@ def _config_file() -> Schema:
 
 # --- definitions ---------------------------------------------------------------------------------------------------
 
-_NEEDED = {"init": ("computed", "fill", "rule"), "config": ("computed",)}
+_NEEDED = {"init": ("computed", "fill", "rule", "name.rule"), "config": ("computed",)}
 """The definitions that a kind of files refers to; all of them for models."""
 
 
@@ -173,6 +179,7 @@ def _definitions() -> Schema:
             "type": "string",
             "pattern": COMPUTED,
         },
+        **{f"name.{kind.name.lower()}": _name(kind) for kind in _KINDS},
         "shape": {
             "description": "A list of sizes; a text is a formula.",
             "type": ["array", "integer", "string"],
@@ -184,11 +191,19 @@ def _definitions() -> Schema:
             additionalProperties=_ref("fill"), description="Fills of tensors below here, by their names."
         ),
         "rule": _rule(),
-        "rules": _mapping(additionalProperties=_ref("rule")),
+        "rules": _mapping(additionalProperties=_ref("rule"), **_named(Kind.RULE)),
         **{f"{prefix}{name}": each for prefix in ("", "open_") for name, each in _nodes(prefix).items()},
         "arguments": {"allOf": [_arguments_of(name, layer) for name, layer in _layers()]},
         **{f"layer.{name}": _layer(layer) for name, layer in _layers()},
     }
+
+
+_KINDS = (Kind.LAYER, Kind.PARAMETER, Kind.BUFFER, Kind.BLOCK, Kind.ARG, Kind.INPUT, Kind.ARGUMENT, Kind.RULE)
+"""Those of the keys of mappings."""
+
+
+def _name(kind: Kind) -> Schema:
+    return {"pattern": kind.pattern(), "patternErrorMessage": f"This cannot be the name of {kind.what}."}
 
 
 def _layers() -> Iterator[tuple[str, Layer]]:
@@ -267,12 +282,14 @@ def _block(node: str) -> Schema:
     keys: Schema = {
         "args": {
             "description": "Its signature: a mapping with defaults, or a list as in [dim, stride=1].",
+            **_named(Kind.ARG),
             "type": ["object", "array", "null", "string"],
             "pattern": COMPUTED,
             "items": {"type": "string"},
         },
         "inputs": {
             "description": "What forward takes: a mapping with examples, or a list of names; [x] if left out.",
+            **_named(Kind.INPUT),
             "type": ["object", "array", "null", "string"],
             "pattern": COMPUTED,
             "items": {"type": "string"},
@@ -287,6 +304,7 @@ def _block(node: str) -> Schema:
         },
         "layers": {
             "description": "Its layers: a mapping of names, or a list, whose names are 0, 1, ...",
+            **_named(Kind.LAYER),
             "type": ["object", "array", "null", "string"],
             "pattern": COMPUTED,
             "items": _ref(node),
@@ -294,12 +312,14 @@ def _block(node: str) -> Schema:
         },
         "parameters": _mapping(
             description="Trainable tensors of its own.",
+            **_named(Kind.PARAMETER),
             additionalProperties=_mapping(
                 {**tensor, "trainable": _or_computed({"type": "boolean"})}, required=["shape"]
             ),
         ),
         "buffers": _mapping(
             description="Tensors of its own that are never trained.",
+            **_named(Kind.BUFFER),
             additionalProperties=_mapping(
                 {**tensor, "persistent": _or_computed({"type": "boolean"})}, required=["shape"]
             ),
@@ -310,6 +330,7 @@ def _block(node: str) -> Schema:
         },
         "blocks": _mapping(
             description="Definitions, used by their names: Block(dim).",
+            **_named(Kind.BLOCK),
             additionalProperties={
                 "type": ["object", "array", "string"],
                 "pattern": COMPUTED,
@@ -368,15 +389,14 @@ def _layer(layer: Layer) -> Schema:
         if name in accepted.named
     }
     needed = [name for name in accepted.required if name not in sizes.inferable(layer)]
+    keys = dict.fromkeys(("_args_", *_ITEM_KEYS, *_HYDRAS), True)
     found: Schema = {
         "description": about,
-        "properties": {
-            "_target_": {"description": about},
-            **dict.fromkeys(("_args_", *_ITEM_KEYS, *_HYDRAS), True),
-            **arguments,
-        },
+        "properties": {"_target_": {"description": about}, **keys, **arguments},
         "additionalProperties": accepted.open,
     }
+    if accepted.open:
+        found["propertyNames"] = {"anyOf": [{"enum": ["_target_", *keys]}, _ref("name.argument")]}
     if needed:
         whole = {"type": "string", "pattern": r"\(|\$\{"}  # a call may give them in the text
         found["if"] = {"not": {"anyOf": [{"required": ["_args_"]}, {"properties": {"_target_": whole}}]}}
@@ -408,7 +428,7 @@ _WORDS: dict[str, Schema] = {
     "a layer": {
         "type": ["object", "array"],
         "if": {"type": "object", "not": {"anyOf": [{"required": [each]} for each in _OF_NODES]}},
-        "then": {"additionalProperties": _ref("open_node")},  # layers by name
+        "then": {"additionalProperties": _ref("open_node"), **_named(Kind.LAYER)},  # layers by name
         "else": _ref("open_node"),
     },
     "an integer": {"type": "integer"},

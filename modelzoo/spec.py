@@ -11,8 +11,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo import bounds, catalog, fills, language, names
+from modelzoo import bounds, catalog, fills, language
 from modelzoo.errors import Beside, Path, Problems, TextError, nearest
+from modelzoo.names import Kind, of_class
 
 
 class Required:
@@ -27,7 +28,8 @@ BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "b
 SCALARS = (int, float, bool, type(None))
 NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
 TENSOR_KEYS = ("shape", "fill", "dtype")
-CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
+CONTAINERS = MappingProxyType({"Sequential": Kind.ITEM, "ModuleList": Kind.LAYER, "ModuleDict": Kind.ENTRY})
+"""The layers that hold layers, and what may be their names in it."""
 FILL_INPUTS = ("shape", "fan_in", "fan_out", "value")
 
 
@@ -279,18 +281,22 @@ class Parser:
             )
         if repeat is not None:
             count = self.code(repeat, key / "_repeat_", visible)
-            if pattern is not None:
-                self.check_pattern(str(pattern), key / "_name_", inside)
-            node = Repeat(node=node, count=count, name="{i}" if pattern is None else str(pattern), key=key)
+            named = self.pattern(pattern, key / "_name_", inside) if isinstance(pattern, str) else "{i}"
+            node = Repeat(node=node, count=count, name=named, key=key)
         if test is not None:
             node = Condition(node=node, test=self.code(test, key / "_if_", visible), key=key)
         return node
 
-    def check_pattern(self, pattern: str, key: Path, visible: Visible) -> None:
-        self.check_child(re.sub(r"\{[^{}]*\}", "0", pattern), key)
-        for part in re.findall(r"\{([^{}]*)\}", pattern):
+    def pattern(self, pattern: str, key: Path, visible: Visible) -> str:
+        """What copies are called, if it can be read; some name comes of it, however many copies there are."""
+        before = len(self.problems.found)
+        for part in _HOLE.finditer(pattern):
             with self.problems.at(key):
-                self.check_formula(language.parse_expression(part), key, visible)
+                self.check_formula(language.parse_expression(" " * part.start(1) + part[1]), key, visible)
+        some = [Kind.ITEM.refused(_HOLE.sub(each, pattern)) for each in ("0", "a")]
+        if some[0] and some[1]:
+            self.problems.add(key, *some[0])
+        return pattern if len(self.problems.found) == before else "{i}"
 
     def plain_node(self, value: dict[str, Any], key: Path, visible: Visible, name: str) -> Node | None:
         if self.is_cut(value, key):
@@ -334,6 +340,7 @@ class Parser:
         if isinstance(target, bool) or not isinstance(target, (str, int)) or not str(target):
             self.problems.add(key / "_ref_", f"_ref_ must be the name of a layer, not {target!r}")
             return None
+        self.check_name(str(target), key / "_ref_", Kind.REFERENCE)
         return Reference(target=tuple(str(target).split(".")), key=key)
 
     def text(self, text: str, key: Path, visible: Visible) -> Node | None:
@@ -442,7 +449,7 @@ class Parser:
         """Binds arguments to the names of the target's signature, as far as the target is known."""
         at: dict[str, Any] = {} if place is None else {"line": place.lineno, "column": place.col_offset + 1}
         if target in visible.values:
-            self.check_keywords(named, key, at)
+            self.check_arguments(named, key, at)
             return Call(target=target, positional=tuple(positional), arguments=tuple(named.items()), key=key)
         if target in visible.signatures:
             names = tuple(each.name for each in visible.signatures[target])
@@ -459,23 +466,23 @@ class Parser:
             target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
             self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at)
             return None
-        call = self.to_names(target, catalog.accepted(layer), positional, named, key, at)
-        return self.check_keys(call) if call is not None and layer.name in CONTAINERS else call
+        if layer.name in CONTAINERS:
+            given = {key / "_args_" / index: each for index, each in enumerate(positional)}
+            given |= {key / name: each for name, each in named.items()}
+            self.check_children(given, CONTAINERS[layer.name], key, at)
+        return self.to_names(target, catalog.accepted(layer), positional, named, key, at)
 
-    def check_keywords(self, given: Iterable[str], key: Path, at: dict[str, Any]) -> None:
-        """Names of arguments that no signature knows."""
-        for name in given:
-            wrong = names.wrong(name, "an argument", owned=False)
-            if wrong is not None:
-                self.problems.add(key if at else key / name, *wrong, **at)
+    def check_arguments(self, names: Iterable[str], key: Path, at: dict[str, Any]) -> None:
+        """The names of arguments that no signature knows."""
+        for name in names:
+            self.check_name(name, key if at else key / name, Kind.ARGUMENT, **at)
 
-    def check_keys(self, call: Call) -> Call:
-        """The keys of a container, which become the names of its layers."""
-        for value in [*dict(call.arguments).values(), *call.positional]:
-            keys = value.tree.keys if isinstance(value, Formula) and isinstance(value.tree, ast.Dict) else value
-            for each in keys if isinstance(keys, (dict, list)) else ():
-                self.check_child(str(each.value) if isinstance(each, ast.Constant) else str(each), call.key)
-        return call
+    def check_children(self, given: Mapping[Path, Any], kind: Kind, key: Path, at: dict[str, Any]) -> None:
+        """The names of the layers in a container, where they are written there."""
+        if len(given) == 1:
+            ((place, value),) = given.items()
+            for name in _children(value):
+                self.check_name(name, key if at else place / name, kind, **at)
 
     def to_names(
         self,
@@ -494,7 +501,7 @@ class Parser:
                 return None
             positional, extra = positional[: len(order)], tuple(positional[len(order) :])
         arguments = dict(zip(order, positional, strict=False))
-        self.check_keywords([name for name in named if accepted.open and name not in accepted.named], key, at)
+        self.check_arguments([name for name in named if accepted.open and name not in accepted.named], key, at)
         for name, value in named.items():
             where = key / name if not at else key
             if name in arguments:
@@ -579,14 +586,13 @@ class Parser:
         tensors = self.tensors(value.get("parameters"), key / "parameters", inside, buffers=False)
         buffers = self.tensors(value.get("buffers"), key / "buffers", inside, buffers=True)
         owned = [each for each, _, _ in raw_layers]
-        self.check_names(
-            key, layers_key, args, inputs, owned, tensors, buffers, isinstance(value.get("layers"), Mapping)
-        )
+        of_layers = Kind.ITEM if value.get("forward") is None else Kind.LAYER
+        self.check_names(layers_key, args, inputs, owned, tensors, buffers, of_layers)
         seen = replace(inside, outer=(*inside.outer, frozenset(owned + [t.name for t in (*tensors, *buffers)])))
         listed = isinstance(value.get("layers"), (list, tuple))
         unpacked = frozenset(each for each, node, _ in raw_layers if listed and _unpacks(node))
         nodes = tuple(
-            (each, self.node(_packed(node) if each in unpacked else node, at, seen, names.of_class(each)))
+            (each, self.node(_packed(node) if each in unpacked else node, at, seen, of_class(each)))
             for each, node, at in raw_layers
         )
         blocks = tuple(
@@ -612,7 +618,7 @@ class Parser:
         return block
 
     def definition(self, name: str, body: Any, key: Path, signatures: Mapping[str, tuple[Parameter, ...]]) -> Block:
-        self.check_name(name, key, "a block")
+        self.check_name(name, key, Kind.BLOCK)
         closed = Visible(signatures=signatures)
         if isinstance(body, (list, tuple)):
             return self.block({"layers": body}, key, closed, name, listed_at=key)
@@ -633,7 +639,7 @@ class Parser:
         self.check_count(visible.values, value, key, bounds.ARGS, "args")
         for name, default, at in self.signature(value, key):
             earlier = replace(visible, values=visible.values | {each.name for each in found})
-            self.check_name(name, at, "an arg", owned=False)
+            self.check_name(name, at, Kind.ARG)
             if isinstance(default, ast.expr):
                 default = self.from_tree(default, at, earlier)
             elif default is not REQUIRED:
@@ -668,7 +674,7 @@ class Parser:
         self.check_count((), value, key, bounds.ARGS, "inputs")
         found = []
         for name, example, at in self.signature(value, key):
-            self.check_name(name, at, "an input", owned=False)
+            self.check_name(name, at, Kind.INPUT)
             found.append(self.input(name, example, at, inside))
         late = [b for a, b in itertools.pairwise(found) if a.optional and not b.optional]
         for each in late:
@@ -728,7 +734,7 @@ class Parser:
         return tuple(self.tensor(str(name), each, key / name, visible, buffers) for name, each in value.items())
 
     def tensor(self, name: str, value: Any, key: Path, visible: Visible, buffer: bool) -> Tensor:
-        self.check_name(name, key, "a buffer" if buffer else "a parameter")
+        self.check_name(name, key, Kind.BUFFER if buffer else Kind.PARAMETER)
         known = (*TENSOR_KEYS, "persistent") if buffer else (*TENSOR_KEYS, "trainable")
         if isinstance(value, Mapping) and self.is_cut(value, key):
             return Tensor(name=name, shape=(), key=key)
@@ -808,30 +814,30 @@ class Parser:
 
     def check_names(
         self,
-        key: Path,
         layers_key: Path,
         args: tuple[Parameter, ...],
         inputs: tuple[Input, ...],
         layers: list[str],
         tensors: tuple[Tensor, ...],
         buffers: tuple[Tensor, ...],
-        mapping: bool,
+        of_layers: Kind,
     ) -> None:
         kinds: dict[str, str] = {}
         for name, kind, at in [
-            *((each.name, "an arg", each.key) for each in args),
-            *((each.name, "an input", each.key) for each in inputs),
-            *((each, "a layer", layers_key / each) for each in layers),
-            *((each.name, "a parameter", each.key) for each in tensors),
-            *((each.name, "a buffer", each.key) for each in buffers),
+            *((each.name, Kind.ARG, each.key) for each in args),
+            *((each.name, Kind.INPUT, each.key) for each in inputs),
+            *((each, of_layers, layers_key / each) for each in layers),
+            *((each.name, Kind.PARAMETER, each.key) for each in tensors),
+            *((each.name, Kind.BUFFER, each.key) for each in buffers),
         ]:
-            if name in kinds and not (kinds[name] == "an input" and not inputs[0].key[-1:]):
+            if name in kinds and not (kinds[name] == Kind.INPUT.what and not inputs[0].key[-1:]):
                 other = kinds[name]
-                what = f"'{name}' is {other} and {kind} of this block" if other != kind else f"'{name}' is {kind} twice"
+                same = other == kind.what
+                what = f"'{name}' is {other} twice" if same else f"'{name}' is {other} and {kind.what} of this block"
                 self.problems.add(at, f"{what}.", "Rename one.")
-            kinds.setdefault(name, kind)
-            if kind == "a layer" and mapping:
-                self.check_child(name, at)
+            kinds.setdefault(name, kind.what)
+            if kind is of_layers:
+                self.check_name(name, at, kind)
 
     def check_count(self, outer: Sized, own: Any, key: Path, most: int, kind: str) -> None:
         """Ends the reading where a block sees so many that it cannot be meant: each text may read all of them.
@@ -844,15 +850,10 @@ class Parser:
             self.problems.add(key, f"a block sees at most {most:,} {kind}, those around it included, not {count:,}.")
             self.problems.check()
 
-    def check_name(self, name: str, key: Path, kind: str, owned: bool = True) -> None:
-        wrong = names.wrong(name, kind, owned=owned)
+    def check_name(self, name: str, key: Path, kind: Kind, *, line: int = 0, column: int = 0) -> None:
+        wrong = kind.refused(name)
         if wrong is not None:
-            self.problems.add(key, *wrong)
-
-    def check_child(self, name: str, key: Path) -> None:
-        """A layer may also be called as a position in a list."""
-        if not names.is_index(name):
-            self.check_name(name, key, "a layer")
+            self.problems.add(key, *wrong, line=line, column=column)
 
     def ties(self, value: Any, key: Path) -> Iterator[tuple[str, str]]:
         if value is None:
@@ -862,6 +863,8 @@ class Parser:
             return
         for left, right in _flattened(value):
             if isinstance(right, str):
+                for name in (left, right):
+                    self.check_name(name, key / left, Kind.TIED)
                 yield left, right
             else:
                 self.problems.add(
@@ -887,8 +890,7 @@ class Parser:
 
     def rule(self, name: str, value: Any, key: Path, values: frozenset[str]) -> Rule | None:
         known = ("layer", "param", "name", "fill")
-        if not names.is_label(name):
-            self.problems.add(key, f"'{name}' cannot be the name of a rule.", "Write letters, digits and '_'.")
+        self.check_name(name, key, Kind.RULE)
         if not isinstance(value, Mapping):
             self.problems.add(
                 key, f"a rule is a mapping, not {value!r}", "Write {layer: Linear, param: weight, fill: 0}."
@@ -907,34 +909,26 @@ class Parser:
             )
         layers = self.rule_layers(value.get("layer"), key / "layer")
         fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
-        for each in ("param", "name"):
-            if value.get(each) is not None and (
-                not isinstance(value[each], (str, int)) or value[each] in (True, False)
-            ):
-                self.problems.add(key / each, f"{each} must be a text, not {value[each]!r}")
-                return None
         param, pattern = value.get("param"), value.get("name")
-        if param is not None and not names.is_index(str(param)):
-            self.check_name(str(param), key / "param", "a tensor", owned=False)
-        if fill is None:
+        odd = {name: each for name, each in (("param", param), ("name", pattern)) if not isinstance(each, str | None)}
+        for each, given in odd.items():
+            self.problems.add(key / each, f"{each} must be a text, not {given!r}")
+        if isinstance(param, str):
+            self.check_name(param, key / "param", Kind.LOCAL)
+        if fill is None or odd:
             return None
-        return Rule(
-            name=name,
-            layers=layers,
-            param=None if param is None else str(param),
-            pattern=None if pattern is None else str(pattern),
-            fill=fill,
-            key=key,
-        )
+        return Rule(name=name, layers=layers, param=param, pattern=pattern, fill=fill, key=key)
 
     def rule_layers(self, value: Any, key: Path) -> tuple[str, ...]:
         """The types of layers that a rule selects."""
-        given = (value,) if isinstance(value, str) else value or ()
-        if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
+        if value is None:
+            return ()
+        given = value if isinstance(value, (list, tuple)) else (value,)
+        if not given or not all(isinstance(each, str) for each in given):
             self.problems.add(key, f"layer is the name of a layer or a list of names, not {value!r}.", "Write Linear.")
             return ()
         for each in given:
-            if not all(map(names.is_identifier, each.split("."))):
+            if not Kind.TYPE.fits(each):
                 self.problems.add(key, f"'{each}' cannot be the name of a layer.", "Write Linear.")
         return tuple(given)
 
@@ -1014,6 +1008,7 @@ class Parser:
         return Fill(name=fill.name, arguments=tuple(arguments.items()), key=key)
 
 
+_HOLE = re.compile(r"\{([^{}]*)\}")
 _ABSENT = Computed(formula=Formula(text="None", tree=ast.Constant(None)))
 _NO_LITERAL = object()
 
@@ -1090,6 +1085,22 @@ def _dotted(tree: ast.expr) -> str | None:
         owner = _dotted(tree.value)
         return None if owner is None else f"{owner}.{tree.attr}"
     return None
+
+
+def _children(value: Any) -> Iterator[str]:
+    """The names of the layers that a container is given as a mapping, or as a list of one."""
+    if isinstance(value, Formula):
+        yield from _children(value.tree)
+    elif isinstance(value, Mapping):
+        yield from map(str, value)
+    elif isinstance(value, ast.Dict):
+        yield from (str(each.value) for each in value.keys if isinstance(each, ast.Constant))
+    elif isinstance(value, ast.IfExp):
+        yield from itertools.chain(_children(value.body), _children(value.orelse))
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        yield from _children(value[0])
+    elif isinstance(value, (ast.List, ast.Tuple)) and len(value.elts) == 1:
+        yield from _children(value.elts[0])
 
 
 def _is_starred(tree: ast.Call) -> bool:

@@ -103,7 +103,7 @@ def write(source: Source, block: spec.Block, outer: Env | None, blocks: Mapping[
 
 def _class(source: Source, block: spec.Block, title: str) -> Class:
     owned = [name for name, _ in block.layers] + [each.name for each in (*block.tensors, *block.buffers)]
-    attributes = Scope(taken=[*names.RESERVED, *owned])
+    attributes = Scope(taken=[*names.names_of("Module"), *owned])
     return Class(name=title, block=block, scope=Scope(outer=source.scope), attributes=attributes)
 
 
@@ -139,7 +139,7 @@ def _parameters(cls: Class, env: Env, called: Mapping[str, str]) -> None:
     block, source = cls.block, env.source
     layers = source.needs.layers(block, env.blocks)
     given = source.seen.given.get(block.name, set())
-    positional = max((int(each) for each in given if each.isdecimal()), default=0)
+    positional = max((int(each) for each in given if names.is_index(each)), default=0)
     given = given | {each.name for each in block.args[:positional]}
     for each in block.args:
         name, default = trees.name(called[each.name]), None
@@ -201,7 +201,7 @@ def _contents(cls: Class, env: Env) -> tuple[list[ast.stmt], ast.stmt | None]:
 def _attribute(name: str, node: spec.Node, env: Env) -> list[ast.stmt]:
     """`self.name = ...`."""
     frame = env.frames[-1]
-    home = trees.attribute(_SELF, name) if not name.isdecimal() else None
+    home = trees.attribute(_SELF, name) if not names.is_index(name) else None
     sequence = frame.block.forward is None
     made, asked = frame.ready.get(name), test(node, env)
     if made is None:
