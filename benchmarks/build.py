@@ -25,7 +25,7 @@ from torch import nn
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import modelzoo  # noqa: E402
-from modelzoo import language  # noqa: E402
+from modelzoo.language import language  # noqa: E402
 
 HAND = "by hand"
 OURS = "modelzoo, from a dict"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pathlib
 
-from modelzoo import api, border, flow, mermaid
+from modelzoo import api
+from modelzoo.config import compose
+from modelzoo.export.graph import flow, mermaid
 from modelzoo.export.source import model as source
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -22,7 +24,7 @@ def comment(name: str) -> str:
 
 def page(name: str) -> str:
     """The page of a model, as Markdown."""
-    given = border.compose([f"model={name}"])
+    given = compose.compose([f"model={name}"])
     draft = api.draft(given.model, given.init, device="meta")
     config = (CONF / f"{name}.yaml").read_text("utf-8").strip()
     return "\n".join(

@@ -14,14 +14,20 @@ from modelzoo.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from modelzoo import register
     from modelzoo.api import build, plan
-    from modelzoo.modelfile import load
-    from modelzoo.plans import Plan
-    from modelzoo.summaries import summary
+    from modelzoo.config.modelfile import load
+    from modelzoo.plans.plan import Plan
+    from modelzoo.plans.summary import summary
 
 __version__ = "0.1.0"
 __all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register", "summary"]
 
-_HOMES = {"build": "api", "plan": "api", "load": "modelfile", "Plan": "plans", "summary": "summaries"}
+_HOMES = {
+    "build": "api",
+    "plan": "api",
+    "load": "config.modelfile",
+    "Plan": "plans.plan",
+    "summary": "plans.summary",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-from modelzoo.cli import guarded
+from modelzoo.cli.launch import guarded
 from modelzoo.errors import nearest
 from modelzoo.terminal import say
 
 COMMANDS = {
-    "run": ("modelzoo.runfile", "runs a model file from anywhere, in a process with limits"),
-    "check": ("modelzoo.check", "plans configs and model files without memory, and says what is wrong"),
-    "list": ("modelzoo.listing", "lists what a config may name: layers, fills, functions, methods, models, inits"),
-    "schema": ("modelzoo.schema", "prints a JSON Schema, with which an editor completes and checks configs"),
-    "source": ("modelzoo.source", "prints any model as plain PyTorch source"),
-    "where": ("modelzoo.where", "prints every place that sets a key of a composed config"),
+    "run": ("modelzoo.cli.run_file", "runs a model file from anywhere, in a process with limits"),
+    "check": ("modelzoo.cli.check", "plans configs and model files without memory, and says what is wrong"),
+    "list": ("modelzoo.cli.listing", "lists what a config may name: layers, fills, functions, methods, models, inits"),
+    "schema": ("modelzoo.cli.schema", "prints a JSON Schema, with which an editor completes and checks configs"),
+    "source": ("modelzoo.cli.source", "prints any model as plain PyTorch source"),
+    "where": ("modelzoo.cli.where", "prints every place that sets a key of a composed config"),
 }
 """Name of a command -> the module whose `command(arguments: list[str]) -> int` runs it, and what it does."""
 

@@ -12,27 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import (
-    ambient,
-    bounds,
-    catalog,
-    config,
-    fills,
-    initialize,
-    language,
-    memory,
-    origins,
-    shapes,
-    spec,
-    streams,
-)
-from modelzoo import construct as building
+from modelzoo import bounds, streams
+from modelzoo.catalog import catalog, fills
+from modelzoo.config import config
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
-from modelzoo.factory import TooLargeError
-from modelzoo.failures import lacks_kernel
-from modelzoo.generated import loops
-from modelzoo.plans import Input, Module, Plan
-from modelzoo.resolve import Instance, Resolver, Scope, resolve
+from modelzoo.init import decide
+from modelzoo.language import language
+from modelzoo.modules import construct as building
+from modelzoo.modules import dry_run as shapes
+from modelzoo.modules import memory
+from modelzoo.modules.blocks import loops
+from modelzoo.modules.failures import lacks_kernel
+from modelzoo.modules.torch_layers import TooLargeError
+from modelzoo.plans import ambient, origins
+from modelzoo.plans.plan import Input, Module, Plan
+from modelzoo.spec import spec
+from modelzoo.spec.resolve import Instance, Resolver, Scope, resolve
 
 SMALL = 64 * 2**20
 """Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
@@ -60,7 +55,7 @@ class Draft:
 
     skeleton: building.Skeleton
     record: shapes.Record
-    table: list[initialize.Entry]
+    table: list[decide.Entry]
     given: Examples
     rules: tuple[spec.Rule, ...]
     values: dict[str, Any]
@@ -73,7 +68,7 @@ class Draft:
         """All that as plain values, written out when it is asked for: a build alone does not need it."""
         return Plan(
             modules=_modules(self.skeleton, self.record),
-            tensors=initialize.tensors(self.table, self.seed),
+            tensors=decide.tensors(self.table, self.seed),
             inputs=self.given.shapes,
             seed=self.seed,
             dtype=self.dtype,
@@ -192,7 +187,7 @@ def draft(
     run = partial(shapes.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
     skeleton, record = _dry(instance, given, rules, torch.device(device), catalog.DTYPES[dtype], run)
     building.finish(skeleton, problems)
-    table, warnings = initialize.decide(skeleton, rules, values, seed)
+    table, warnings = decide.decide(skeleton, rules, values, seed)
     return Draft(
         skeleton=skeleton,
         record=record,
@@ -308,8 +303,8 @@ def _on_cpu(
         skeleton = _checked(construct())
         try:
             building.finish(skeleton, Problems())
-            table, _ = initialize.decide(skeleton, rules, given.values, given.seed)
-            initialize.fill(skeleton, table, given.seed)
+            table, _ = decide.decide(skeleton, rules, given.values, given.seed)
+            decide.fill(skeleton, table, given.seed)
             inputs = _example_inputs(given, cpu)
         except ConfigError:
             raise error from error.__cause__
@@ -340,7 +335,7 @@ def _modules(skeleton: building.Skeleton, record: shapes.Record) -> tuple[Module
             Module(
                 name=name,
                 aliases=tuple(aliases),
-                type=initialize.type_name(skeleton, modules[each]),
+                type=decide.type_name(skeleton, modules[each]),
                 call="" if instance is None or instance.layer is None else instance.call(),
                 block=instance is not None and instance.layer is None,
                 key=Path() if instance is None else instance.key,
@@ -364,9 +359,9 @@ def fill(
         _construct_again(draft)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
-        initialize.fill(draft.skeleton, draft.table, draft.seed, threads)
+        decide.fill(draft.skeleton, draft.table, draft.seed, threads)
     chains = [entry.chain for entry in draft.table]
-    tensors = initialize.filled(draft.skeleton, draft.table)
+    tensors = decide.filled(draft.skeleton, draft.table)
     origins.remember(draft.skeleton.root, tensors, chains, partial(_example_inputs, draft.given))
     return draft.skeleton.root
 
@@ -382,7 +377,7 @@ def _construct_again(draft: Draft) -> None:
         seed=draft.seed,
     )
     building.finish(made, Problems())
-    draft.table[:], _ = initialize.decide(made, draft.rules, draft.values, draft.seed)
+    draft.table[:], _ = decide.decide(made, draft.rules, draft.values, draft.seed)
     before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
     draft.record.renumber({id(one): id(other) for (_, one), (_, other) in zip(before, after, strict=True)})
     skeleton.become(made)
@@ -401,12 +396,12 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
             needed = f"this example needs {memory.shown(each.bytes)} and {memory.shown(free)} are there."
             fail(given.key, needed, "Choose a smaller one.")
         entry = _example(given, each, examples.values)
-        initialize.fill_one(entry, examples.seed, examples.max_steps)
+        decide.fill_one(entry, examples.seed, examples.max_steps)
         found[each.name] = entry.tensor.to(device)
     return found
 
 
-def _example(given: spec.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> initialize.Entry:
+def _example(given: spec.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> decide.Entry:
     """An example input without values, and its fill."""
     problems = Problems()
     tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype], device=device)
@@ -417,9 +412,9 @@ def _example(given: spec.Input, each: Input, values: dict[str, Any], device: str
         )
     else:
         named = given.fill
-    home = initialize.Home(f"input {each.name}", nn.Module(), each.name)
-    entry = initialize.Entry(tensor, key=given.key, homes=[home])
-    decision = initialize.decision_of(named, values, str(given.key), 1, problems, entry)
+    home = decide.Home(f"input {each.name}", nn.Module(), each.name)
+    entry = decide.Entry(tensor, key=given.key, homes=[home])
+    decision = decide.decision_of(named, values, str(given.key), 1, problems, entry)
     problems.check()
     assert decision is not None
     if decision.reads_value:
@@ -445,6 +440,6 @@ def _try_examples(examples: Examples) -> None:
             continue
         decision = entry.chain[0]
         if decision.program:  # a named fill was checked; an example may be infinite
-            for wrong in initialize.attempt(entry, examples.seed, examples.max_steps, finite=False):
+            for wrong in decide.attempt(entry, examples.seed, examples.max_steps, finite=False):
                 problems.note(wrong.problem(decision.rule, decision.key, entry.name))
     problems.check()

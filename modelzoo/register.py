@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from modelzoo import catalog, fills, metrics
-from modelzoo.catalog import register_function as function
-from modelzoo.catalog import register_layer as layer
-from modelzoo.fills import register_fill as fill
-from modelzoo.metrics import register_metric as metric
+from modelzoo.catalog import catalog, fills, metrics
+from modelzoo.catalog.catalog import register_function as function
+from modelzoo.catalog.catalog import register_layer as layer
+from modelzoo.catalog.fills import register_fill as fill
+from modelzoo.catalog.metrics import register_metric as metric
 
 __all__ = ["fill", "function", "layer", "metric"]
 

@@ -6,8 +6,8 @@ import errno
 import os
 import pathlib
 
+from modelzoo.cli.sandbox import out_of_memory
 from modelzoo.errors import ConfigError, Problem
-from modelzoo.limits import out_of_memory
 
 
 def told(error: Exception, where: str = "", elsewhere: str = "") -> ConfigError | None:

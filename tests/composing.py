@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from modelzoo.border import INITIALIZE
+from modelzoo.config.compose import INITIALIZE
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

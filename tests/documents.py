@@ -35,8 +35,11 @@ from dataclasses import dataclass, replace
 import yaml
 
 import modelzoo
-from modelzoo import border, cases, cli, expectations, marks
 from modelzoo.__main__ import main as tools
+from modelzoo.cli import launch
+from modelzoo.config import compose
+from modelzoo.config import document as marks
+from modelzoo.testing import cases, expectations
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LANGUAGES = ("yaml", "text", "console", "sh", "python", "pycon")
@@ -144,7 +147,7 @@ def build(part: Part) -> str:
     try:
         data = yaml.safe_load(pathlib.Path(str(model)).read_text(encoding="utf-8"))
         if isinstance(data, dict) and "defaults" in data:
-            model = border.compose([f"model={pathlib.Path(str(model)).stem}"]).model
+            model = compose.compose([f"model={pathlib.Path(str(model)).stem}"]).model
         built = modelzoo.build(model, rules)  # type: ignore[arg-type]
         assert list(built.modules())
         return ""
@@ -172,7 +175,7 @@ def run(command: str, last: int) -> tuple[int, str]:
         return 0, f"{last}\n"
     words = shlex.split(command)
     if words[:2] == ["python", "run.py"]:
-        return here(cli.main, ["run.py", *words[2:]])
+        return here(launch.main, ["run.py", *words[2:]])
     if words[:3] == ["python", "-m", "modelzoo"] and words[3:4] != ["run"]:  # its output comes from a child process
         return here(tools, ["modelzoo", *words[3:]])
     if words[0] == "python":

@@ -21,8 +21,10 @@ from typing import Any
 
 import torch
 
-from modelzoo import api, config, limits, modelfile, runfile
-from modelzoo.cli import guarded
+from modelzoo import api
+from modelzoo.cli import run_file, sandbox
+from modelzoo.cli.launch import guarded
+from modelzoo.config import config, modelfile
 from modelzoo.errors import ConfigError
 
 WAIT = 60  # of the clock: others may use the machine
@@ -81,7 +83,7 @@ def guard(folder: str, file: str) -> None:
 
 def jailed(request: dict[str, Any]) -> int:
     """What a child does; returns its exit code."""
-    given = limits.Limits(memory=MEMORY, seconds=request.get("seconds", PROCESSOR))
+    given = sandbox.Limits(memory=MEMORY, seconds=request.get("seconds", PROCESSOR))
     file = request.get("file", "")
     if "probe" in request:
         code = compile(request["probe"], "<probe>", "exec")
@@ -89,11 +91,11 @@ def jailed(request: dict[str, Any]) -> int:
         guard(request["folder"], file)
         exec(code, {})
         return 0
-    limits.impose(given)
+    sandbox.impose(given)
     guard(request["folder"], file)
     if "fuzz" in request:
         return fuzz(request["fuzz"], request["seeds"], request["folder"])
-    return guarded(lambda: runfile.inside(given, file, {}))
+    return guarded(lambda: run_file.inside(given, file, {}))
 
 
 def fuzz(files: list[str], seeds: list[int], folder: str) -> int:
@@ -178,8 +180,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         text = output.read().decode(errors="replace")
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        limit = limits.Limits(memory=MEMORY, seconds=request.get("seconds", PROCESSOR))
-        code, text = 1, f"{text}\n{limits.ended(-code, limit, request.get('file', ''))}"
+        limit = sandbox.Limits(memory=MEMORY, seconds=request.get("seconds", PROCESSOR))
+        code, text = 1, f"{text}\n{sandbox.ended(-code, limit, request.get('file', ''))}"
     return {"code": code, "output": text, "seconds": time.monotonic() - start}
 
 
@@ -211,12 +213,12 @@ def warm(folder: str) -> None:
     path.write_text(WARM)
     here = os.getcwd()  # noqa: PTH109
     os.chdir(folder)
-    given = limits.Limits(memory=MEMORY, seconds=PROCESSOR)
+    given = sandbox.Limits(memory=MEMORY, seconds=PROCESSOR)
     with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):  # noqa: PTH123
-        code = guarded(lambda: runfile.inside(given, str(path), {"backward": True}))
+        code = guarded(lambda: run_file.inside(given, str(path), {"backward": True}))
         assert code == 0
         path.write_text("inputs: {x: [2, 4]}\nlayers: ['Linear(5, 4)']")
-        assert guarded(lambda: runfile.inside(given, str(path), {})) == 1
+        assert guarded(lambda: run_file.inside(given, str(path), {})) == 1
     os.chdir(here)
     api.draft(modelfile.load(path)["model"] | {"layers": ["Linear(4, 4)"]}, device="meta")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelzoo.plans import Input, Module, Plan, Tensor
+from modelzoo.plans.plan import Input, Module, Plan, Tensor
 
 BLOCKS = ("Sequential", "Block", "Tied")
 

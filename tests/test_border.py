@@ -15,12 +15,14 @@ import pytest
 from omegaconf import OmegaConf
 
 import modelzoo
-from modelzoo import api, border, cli
+from modelzoo import api
 from modelzoo.__main__ import main as tools
+from modelzoo.cli import launch
+from modelzoo.config import compose
 from modelzoo.errors import ConfigError, Path, Problem, fail, located
-from modelzoo.sweep import Sweep
+from modelzoo.run.sweep import Sweep
 
-PACKAGE = pathlib.Path(border.__file__).parents[1]
+PACKAGE = pathlib.Path(compose.__file__).parents[2]
 
 
 @pytest.fixture
@@ -43,14 +45,14 @@ def run(monkeypatch, capsys):
     """Runs `python run.py ...` in this process with another job; returns exit code, stdout and stderr."""
 
     def run(*arguments: str, job=lambda config, directory: None) -> tuple[int, str, str]:
-        stub = types.ModuleType("modelzoo.run")
+        stub = types.ModuleType("modelzoo.run.job")
         stub.run = job
-        monkeypatch.setitem(sys.modules, "modelzoo.run", stub)
+        monkeypatch.setitem(sys.modules, "modelzoo.run.job", stub)
         monkeypatch.setattr(modelzoo, "run", stub, raising=False)
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         try:
-            code = cli.main()
+            code = launch.main()
         finally:
             logging.getLogger().handlers.clear()  # Hydra's, bound to a stream that ends with the test
         return code, *capsys.readouterr()
@@ -60,7 +62,7 @@ def run(monkeypatch, capsys):
 
 def place(key: str, *overrides: str, line: int = 0, column: int = 0) -> str:
     parts = [int(part) if part.isdigit() else part for part in key.split(".")]
-    return "  ".join(border.compose(list(overrides)).locate(Path(parts), line, column))
+    return "  ".join(compose.compose(list(overrides)).locate(Path(parts), line, column))
 
 
 def test_a_folder_with_one_model_file_is_a_project(project, run):
@@ -77,21 +79,21 @@ def test_a_folder_with_one_model_file_is_a_project(project, run):
 
 def test_the_models_of_the_package_are_found_from_anywhere(project):
     project({})
-    assert border.compose(["model=nested"]).model["layers"]["linear"]
+    assert compose.compose(["model=nested"]).model["layers"]["linear"]
 
 
 def test_the_configs_stand_beside_the_package_or_inside_it(tmp_path, monkeypatch):
     package = tmp_path / "modelzoo"
     package.mkdir()
-    monkeypatch.setattr(border, "__file__", str(package / "border.py"))
-    assert border.conf_directory() == tmp_path / "conf"
+    monkeypatch.setattr(compose, "__file__", str(package / "border.py"))
+    assert compose.conf_directory() == tmp_path / "conf"
     (package / "conf").mkdir()
-    assert border.conf_directory() == package / "conf"
+    assert compose.conf_directory() == package / "conf"
 
 
 def test_a_projects_own_file_comes_before_that_of_the_package(project):
     project({"model/nested": "layers: [ReLU]"})
-    assert border.compose(["model=nested"]).model == {"layers": ["ReLU"]}
+    assert compose.compose(["model=nested"]).model == {"layers": ["ReLU"]}
 
 
 def test_two_runs_in_one_second_have_directories_of_their_own(project, run):
@@ -104,7 +106,7 @@ def test_two_runs_in_one_second_have_directories_of_their_own(project, run):
 
 def test_values_are_plain_and_what_is_missing_stays(project):
     project({"model/x": "args: {dim: '???', width: 1e-3, same: '${.width}'}\nlayers: {0: '${..args}'}"})
-    model = border.compose(["model=x", "model.args.dim=???"]).model
+    model = compose.compose(["model=x", "model.args.dim=???"]).model
     assert model == {"args": {"dim": "???", "width": 0.001, "same": 0.001},
                      "layers": {0: {"dim": "???", "width": 0.001, "same": 0.001}}}  # fmt: skip
     assert type(model) is dict
@@ -116,7 +118,7 @@ def test_all_wrong_references_and_keys_are_reported_with_their_places(project):
         {"model/x": "args: {dim: 1, bad: '${.dmi}'}\nlayers:\n  a: ${nope.x}\n  b: ${c}\n  c: ${oc.foo:1}\nc: ${b}"}
     )
     with pytest.raises(ConfigError) as caught:
-        border.compose(["model=x"])
+        compose.compose(["model=x"])
     assert str(caught.value) == textwrap.dedent("""\
         conf/model/x.yaml:1:16  model.args.bad
           '${.dmi}' refers to 'model.args.dmi', which does not exist. Did you mean 'dim'?
@@ -133,7 +135,7 @@ def test_all_wrong_references_and_keys_are_reported_with_their_places(project):
 def test_a_reference_to_itself_is_reported(project):
     project({"model/x": "a: ${.b}\nb: ${.a}\nc: {d: '${..c}'}"})
     with pytest.raises(ConfigError) as caught:
-        border.compose(["model=x"])
+        compose.compose(["model=x"])
     assert [problem.path for problem in caught.value.problems] == ["model.a", "model.b", "model.c.d"]
     assert [problem.what for problem in caught.value.problems] == [
         "'${.b}' refers to itself.",
@@ -145,7 +147,7 @@ def test_a_reference_to_itself_is_reported(project):
 def test_a_key_that_yaml_reads_as_a_boolean_is_to_be_quoted(project):
     project({"model/x": "layers:\n  on: ReLU\n  out: ReLU"})
     with pytest.raises(ConfigError) as caught:
-        border.compose(["model=x"])
+        compose.compose(["model=x"])
     assert str(caught.value) == (
         "conf/model/x.yaml:2:3  model.layers.True\n"
         "  YAML reads the key 'True' as a boolean. Put it in quotes: 'no' or 'on'."
@@ -248,7 +250,7 @@ def test_an_override_of_one_key_leaves_the_others_where_they_were(project):
 
 def test_a_file_outside_is_shown_with_its_whole_path(project):
     project({})
-    file = border.conf_directory() / "config.yaml"
+    file = compose.conf_directory() / "config.yaml"
     number = next(i for i, row in enumerate(file.read_text().splitlines(), 1) if row.startswith("seed:"))
     assert place("seed") == f"{file}:{number}:1  seed"
 
@@ -264,7 +266,7 @@ def test_a_key_that_an_exchanged_target_left_behind_names_both_places(project, o
     old = "layers:\n  a: {_target_: Linear, in_features: 4, out_features: 4}\n"
     new = "defaults: [old, _self_]\nlayers:\n  a: {_target_: Conv2d}\n"
     project({"model/old": old, "model/new": new})
-    config = border.compose(overrides)
+    config = compose.compose(overrides)
     with pytest.raises(ConfigError) as caught, located(config.locate):
         api.draft(config.model)
     assert str(caught.value).startswith("conf/model/old.yaml:2:25  model.layers.a.in_features\n")
@@ -273,7 +275,7 @@ def test_a_key_that_an_exchanged_target_left_behind_names_both_places(project, o
 
 def test_a_key_that_was_typed_was_not_left_behind(project):
     project({"model/x": "layers:\n  a: {_target_: Linear, in_features: 4, out_features: 4}\n"})
-    config = border.compose(["model=x", "+model.layers.a.biass=false"])
+    config = compose.compose(["model=x", "+model.layers.a.biass=false"])
     with pytest.raises(ConfigError) as caught, located(config.locate):
         api.draft(config.model)
     assert str(caught.value) == (
@@ -293,7 +295,7 @@ def test_of_two_overrides_the_last_one_is_named(project):
 
 def test_an_unknown_place_is_left_empty_when_hydra_changes(project, monkeypatch):
     project(FILES)
-    config = border.compose(["model=base"])
+    config = compose.compose(["model=base"])
     monkeypatch.setattr("hydra._internal.config_loader_impl.ConfigLoaderImpl.compute_defaults_list", None)
     assert config.locate(Path(("model", "layers")), 0, 0) == ("", "model.layers")
 
@@ -301,9 +303,9 @@ def test_an_unknown_place_is_left_empty_when_hydra_changes(project, monkeypatch)
 def test_files_are_read_once_and_only_when_asked(project, monkeypatch):
     project(FILES)
     count = []
-    compute = border._sources
-    monkeypatch.setattr(border, "_sources", lambda *arguments: [count.append(1), *compute(*arguments)][1:])
-    config = border.compose(["model=base"])
+    compute = compose._sources
+    monkeypatch.setattr(compose, "_sources", lambda *arguments: [count.append(1), *compute(*arguments)][1:])
+    config = compose.compose(["model=base"])
     assert len(count) == 0
     config.locate(Path(("model",)), 0, 0)
     config.locate(Path(("model", "layers")), 0, 0)
@@ -530,7 +532,7 @@ def test_the_recommended_lines_do_what_they_say(project, run):
     for override in ("model.layers.act=LeakyReLU(0.1)", "model.args.dim==4*dim", "model.layers.act=U(mode='a')"):
         line = run(override)[2].strip().rpartition("its own: ")[2]
         typed = subprocess.run(["sh", "-c", f"printf %s {line}"], capture_output=True, text=True, check=True).stdout
-        recommended.append(border.compose(["model=mlp", typed]).model)
+        recommended.append(compose.compose(["model=mlp", typed]).model)
     assert recommended[0]["layers"]["act"] == "LeakyReLU(0.1)"
     assert recommended[1]["args"]["dim"] == "=4*dim"
     assert recommended[2]["layers"]["act"] == "U(mode='a')"
@@ -613,11 +615,11 @@ def test_a_reader_that_leaves_is_no_error(project):
     code = f"""
 import sys, types
 sys.path.insert(0, {str(PACKAGE)!r})
-stub = types.ModuleType("modelzoo.run")
+stub = types.ModuleType("modelzoo.run.job")
 stub.run = lambda config, directory: print("x" * 10_000_000)
-sys.modules["modelzoo.run"] = stub
+sys.modules["modelzoo.run.job"] = stub
 sys.argv = ["run.py"]
-from modelzoo.cli import main
+from modelzoo.cli.launch import main
 sys.exit(main())
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -633,7 +635,7 @@ def _imported(*arguments: str) -> tuple[int, list[str], str]:
 import sys
 sys.path.insert(0, {str(PACKAGE)!r})
 sys.argv = ["run.py", *{list(arguments)!r}]
-from modelzoo.cli import main
+from modelzoo.cli.launch import main
 try:
     code = main()
 except SystemExit as error:

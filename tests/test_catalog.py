@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelzoo import catalog
-from modelzoo.catalog import FUNCTIONS, LAYERS, METHODS, find_layer, problem_with, problem_with_all
+from modelzoo.catalog import catalog
+from modelzoo.catalog.catalog import FUNCTIONS, LAYERS, METHODS, find_layer, problem_with, problem_with_all
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "catalog.txt"
 
@@ -189,7 +189,7 @@ def test_a_lookup_imports_nothing() -> None:
 
 def test_importing_the_catalog_imports_nothing_that_torch_has_not() -> None:
     program = (
-        "import sys, torch, importlib.metadata; before = set(sys.modules); import modelzoo.catalog;"
+        "import sys, torch, importlib.metadata; before = set(sys.modules); import modelzoo.catalog.catalog;"
         "print(*sorted(name for name in set(sys.modules) - before if name.split('.')[0] != 'modelzoo'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from modelzoo import check, limits, runfile
 from modelzoo.__main__ import main
+from modelzoo.cli import check, run_file, sandbox
 from modelzoo.errors import ConfigError, Problem
 
 
@@ -22,12 +22,12 @@ def write(path: pathlib.Path, text: str) -> str:
 @pytest.fixture
 def project(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A project with a `conf` of its own, whose every group shows only what it holds itself."""
-    from modelzoo import border
+    from modelzoo.config import compose
 
     monkeypatch.chdir(tmp_path)
-    listed = border.options
+    listed = compose.options
     own = {"model": ["broken", "deep", "shallow"], "init": ["by_depth", "first_only", "plain"]}
-    monkeypatch.setattr(border, "options", lambda group: [each for each in listed(group) if each in own[group]])
+    monkeypatch.setattr(compose, "options", lambda group: [each for each in listed(group) if each in own[group]])
     write(tmp_path / "conf/model/shallow.yaml", "inputs: {x: [2, 4]}\nlayers: {first: 'Linear(4, 2)'}\n")
     write(
         tmp_path / "conf/model/deep.yaml",
@@ -235,7 +235,7 @@ def test_a_child_that_ends_early_is_a_problem_of_its_file(
     class Ended:
         returncode = code
 
-    monkeypatch.setattr(limits.subprocess, "run", lambda *_, **__: Ended())  # type: ignore[attr-defined]
+    monkeypatch.setattr(sandbox.subprocess, "run", lambda *_, **__: Ended())  # type: ignore[attr-defined]
     found = check.check_file("x.yaml")
     assert found.problems[0].where == "x.yaml"
     assert found.problems[0].what.startswith(what)
@@ -277,7 +277,7 @@ def test_a_model_of_nothing_is_checked_and_run_as_it_is_planned(
     checked = check.check_file(file)
     assert [each.what for each in checked.problems] == [what] * (what is not None)
     with pytest.raises(ConfigError) as caught:
-        runfile.inside(limits.Limits(memory=10**9, seconds=10), file, {})
+        run_file.inside(sandbox.Limits(memory=10**9, seconds=10), file, {})
     assert caught.value.problems[0].what == (what or "the model has no example input to run on.")
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, GPT2Model
 
 import modelzoo
-from modelzoo.checkpoint import load_parameters
-from modelzoo.config import from_mapping
-from modelzoo.run import run
+from modelzoo.config.config import from_mapping
+from modelzoo.run.job import run
+from modelzoo.run.load import load_parameters
 from tests.composing import CONF, compose
 from tests.zoo_language import TWINS, gpt2
 

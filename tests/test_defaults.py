@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modelzoo.catalog import LAYERS
-from modelzoo.defaults import RULES, Default, default, defaults
-from modelzoo.fills import FILLS, bind, problem_with, run, tasks
+from modelzoo.catalog.catalog import LAYERS
+from modelzoo.catalog.fills import FILLS, bind, problem_with, run, tasks
+from modelzoo.catalog.torch_init import RULES, Default, default, defaults
 
 Make = Callable[[], nn.Module]
 ENCODER: dict[str, Any] = {"d_model": 12, "nhead": 2, "dim_feedforward": 16, "batch_first": True}

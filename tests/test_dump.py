@@ -20,11 +20,11 @@ import torch
 from torch import nn
 
 from modelzoo import files
-from modelzoo.checkpoint import load_parameters
-from modelzoo.dump import write_parameters
 from modelzoo.errors import ConfigError
 from modelzoo.files import write_atomically
-from modelzoo.rows import rows
+from modelzoo.plans.rows import rows
+from modelzoo.run.load import load_parameters
+from modelzoo.run.save import write_parameters
 from tests.planned import plan_of
 
 

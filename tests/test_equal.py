@@ -12,8 +12,9 @@ from torch import nn
 from twinning import Config, Generator
 
 import modelzoo
-from modelzoo import api, construct, equal, register, shapes
-from modelzoo.fills import FILLS, Filling, bind, run
+from modelzoo import api, register
+from modelzoo.catalog.fills import FILLS, Filling, bind, run
+from modelzoo.modules import construct, dry_run, equal
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ARGUMENTS = {"embedding": {"padding_idx": 0}, "xavier_uniform": {"gain": 2.0}}
@@ -191,7 +192,7 @@ def test_a_fill_draws_no_more_than_it_says(name, dtype):
 def test_a_plan_says_what_a_run_of_every_module_says(name, device, monkeypatch):
     model, _ = compose(f"model={name}")
     quick = api.draft(model, device=device, count=True).plan
-    monkeypatch.setattr(shapes, "_quickly", lambda *_: None)
+    monkeypatch.setattr(dry_run, "_quickly", lambda *_: None)
     assert quick == api.draft(model, device=device, count=True).plan
 
 
@@ -346,5 +347,5 @@ def test_a_negative_zero_is_no_zero():
 def test_a_plan_of_a_random_model_says_what_a_run_of_every_module_says(chunk, monkeypatch):
     configs = [Config(seed).block(Generator(seed).model()) for seed in range(40 * chunk, 40 * chunk + 40)]
     quick = [api.draft(config, count=True).plan for config in configs]
-    monkeypatch.setattr(shapes, "_quickly", lambda *_: None)
+    monkeypatch.setattr(dry_run, "_quickly", lambda *_: None)
     assert quick == [api.draft(config, count=True).plan for config in configs]

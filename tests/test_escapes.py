@@ -16,16 +16,20 @@ import torch
 from browser import browser, chromium
 from torch import nn
 
-from modelzoo import api, check, drawing, mermaid, outcome, report, sweep, table, terminal
-from modelzoo import run as job
-from modelzoo.config import Config
+from modelzoo import api, terminal
+from modelzoo.cli import check
+from modelzoo.config.config import Config
 from modelzoo.errors import Problem
 from modelzoo.escapes import cell, printable
-from modelzoo.graph import Cluster, Edge, Graph, Node
-from modelzoo.plans import Input, Module, Plan, Tensor
+from modelzoo.export import report
+from modelzoo.export.graph import drawing, mermaid
+from modelzoo.export.graph.graph import Cluster, Edge, Graph, Node
+from modelzoo.plans import table
+from modelzoo.plans.plan import Input, Module, Plan, Tensor
+from modelzoo.plans.rows import rows
+from modelzoo.plans.summary import summary
 from modelzoo.register import layer
-from modelzoo.rows import rows
-from modelzoo.summaries import summary
+from modelzoo.run import job, results, sweep
 
 NASTY = {
     "escape codes": "a\x1b]0;owned\x07b",
@@ -111,7 +115,7 @@ OUTPUTS = {
     "a rich text": lambda text: shown(printable(text, lines=False)),
     "the place of a problem": lambda text: str(Problem(where=text, path=text, what="no")),
     "the place of a warning": warned,
-    "the table of a sweep": lambda text: shown(outcome.terminal_table(outcome.summary([record(text), record("a", 1)]))),
+    "the table of a sweep": lambda text: shown(results.terminal_table(results.summary([record(text), record("a", 1)]))),
     "the names of values": lambda text: said(*table.value_lines(holder(text), "*")),
     "the keys of an output": lambda text: said(*table.output_lines({text: torch.zeros(1), "n": [text]})),
 }
@@ -173,9 +177,9 @@ def test_a_run_shows_a_stranger_s_escape_codes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NASTY)
 def test_the_json_and_the_csv_of_a_sweep_can_be_read_by_others(name: str) -> None:
     text = NASTY[name]
-    found = outcome.summary([record(text), record("a", 1)])
-    assert json.loads(outcome.as_json(found))[0][text] == text
-    written = outcome.as_csv(found)
+    found = results.summary([record(text), record("a", 1)])
+    assert json.loads(results.as_json(found))[0][text] == text
+    written = results.as_csv(found)
     written.encode()
     titles, first, _ = csv.reader(io.StringIO(written, newline=""))
     assert any(printable(text) in each for each in titles)
@@ -259,7 +263,7 @@ def report_of(folder: Path) -> Path:
 
 
 def sweep_of(folder: Path) -> Path:
-    outcome.write(outcome.summary([record(each, number) for number, each in enumerate(NASTY.values())]), folder)
+    results.write(results.summary([record(each, number) for number, each in enumerate(NASTY.values())]), folder)
     return folder / "summary.html"
 
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from modelzoo.errors import TextError
-from modelzoo.fills import (
+from modelzoo.catalog.fills import (
     FILLS,
     NONLINEARITIES,
     REQUIRED,
@@ -30,6 +29,7 @@ from modelzoo.fills import (
     run,
     tasks,
 )
+from modelzoo.errors import TextError
 from modelzoo.streams import BLOCK, generator
 
 

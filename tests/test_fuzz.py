@@ -17,7 +17,8 @@ import torch
 import yaml
 
 import modelzoo
-from modelzoo import check, errors
+from modelzoo import errors
+from modelzoo.cli import check
 from tests.fuzz import laws
 from tests.fuzz.corpus import Corpus, corpus
 from tests.fuzz.foreign import foreign

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import api, gradients
-from modelzoo import run as job
+from modelzoo import api
+from modelzoo.run import job
+from modelzoo.testing import gradients
 
 CHANGES = "it changes in place what the gradient needs as it was."
 

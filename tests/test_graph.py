@@ -9,9 +9,10 @@ import pytest
 import torch
 from composing import CONF, compose
 
-from modelzoo import api, drawing, mermaid
-from modelzoo.flow import drawn, graph
-from modelzoo.graph import Graph
+from modelzoo import api
+from modelzoo.export.graph import drawing, mermaid
+from modelzoo.export.graph.flow import drawn, graph
+from modelzoo.export.graph.graph import Graph
 
 torch.set_num_threads(1)
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))

@@ -21,8 +21,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelzoo import api, run
+from modelzoo import api
 from modelzoo.errors import ConfigError
+from modelzoo.run import job
 
 HERE = pathlib.Path(__file__).parent
 HOSTILE = sorted((HERE / "hostile").glob("*.yaml"))
@@ -128,7 +129,7 @@ def test_the_jail_ends_what_a_model_file_must_not_do(probe: str, event: str, jai
 
 def test_a_lookup_in_the_catalog_causes_no_event(jail: Ask, tmp_path: pathlib.Path) -> None:
     probe = """
-import modelzoo.catalog as catalog
+import modelzoo.catalog.catalog as catalog
 import sys
 for name in ("Linear", "torch.nn.Linear", "os.system", "torch.nn.functional.importlib", "torch.load", "x" * 10**6):
     catalog.find_layer(name), catalog.find_function(name)
@@ -259,7 +260,7 @@ def run_text(text: str) -> None:
     before = {name: (tensor.detach().clone(), tensor._version) for name, tensor in tensors.items()}
     modules = list(model.modules())
     try:
-        run._forward(draft, model, inputs, False)
+        job._forward(draft, model, inputs, False)
     except ConfigError as error:
         assert error.problems
     after = {**model.state_dict(keep_vars=True), **inputs}

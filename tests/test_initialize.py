@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import api, catalog, fills, initialize
+from modelzoo import api
+from modelzoo.catalog import catalog, fills
+from modelzoo.init import decide
 from modelzoo.streams import key
 
 MODEL = {
@@ -113,7 +115,7 @@ WITH_TENSORS = {
 
 def poisoned(monkeypatch):
     """From now on storage holds values that no fill makes, until it is filled."""
-    fill = initialize.fill
+    fill = decide.fill
 
     def poison(skeleton, *more):
         with torch.no_grad():
@@ -121,7 +123,7 @@ def poisoned(monkeypatch):
                 tensor.fill_(math.nan if tensor.is_floating_point() else -77)
         fill(skeleton, *more)
 
-    monkeypatch.setattr(initialize, "fill", poison)
+    monkeypatch.setattr(decide, "fill", poison)
 
 
 @pytest.mark.parametrize("name", WITH_TENSORS)

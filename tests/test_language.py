@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from modelzoo import catalog, language
+from modelzoo.catalog import catalog
 from modelzoo.errors import TextError
-from modelzoo.language import LoopError, Names, Read
+from modelzoo.language import language
+from modelzoo.language.language import LoopError, Names, Read
 
 NAMES = Names(
     inputs=("x", "y"),

@@ -15,8 +15,11 @@ import yaml
 from torch import nn
 
 import modelzoo
-from modelzoo import border, catalog, fills, listing, register
+from modelzoo import register
 from modelzoo.__main__ import main
+from modelzoo.catalog import catalog, fills
+from modelzoo.cli import listing
+from modelzoo.config import compose
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -262,7 +265,7 @@ def test_help_lists_every_group_with_the_first_line_of_each_config(tmp_path):
     assert "  own                 My own: ${x}, $y and $$" in groups["model:"]
     assert groups["study/deep:"] == ["  small"]
     told = {line.split()[0]: line.split(maxsplit=1)[1] for line in groups["init:"]}
-    assert told == border.described("init")
+    assert told == compose.described("init")
 
 
 def test_bash_completes_groups_names_and_keys(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import modelzoo
-from modelzoo import memory
 from modelzoo.errors import TextError
+from modelzoo.modules import memory
 
 MLP = {"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]}
 

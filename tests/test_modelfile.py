@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import modelzoo
-from modelzoo import bounds, interpolation, marks, modelfile
-from modelzoo.config import from_mapping
+from modelzoo import bounds
+from modelzoo.config import document as marks
+from modelzoo.config import interpolation, modelfile
+from modelzoo.config.config import from_mapping
 from modelzoo.errors import ConfigError, Path, Problems
 
 
@@ -335,9 +337,7 @@ def test_opening_a_file_imports_no_omegaconf(write):
     import subprocess
 
     path = write("layers: [ReLU]")
-    code = (
-        "import sys; from modelzoo.config import from_mapping; from_mapping({!r}){}; print('omegaconf' in sys.modules)"
-    )
+    code = "import sys; from modelzoo.config.config import from_mapping; from_mapping({!r}){}; print('omegaconf' in sys.modules)"
     environment = {"PYTHONPATH": str(pathlib.Path(modelfile.__file__).parents[1])}
     for extra, expected in (("", "False\n"), ("; import omegaconf", "True\n")):
         run = subprocess.run(

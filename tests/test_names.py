@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import modelzoo
-from modelzoo import ConfigError, spec
+from modelzoo import ConfigError
 from modelzoo.errors import Problems
 from modelzoo.names import Kind, is_index
+from modelzoo.spec import spec
 
 CONF = pathlib.Path(__file__).resolve().parents[1] / "conf"
 LONGEST = "a" * 64

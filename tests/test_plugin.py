@@ -12,12 +12,14 @@ import pytest
 from documents import parts
 
 import modelzoo
-from modelzoo import composition, expectations, source
+from modelzoo.cli import source
+from modelzoo.config import hydra_errors
+from modelzoo.testing import expectations
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(modelzoo.__file__).parents[1]
-LOADED = (composition, expectations, source)  # an inner run forgets what it imports, and would import torch every time
+LOADED = (hydra_errors, expectations, source)  # an inner run forgets what it imports, and would import torch every time
 INSTALLED = any(each.name == "modelzoo" for each in entry_points(group="pytest11"))
 PLUGIN = () if INSTALLED else ("-pmodelzoo.pytest_plugin",)
 
@@ -361,7 +363,7 @@ def test_a_source_that_differs_is_a_failure(pytester, run, monkeypatch):
     other = "from torch import nn\nclass Model(nn.Sequential):\n    def __init__(self): super().__init__(nn.Linear(2, 2), nn.PReLU())"
     monkeypatch.setattr(source, "source", lambda *_, **__: other)
     assert "Expected that source brings the model back" in failure(run(), "a")
-    monkeypatch.setitem(sys.modules, "modelzoo.source", None)
+    monkeypatch.setitem(sys.modules, "modelzoo.cli.source", None)
     assert failure(run(), "a").splitlines()[1:3] == [
         "  Expected that source brings the model back, found:",
         "  round_trip",
@@ -594,7 +596,7 @@ def test_collecting_imports_no_torch_and_nothing_at_all_where_there_is_no_file(p
         assert "test_it.yaml" in done.stdout
         assert "torch" not in loaded.split()
     else:
-        assert loaded == "modelzoo modelzoo.bounds modelzoo.errors modelzoo.escapes modelzoo.pytest_plugin"
+        assert loaded == "modelzoo modelzoo.bounds modelzoo.errors modelzoo.escapes modelzoo.testing.pytest_plugin"
 
 
 def test_workers_share_the_items(pytester):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import catalog
+from modelzoo.catalog import catalog
 
 
 def register_noise():

@@ -11,9 +11,12 @@ from browser import browser, chromium
 from composing import compose
 
 import modelzoo
-from modelzoo import api, mermaid, outcome, report, sweep
-from modelzoo.config import Config
-from modelzoo.flow import graph
+from modelzoo import api
+from modelzoo.config.config import Config
+from modelzoo.export import report
+from modelzoo.export.graph import mermaid
+from modelzoo.export.graph.flow import graph
+from modelzoo.run import results, sweep
 
 torch.set_num_threads(1)
 needs_chromium = pytest.mark.skipif(chromium() is None, reason="there is no chromium: apt-get install -y chromium")
@@ -246,7 +249,7 @@ def test_the_table_of_a_sweep_sorts_and_opens_without_a_request_or_a_complaint(p
         )
         for index, (width, loss) in enumerate([(4, 0.25), (16, 0.5), (8, 0.125)])
     ]
-    outcome.write(outcome.summary(records), tmp_path)
+    results.write(results.summary(records), tmp_path)
     page.requests.clear()
     page.complaints.clear()
     page.open(tmp_path / "summary.html")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelzoo.rows import describe, rows
+from modelzoo.plans.rows import describe, rows
 from tests.planned import plan_of
 
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from modelzoo import limits, runfile
+from modelzoo.cli import run_file, sandbox
 from modelzoo.errors import ConfigError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -112,8 +112,8 @@ def test_a_wrong_option_is_shown_as_it_was_typed(command: str, tmp_path: pathlib
     ],
 )
 def test_a_signal_is_explained(number: int, what: str) -> None:
-    given = limits.Limits(memory=3 * 10**9, seconds=7)
-    problem = limits.ended(number, given, "x.yaml")
+    given = sandbox.Limits(memory=3 * 10**9, seconds=7)
+    problem = sandbox.ended(number, given, "x.yaml")
     assert problem.where == "x.yaml"
     assert problem.what == what
     assert problem.hint in ("Type memory=6GB to allow more.", "Type seconds=28 to allow more.")
@@ -124,7 +124,7 @@ def test_an_error_that_nobody_expected_is_a_problem_too() -> None:
         raise KeyError("blocks")
 
     with pytest.raises(ConfigError) as error:
-        runfile.reported(task, limits.Limits(memory=1, seconds=1), "x.yaml")
+        run_file.reported(task, sandbox.Limits(memory=1, seconds=1), "x.yaml")
     assert str(error.value) == (
         "x.yaml\n  This file ended in an error that should not be possible: KeyError: 'blocks'. "
         "Please report it with the file. traceback=true shows more."
@@ -145,7 +145,7 @@ def test_an_error_that_nobody_expected_is_a_problem_too() -> None:
 )
 def test_an_option_that_does_not_exist_is_explained(option: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        runfile.read_options([option])
+        run_file.read_options([option])
     assert str(error.value).startswith(message)
 
 
@@ -159,7 +159,7 @@ def test_options_are_read_as_yaml_reads_them() -> None:
         "seconds=10",
         "export=[source, 'graph']",
     ]
-    assert runfile.read_options(texts) == {
+    assert run_file.read_options(texts) == {
         "seed": 3,
         "show": "*.bias",
         "memory": "4GB",
@@ -180,7 +180,7 @@ def test_options_are_read_as_yaml_reads_them() -> None:
 )
 def test_what_is_no_limit_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        limits.limits(options)
+        sandbox.limits(options)
     assert str(error.value).endswith(message)
 
 

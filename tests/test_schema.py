@@ -13,8 +13,11 @@ import torch
 import yaml
 
 import modelzoo
-from modelzoo import catalog, fills, register, schema, spec
+from modelzoo import register
 from modelzoo.__main__ import main
+from modelzoo.catalog import catalog, fills
+from modelzoo.cli import schema
+from modelzoo.spec import spec
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"

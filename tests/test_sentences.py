@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 import modelzoo
-from modelzoo import spec
+from modelzoo.spec import spec
 
 torch.set_num_threads(1)
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import modelzoo
-from modelzoo import catalog
-from modelzoo.catalog import LAYERS, find_layer, register_layer
+from modelzoo.catalog import catalog
+from modelzoo.catalog.catalog import LAYERS, find_layer, register_layer
+from modelzoo.catalog.sizes import SIZES, infer, inferable, misfit
 from modelzoo.errors import TextError
-from modelzoo.sizes import SIZES, infer, inferable, misfit
 
 
 def zeros(*shape: int) -> Tensor:

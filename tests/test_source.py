@@ -19,11 +19,14 @@ from twinning import Config as Written
 from twinning import Generator
 
 import modelzoo
-from modelzoo import api, dump, exports, register, shapes
-from modelzoo.config import Config, nowhere
+from modelzoo import api, register
+from modelzoo.cli.source import command, source
+from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError
+from modelzoo.export import exports
 from modelzoo.export.source.model import written
-from modelzoo.source import command, source
+from modelzoo.modules import dry_run
+from modelzoo.run import save
 
 GOLDEN = Path(__file__).parent / "golden"
 TESTS = Path(__file__).parent
@@ -65,7 +68,7 @@ def assert_same(model: Any, init: Any = None, **options: Any) -> str:
     text = source(model, init, **options)
     draft = api.draft(model, init, **options)
     built = api.fill(draft, "cpu")
-    inputs, by_name = api.example_inputs(draft, "cpu"), shapes._by_name(built)
+    inputs, by_name = api.example_inputs(draft, "cpu"), dry_run._by_name(built)
     twin = imported(text)()
     twin.load_state_dict(built.state_dict())
     wanted, found = (facts(each, inputs, by_name=by_name) for each in (built, twin))
@@ -87,8 +90,8 @@ def case(folder: Path, overrides: list[str]) -> str:
     text = written(draft, model)
     (folder / "model.py").write_text(text)
     built = api.fill(draft, "cpu")
-    dump.write_parameters(folder, draft.plan, built)
-    inputs, by_name = api.example_inputs(draft, "cpu"), shapes._by_name(built)
+    save.write_parameters(folder, draft.plan, built)
+    inputs, by_name = api.example_inputs(draft, "cpu"), dry_run._by_name(built)
     expected = {**facts(built, inputs, by_name=by_name), "inputs": inputs, "by name": by_name}
     torch.save(expected, folder / "expected.pt")
     return text

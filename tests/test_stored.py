@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import stored
-from modelzoo.checkpoint import load_parameters
+from modelzoo.run import stored
+from modelzoo.run.load import load_parameters
 
 BIAS = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 WEIGHT = {"dtype": "F32", "shape": [4, 4], "data_offsets": [16, 80]}
@@ -236,7 +236,7 @@ def test_what_is_said_depends_on_no_hash(tmp_path: Path) -> None:
     code = """
 import torch, modelzoo
 from torch import nn
-from modelzoo.checkpoint import load_parameters
+from modelzoo.run.load import load_parameters
 model = nn.ModuleDict({name: nn.Linear(1, 1) for name in "abcdef"})
 for strict in (True, False):
     try: print(load_parameters(model, "x.safetensors", strict=strict))

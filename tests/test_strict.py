@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from modelzoo.catalog import LAYERS
-from modelzoo.failures import depends_on_data, lacks_kernel
-from modelzoo.strict import Strict, expands
+from modelzoo.catalog.catalog import LAYERS
+from modelzoo.modules.failures import depends_on_data, lacks_kernel
+from modelzoo.modules.strict import Strict, expands
 
 I64 = torch.int64
 

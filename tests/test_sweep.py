@@ -14,12 +14,12 @@ from collections import Counter
 
 import pytest
 
-from modelzoo import outcome
-from modelzoo.config import Config, nowhere
+from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError, Path, Problem
-from modelzoo.sweep import Record, Sweep, digest, name_of
+from modelzoo.run import results
+from modelzoo.run.progress import Watch
+from modelzoo.run.sweep import Record, Sweep, digest, name_of
 from modelzoo.terminal import text
-from modelzoo.watch import Watch
 
 RUN = pathlib.Path(__file__).parents[1] / "run.py"
 
@@ -193,7 +193,7 @@ RECORDS = [
 
 
 def test_the_table_shows_what_varies_how_each_job_ended_and_the_first_line_of_an_error():
-    assert text(outcome.terminal_table(outcome.summary(RECORDS))).splitlines() == [
+    assert text(results.terminal_table(results.summary(RECORDS))).splitlines() == [
         "seed  status   parameters  output_mean  output_std  error",
         "1     done          1,234         0.25         nan",
         '2     failed                                        It is <b>wrong</b>, and "quoted".',
@@ -202,11 +202,11 @@ def test_the_table_shows_what_varies_how_each_job_ended_and_the_first_line_of_an
 
 
 def test_the_csv_and_the_json_hold_every_row():
-    found = outcome.summary(RECORDS)
-    rows = list(csv.DictReader(io.StringIO(outcome.as_csv(found))))
+    found = results.summary(RECORDS)
+    rows = list(csv.DictReader(io.StringIO(results.as_csv(found))))
     assert [row["seed"] for row in rows] == ["1", "2", "10"]
     assert rows[1]["error"] == RECORDS[1].error
-    data = json.loads(outcome.as_json(found))
+    data = json.loads(results.as_json(found))
     assert data[0] == {
         "seed": "1",
         "status": "done",
@@ -220,7 +220,7 @@ def test_the_csv_and_the_json_hold_every_row():
 
 
 def test_the_page_escapes_what_it_shows_and_asks_nobody_for_anything():
-    page = outcome.as_page(outcome.summary(RECORDS))
+    page = results.as_page(results.summary(RECORDS))
     assert "It is &lt;b&gt;wrong&lt;/b&gt;, and &#34;quoted&#34;." in page
     assert "http" not in page.replace('content="width', "")
 
@@ -230,7 +230,7 @@ def test_a_key_that_varies_has_a_plot_of_each_column_of_numbers():
         Record(number=i, overrides=(f"width={w}", f"model={m}"), status="done", facts={"loss": i * 1.0, "same": 3})
         for i, (w, m) in enumerate([("8", "a"), ("16", "a"), ("64", "b")])
     ]
-    width, model = outcome.plots(outcome.summary(records))
+    width, model = results.plots(results.summary(records))
     assert (width.key, width.column, width.low, width.high) == ("width", "loss", "0", "2")
     assert [(round(x), round(y)) for x, y, _ in width.points] == [(0, 100), (14, 50), (100, 0)]
     assert [(round(x), name) for x, name in model.ticks] == [(25, "a"), (75, "b")]
@@ -353,7 +353,7 @@ DEADLY = """
     import os, pathlib, signal, sys
     from torch import nn
     import modelzoo
-    from modelzoo.cli import main
+    from modelzoo.cli.launch import main
 
     @modelzoo.register.layer
     class Deadly(nn.Module):

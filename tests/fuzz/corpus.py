@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from modelzoo.catalog import ATTRIBUTES, DTYPES, FUNCTIONS, LAYERS, METHODS
-from modelzoo.fills import FILLS
+from modelzoo.catalog.catalog import ATTRIBUTES, DTYPES, FUNCTIONS, LAYERS, METHODS
+from modelzoo.catalog.fills import FILLS
 from tests import documents
 from tests.composing import CONF, compose
 

@@ -28,9 +28,9 @@ import torch
 from torch import Tensor, nn
 
 import modelzoo
-from modelzoo import check, limits, runfile
-from modelzoo.plans import Plan
-from modelzoo.source import source
+from modelzoo.cli import check, run_file, sandbox
+from modelzoo.cli.source import source
+from modelzoo.plans.plan import Plan
 from tests.fuzz.foreign import foreign
 
 FILE = "model.yaml"
@@ -38,7 +38,7 @@ LARGE = 64 * 2**20
 """A model of more bytes is planned, and not built: it is legal, and would take its time."""
 SLOW = 2 * 10**9
 """Nor is one run that needs more floating-point operations."""
-LIMITS = limits.Limits(memory=4 * 10**9, seconds=10**5)
+LIMITS = sandbox.Limits(memory=4 * 10**9, seconds=10**5)
 """Those of the process are the fuzzer's own."""
 
 OF_VALUES = re.compile(
@@ -205,7 +205,7 @@ class Judge:
         """The command: everything is printed and written in a folder of its own."""
         with contextlib.redirect_stdout(io.StringIO()):
             try:
-                runfile.inside(LIMITS, FILE, {"backward": True})
+                run_file.inside(LIMITS, FILE, {"backward": True})
             except modelzoo.ConfigError as error:
                 self.polite("run", error)
 

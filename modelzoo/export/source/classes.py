@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Mapping, Sequence
 
-from modelzoo import names, spec
+from modelzoo import names
 from modelzoo.errors import fail
 from modelzoo.export.source import expressions, tensors, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Source
@@ -21,7 +21,8 @@ from modelzoo.export.source.recipes import NONE, recipe, value
 from modelzoo.export.source.sequences import flat, frame_of, items, path
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
-from modelzoo.resolve import Instance
+from modelzoo.spec import spec
+from modelzoo.spec.resolve import Instance
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")

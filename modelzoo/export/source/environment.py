@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelzoo import spec
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.needs import Needs
 from modelzoo.export.source.occurrences import Occurrences
+from modelzoo.spec import spec
 
 
 class DeadError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelzoo import catalog, spec
+from modelzoo.catalog import catalog
 from modelzoo.errors import fail
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
@@ -16,6 +16,7 @@ from modelzoo.export.source.occurrences import NODES, Seen, items_of
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
+from modelzoo.spec import spec
 
 
 def child(node: spec.Node, env: Env) -> ast.expr:

@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 
-from modelzoo import bounds, fills, language, spec
+from modelzoo import bounds
+from modelzoo.catalog import fills
 from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.texts import method
+from modelzoo.language import language
+from modelzoo.spec import spec
 
 _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
 """Fills whose arguments are told apart by their names."""

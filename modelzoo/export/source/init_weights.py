@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelzoo import api, fills, initialize, language, spec
+from modelzoo import api
+from modelzoo.catalog import fills
 from modelzoo.errors import Path, fail
 from modelzoo.export.source import texts, trees
 from modelzoo.export.source.environment import Class, Source
@@ -20,6 +21,9 @@ from modelzoo.export.source.fills import fans, fill_call, fill_program
 from modelzoo.export.source.naming import Scope, fill_title
 from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
+from modelzoo.init import decide
+from modelzoo.language import language
+from modelzoo.spec import spec
 
 LARGEST = 1_000
 """A random buffer that no state dict carries may have so many elements: they are written into the source."""
@@ -118,7 +122,7 @@ class Weights:
         found[0].body = inside
         return found
 
-    def replaced(self, entry: initialize.Entry) -> bool:
+    def replaced(self, entry: decide.Entry) -> bool:
         """Whether a tie leaves another tensor than the one that was made with the fill that decides."""
         kept = self.skeleton.tied.get(id(entry.tensor))
         last = entry.chain[-1]
@@ -172,7 +176,7 @@ class Weights:
                 kinds.append(trees.attribute(trees.name("nn"), name))
         if not kinds:
             return None
-        modules = [each for each in self.skeleton.root.modules() if names & initialize._types(self.skeleton, each)]
+        modules = [each for each in self.skeleton.root.modules() if names & decide._types(self.skeleton, each)]
         homes = [(entry, home) for entry in self.table if entry.kind == "parameter" for home in entry.homes]
         reached = [
             id(entry) for module in modules for entry, home in homes if home.owner is module and home.local == param
@@ -216,8 +220,8 @@ class Weights:
 
     # -- what no rule says so simply
 
-    def exceptions(self, entries: list[initialize.Entry]) -> list[ast.stmt]:
-        groups: dict[tuple[str, ...], list[initialize.Entry]] = {}
+    def exceptions(self, entries: list[decide.Entry]) -> list[ast.stmt]:
+        groups: dict[tuple[str, ...], list[decide.Entry]] = {}
         for entry in entries:
             chain = tuple(text for each in entry.chain for text in (each.text(), _values(each)))
             groups.setdefault(chain, []).append(entry)
@@ -228,7 +232,7 @@ class Weights:
                 body += self.looped(loop, self.asked(test, lines))
         return body
 
-    def selections(self, group: list[initialize.Entry]) -> Iterator[tuple[str, ast.expr | None, ast.expr]]:
+    def selections(self, group: list[decide.Entry]) -> Iterator[tuple[str, ast.expr | None, ast.expr]]:
         """Tensors by their names, with the numbers in names folded where all fit."""
         if len(group) > 3 and all(entry.kind == "parameter" for entry in group):
             names = {home.name: entry for entry in self.table for home in entry.homes if entry.kind == "parameter"}
@@ -241,7 +245,7 @@ class Weights:
         for entry in group:
             yield "", None, self.path(entry.name)
 
-    def decided(self, decision: initialize.Decision, target: ast.expr, entry: initialize.Entry) -> list[ast.stmt]:
+    def decided(self, decision: decide.Decision, target: ast.expr, entry: decide.Entry) -> list[ast.stmt]:
         imports = self.source.imports
         shape = trees.attribute(target, "shape")
         if decision.fill is not None:
@@ -276,13 +280,13 @@ class Weights:
             body += trees.statements("TARGET.copy_(torch.tensor(NUMBERS))", TARGET=target, NUMBERS=numbers)
         return body
 
-    def drawn(self, entry: initialize.Entry) -> Any:
+    def drawn(self, entry: decide.Entry) -> Any:
         tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype)
-        initialize.Program(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
+        decide.Program(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
         return tensor
 
     @staticmethod
-    def draws(decision: initialize.Decision) -> bool:
+    def draws(decision: decide.Decision) -> bool:
         if decision.fill is not None:
             return decision.fill.draws
         if decision.value is not None:
@@ -313,7 +317,7 @@ def _put(made: ast.expr, target: ast.expr) -> ast.stmt:
     return trees.statements("TARGET[...] = MADE", TARGET=target, MADE=made)[0]
 
 
-def _values(decision: initialize.Decision) -> str:
+def _values(decision: decide.Decision) -> str:
     if not decision.program:
         return ""
     names = set(re.findall(r"\w+", decision.program))

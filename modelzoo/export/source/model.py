@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo import api, spec
+from modelzoo import api
 from modelzoo.errors import ConfigError
 from modelzoo.export.source import gate, layout, trees
 from modelzoo.export.source.classes import source_of
@@ -17,6 +17,7 @@ from modelzoo.export.source.environment import Class, Source
 from modelzoo.export.source.init_weights import Weights
 from modelzoo.export.source.occurrences import Variant
 from modelzoo.export.source.sequences import path
+from modelzoo.spec import spec
 
 HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
 ENOUGH = 2

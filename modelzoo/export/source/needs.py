@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelzoo import catalog, language, spec
+from modelzoo.catalog import catalog
 from modelzoo.export.source.occurrences import NODES, Occurrences, items_of
+from modelzoo.language import language
+from modelzoo.spec import spec
 
 
 class Needs:

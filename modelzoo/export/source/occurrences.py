@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelzoo import sizes, spec
+from modelzoo.catalog import sizes
 from modelzoo.errors import Path, Problems
-from modelzoo.resolve import Instance, Recipe, Resolver, Scope
+from modelzoo.spec import spec
+from modelzoo.spec.resolve import Instance, Recipe, Resolver, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

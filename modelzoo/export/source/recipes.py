@@ -6,12 +6,13 @@ import ast
 from dataclasses import replace
 from typing import Any
 
-from modelzoo import catalog, spec
+from modelzoo.catalog import catalog
 from modelzoo.errors import Path, Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
+from modelzoo.spec import spec
 
 NONE = ast.Constant(None)
 

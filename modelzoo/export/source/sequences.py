@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from modelzoo import language, names, spec
+from modelzoo import names
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import DeadError, Env, Frame
 from modelzoo.export.source.layout import shown
 from modelzoo.export.source.needs import bare, parts_of, references
 from modelzoo.export.source.recipes import recipe, value
 from modelzoo.export.source.values import FALSE, formula, is_there, number, sometimes_none, test
+from modelzoo.language import language
+from modelzoo.spec import spec
 
 SHORT = 60
 """A repeat whose copies have names is one expression up to this width, else a loop."""

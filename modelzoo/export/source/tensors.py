@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modelzoo import catalog, spec
+from modelzoo.catalog import catalog
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
 from modelzoo.export.source.fills import fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
 from modelzoo.export.source.values import number
-from modelzoo.resolve import Instance, Scope
+from modelzoo.spec import spec
+from modelzoo.spec.resolve import Instance, Scope
 
 
 def own(cls: Class, env: Env) -> list[ast.stmt]:

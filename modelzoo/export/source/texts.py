@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from modelzoo import catalog, language
+from modelzoo.catalog import catalog
 from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
+from modelzoo.language import language
 
 _NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
 _SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])

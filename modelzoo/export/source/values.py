@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from modelzoo import spec
 from modelzoo.errors import Path, fail
 from modelzoo.export.source import texts, trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import Seen
-from modelzoo.resolve import Instance
+from modelzoo.spec import spec
+from modelzoo.spec.resolve import Instance
 
 FALSE = ast.Constant(False)
 

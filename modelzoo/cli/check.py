@@ -1,0 +1,367 @@
+"""`python -m modelzoo check`: plans configs and model files without memory, and says everything that is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from modelzoo.cli import sandbox
+from modelzoo.cli.run_file import read_options, reported, typed
+from modelzoo.config import modelfile
+from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
+from modelzoo.escapes import json_text
+from modelzoo.modules import memory
+from modelzoo.terminal import say
+
+if TYPE_CHECKING:
+    from modelzoo import api
+    from modelzoo.config.config import Config
+    from modelzoo.plans.plan import Plan
+
+_MEANT_FOR_OTHERS = re.compile("selects no tensor of this model|there is no value '")
+_FILE_OPTIONS = ("seed", "dtype", "max_steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What is known of one config.
+
+    Attributes:
+        config: how it was named: "model=nested init=xavier", or a file.
+        problems: what is wrong with it; nothing in a config that can be built.
+        warnings: rules without effect, and definitions that hide a layer of torch.
+        notes: what could not be checked.
+        parameters, bytes, flops: as in a plan; None where it has problems.
+    """
+
+    config: str
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: int | None = None
+    bytes: int | None = None
+    flops: int | None = None
+
+    def line(self, width: int = 0) -> str:
+        """One line for people.
+
+        >>> print(Checked(config="tiny.yaml", parameters=12, bytes=48).line())
+        ok      tiny.yaml  12 parameters, 48 bytes
+        """
+        if self.parameters is None or self.bytes is None:
+            count = len(self.problems)
+            return f"failed  {self.config:<{width}}  {count} problem{'s' * (count > 1)}"
+        warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
+        facts = f"{self.parameters:,} parameters, {memory.shown(self.bytes)}{warned}"
+        return f"ok      {self.config:<{width}}  {facts}"
+
+    def json(self) -> dict[str, Any]:
+        """Plain data: `ok`, and every attribute."""
+        listed = {each.name: getattr(self, each.name) for each in fields(self)}
+        for kind in ("problems", "warnings"):
+            listed[kind] = [{name: getattr(each, name) for name in _SHOWN} for each in listed[kind]]
+        return {"ok": not self.problems, **listed}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Checked:
+        """What `json` made plain."""
+        told = {name: value for name, value in data.items() if name != "ok"}
+        for kind in ("problems", "warnings"):
+            told[kind] = tuple(Problem(**each) for each in told[kind])
+        return cls(**{**told, "notes": tuple(told["notes"])})
+
+
+_SHOWN = ("where", "path", "what", "hint")
+
+
+def command(arguments: list[str]) -> int:
+    """Checks configs and prints one line for each; returns 1 if one of them has a problem.
+
+    Args:
+        arguments: files, names of configs in the group `model`, and overrides as `python run.py` takes them. Without
+            a file or a name every config of the group is checked, with every init of the group that applies to it.
+
+    Raises:
+        ConfigError: a name or an override that does not exist.
+    """
+    parser = argparse.ArgumentParser(prog="python -m modelzoo check", description=__doc__)
+    parser.add_argument("what", nargs="*", help="files, names of configs, and overrides; default: every config")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    given = parser.parse_args(arguments)
+    overrides = [each for each in given.what if modelfile.is_override(each)]
+    targets = [each for each in given.what if each not in overrides]
+    limit = _limit(read_options([each for each in overrides if each.startswith("problems=")]))
+    overrides = [each for each in overrides if not each.startswith("problems=")]
+    found: list[Checked] = []
+    for each in _checked(targets, overrides):
+        found.append(each)
+        if given.format == "text":
+            say(each.line(width=40), flush=True)
+    if given.format == "json":
+        say(json_text([each.json() for each in found]))
+    else:
+        _explain(found, limit)
+    return int(any(each.problems for each in found))
+
+
+def _limit(options: dict[str, Any]) -> int | None:
+    """How many problems of each config are told in full."""
+    from modelzoo.config.config import nowhere
+
+    with located(typed(nowhere, options)):
+        return in_full(options.get("problems", IN_FULL))
+
+
+def _explain(found: list[Checked], limit: int | None) -> None:
+    """Warnings and notes, and problems in full: each once, with the configs that they are about."""
+    said: dict[str, list[str]] = {}
+    wrong: dict[str, list[str]] = {}
+    for each in found:
+        for text in (*(f"warning: {warning}" for warning in each.warnings), *(f"note: {note}" for note in each.notes)):
+            said.setdefault(text, []).append(each.config)
+        if each.problems:
+            wrong.setdefault(render(each.problems, limit), []).append(each.config)
+    for text, configs in said.items():
+        say(f"{text}\n  ({_first(configs)})")
+    sys.stdout.flush()
+    for text, configs in wrong.items():
+        say(f"\n{_first(configs)}\n{text}", sys.stderr)
+
+
+def _first(configs: list[str]) -> str:
+    more = f" and {len(configs) - 1} more" if configs[1:] else ""
+    return f"{configs[0]}{more}"
+
+
+def _checked(targets: list[str], overrides: list[str]) -> Iterator[Checked]:
+    files = [each for each in targets if modelfile.is_file(each)]
+    names = [each for each in targets if each not in files]
+    for file in files:
+        yield check_file(file, overrides)
+    if names or not targets:
+        yield from check_names(names, overrides)
+
+
+# --- files from elsewhere ------------------------------------------------------------------------------------------
+
+
+def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
+    """Plans a model file in a child process with limits.
+
+    Args:
+        file: the path of a model file.
+        overrides: `seed=`, `dtype=`, `max_steps=`, `init=`; and `memory=`, `seconds=` for the limits.
+    """
+    options = read_options(list(overrides))
+    given = sandbox.limits(options)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        try:
+            code = sandbox.start("modelzoo.cli.check:inside", [file, options], given, shown_as=file, stdout=output)
+        except ConfigError as error:
+            return Checked(config=file, problems=error.problems)
+        output.seek(0)
+        text = output.read()
+    if code or not text:
+        what = "The process that checked it ended without an answer."
+        return Checked(config=file, problems=(Problem(where=file, what=what),))
+    return Checked.from_json(json.loads(text))
+
+
+def inside(given: sandbox.Limits, file: str, options: dict[str, Any]) -> int:
+    """What happens in the child process: prints what `check_file` reads."""
+    found = [Checked(config=file)]
+
+    def task() -> None:
+        from modelzoo.config import config
+
+        opened = config.from_mapping(file, options.get("init"))
+        chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
+        with located(typed(opened.locate, options)):
+            found[0] = _planned(file, opened, chosen)
+
+    try:
+        reported(task, given, file)
+    except ConfigError as error:
+        found[0] = Checked(config=file, problems=error.problems)
+    say(json_text(found[0].json(), indent=None))
+    return 0
+
+
+# --- configs of the search path ------------------------------------------------------------------------------------
+
+
+def check_names(names: list[str], overrides: list[str]) -> Iterator[Checked]:
+    """Plans configs of the group `model`.
+
+    Args:
+        names: of configs, each checked with the init that it is composed with; none: every config of the group, with
+            every init of the group that applies to it.
+        overrides: as `python run.py` takes them.
+
+    Raises:
+        ConfigError: there is no such name, or a wrong override.
+    """
+    from modelzoo.config import compose
+
+    known = compose.options("model")
+    for each in names:
+        if each not in known:
+            raise ConfigError(
+                [
+                    Problem(
+                        where="command line", path=each, what=f"There is no config '{each}'.", hint=nearest(each, known)
+                    )
+                ]
+            )
+    chosen = {each.partition("=")[0] for each in overrides}
+    if "model" in chosen:
+        yield _check_composed(overrides)
+    elif names or "init" in chosen:
+        for name in names or known:
+            yield _check_composed([f"model={name}", *overrides])
+    else:
+        yield from _every_pair(known, compose.options("init"), overrides)
+
+
+def _check_composed(overrides: list[str]) -> Checked:
+    shown_as = " ".join(overrides)
+    try:
+        config = _composed(overrides)
+        with located(config.locate):
+            return _planned(shown_as, config, config.options)
+    except ConfigError as error:
+        return Checked(config=shown_as, problems=error.problems)
+
+
+def _every_pair(models: list[str], inits: list[str], overrides: list[str]) -> Iterator[Checked]:
+    """Each model is planned once; then the rules of each init are decided on it."""
+    rules_of = Rules(overrides)
+    applied: set[str] = set()
+    for name in models:
+        try:
+            config = _composed([f"model={name}", *overrides])
+            with located(config.locate):
+                made = _draft(config, config.options)
+        except ConfigError as error:
+            yield Checked(config=" ".join([f"model={name}", *overrides]), problems=error.problems)
+            continue
+        for init in inits:
+            found = rules_of.on(init, name, config, made)
+            if found is not None:
+                applied.add(init)
+                yield found
+    for init in inits:
+        if init not in applied:
+            what = "It applies to no model: each lacks a tensor that a rule selects, or an arg that a fill reads."
+            yield Checked(config=f"init={init}", problems=(Problem(path="init", what=what),))
+
+
+class Rules:
+    """The inits of the search path, each composed once if it refers to nothing else."""
+
+    def __init__(self, overrides: list[str]) -> None:
+        self.overrides = overrides
+        self.known: dict[str, Any] = {}
+
+    def on(self, init: str, model: str, config: Config, made: api.Draft) -> Checked | None:
+        """A planned model with the rules of an init; None if these are meant for other models."""
+        from modelzoo.config import compose
+
+        pair = [f"model={model}", f"init={init}", *self.overrides]
+        locate = compose.places(tuple(pair), pathlib.Path.cwd()).trace
+        config = replace(config, init=self.of(init, pair), locate=locate)
+        try:
+            with located(locate):
+                warnings = self.decided(config, made)
+        except ConfigError as error:
+            return Checked(config=" ".join(pair), problems=error.problems)
+        return None if warnings is None else _facts(" ".join(pair), made.plan, warnings, config)
+
+    @staticmethod
+    def decided(config: Config, made: api.Draft) -> list[Problem] | None:
+        """Warnings; None if a rule selects nothing, or a fill reads an arg that this model does not have."""
+        from modelzoo.init import decide
+        from modelzoo.spec import spec
+
+        try:
+            problems = Problems()
+            rules = spec.parse_rules(config.init, frozenset(made.values), problems)
+            problems.check()
+            _, warnings = decide.decide(made.skeleton, rules, made.values, made.seed)
+        except ConfigError as error:
+            if all(_MEANT_FOR_OTHERS.search(each.what) for each in error.problems):
+                return None
+            raise
+        return None if any(_MEANT_FOR_OTHERS.search(each.what) for each in warnings) else warnings
+
+    def of(self, init: str, pair: list[str]) -> Any:
+        from modelzoo.config import compose
+
+        if init not in self.known:
+            rules = _composed(pair).init
+            if not compose.stands_alone("init", pair):
+                return rules
+            self.known[init] = rules
+        return self.known[init]
+
+
+def _composed(overrides: list[str]) -> Config:
+    from modelzoo.cli.launch import composing
+    from modelzoo.config import compose
+
+    with composing(overrides):
+        return compose.compose(overrides)
+
+
+# --- planning ------------------------------------------------------------------------------------------------------
+
+
+def _draft(config: Config, options: dict[str, Any]) -> api.Draft:
+    from modelzoo import api
+
+    chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
+    made = api.draft(config.model, config.init, device="meta", **chosen)
+    if options.get("memory") is not None:
+        memory.check(made.bytes, lambda: made.plan, options["memory"])
+    return made
+
+
+def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:
+    plan = _draft(config, options).plan
+    return _facts(shown_as, plan, plan.warnings, config)
+
+
+def _facts(shown_as: str, plan: Plan, warnings: Iterable[Problem], config: Config) -> Checked:
+    return Checked(
+        config=shown_as,
+        warnings=(*(each.located(config.locate) for each in warnings), *_hiding(config)),
+        notes=plan.notes,
+        parameters=plan.parameters,
+        bytes=plan.bytes,
+        flops=plan.flops,
+    )
+
+
+def _hiding(config: Config) -> Iterator[Problem]:
+    """Definitions that hide a layer of torch."""
+    from modelzoo.catalog.catalog import LAYERS
+
+    waiting: list[tuple[Path, Any]] = [(Path(("model",)), config.model)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend((key / index, each) for index, each in enumerate(value))
+        elif isinstance(value, dict):
+            waiting.extend((key / name, each) for name, each in value.items())
+            if key[-1] == "blocks":
+                for name in value.keys() & LAYERS.keys():
+                    what = f"This definition hides torch's '{name}'."
+                    where, path = config.locate(key / name, 0, 0)
+                    yield Problem(where=where, path=path, what=what, hint=f"torch.nn.{name} is always torch's.")

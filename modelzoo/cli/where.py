@@ -1,0 +1,61 @@
+"""`python -m modelzoo where KEY`: every place that sets a key of a composed config, the one that decides it last."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import Any
+
+from modelzoo.errors import Path, fail, nearest
+from modelzoo.escapes import printable
+from modelzoo.terminal import say
+
+
+def command(arguments: list[str]) -> int:
+    """Prints the chain of places that set a key; what a `${...}` refers to follows the place where it stands.
+
+    Args:
+        arguments: the key, then overrides as `python run.py` takes them.
+
+    Raises:
+        ConfigError: no place sets the key.
+    """
+    parser = argparse.ArgumentParser(prog="python -m modelzoo where", description=__doc__)
+    parser.add_argument("key", help="as in model.layers.out")
+    parser.add_argument("overrides", nargs="*", help="as in model=nested model.args.dim=3")
+    options = parser.parse_args(arguments)
+
+    from modelzoo.cli.launch import composing
+    from modelzoo.config import compose
+    from modelzoo.config.places import parts
+
+    with composing(options.overrides):
+        config = compose.compose(options.overrides)
+    places = compose.places(tuple(options.overrides), pathlib.Path.cwd())
+    key = Path(parts(options.key))
+    known, names = _known({"model": config.model, "init": config.init, **config.options}, key)
+    if names is not None:
+        above = f"The nearest that is set is '{Path(key[:known])}'." if known else ""
+        fail(key, "No place sets this key.", " ".join(filter(None, (above, nearest(str(key[known]), names)))))
+    chain = places.chain(Path(key[:known]))
+    width = max(len(place.where) for place in chain)
+    for place in chain:
+        value = place.value.splitlines()[0] if place.value else ""
+        say(printable(f"{place.where:<{width}}  {place.path}{': ' + value if value else ''}", lines=False))
+    return 0
+
+
+def _known(data: Any, key: Path) -> tuple[int, list[str] | None]:
+    """How many parts of a key the composed config has, and what stands beside a part that it has not.
+
+    A text holds all parts below it: `model.layers.out.in_features` is set where `out: Linear(8, 10)` stands.
+    """
+    for depth, part in enumerate(key):
+        if isinstance(data, str):
+            return depth, None
+        entries = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        name = next((name for name in entries if str(name) == part), None)
+        if name is None:
+            return depth, [*map(str, entries)]
+        data = entries[name]
+    return len(key), None

@@ -1,0 +1,109 @@
+"""What the planner is given: plain data, and a way to find where each key of it stands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelzoo import arithmetic
+from modelzoo.config import interpolation, modelfile
+from modelzoo.config.document import bad_key
+from modelzoo.errors import Locate, Path, Problems, located
+
+_ROOT = Path()
+
+Source = Mapping[str, Any] | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A config without Hydra: every `${...}` resolved, every value plain; `???` stands where a value is missing.
+
+    Attributes:
+        model: the root block.
+        init: the rules, or `None`.
+        options: everything else that was composed: seed, device, dtype, ...
+        locate: finds the place of a key.
+    """
+
+    model: Any
+    init: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+    locate: Locate
+
+
+def nowhere(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
+    """The `Locate` of data that came from no file."""
+    return "", str(key)
+
+
+def from_mapping(model: Source, init: Source | None = None) -> Config:
+    """A config from what the Python API takes.
+
+    Args:
+        model: a block, or `{"model": block, "init": rules}`, as a mapping or a DictConfig; or the path of a model file.
+        init: rules, as a mapping or a DictConfig; or the path of a file of rules. They replace the model file's own.
+
+    Raises:
+        ConfigError: a file that cannot be opened as data, a key that is no text or integer, a wrong `${...}`.
+
+    >>> from_mapping({"layers": ["Linear(4, ${..width})"], "width": 2}).model
+    {'layers': ['Linear(4, 2)'], 'width': 2}
+    """
+    opened = _opened(model, "model")
+    rules = _opened(init, "init") if init is not None else None
+    data = {"model": opened.get("model"), "init": (rules or opened).get("init")}
+
+    def locate(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
+        source = rules if rules and key[:1] == ("init",) else opened
+        return source.locate(key, line, column)
+
+    return Config(model=data["model"], init=data["init"], locate=locate)
+
+
+def _opened(source: Source, kind: str) -> modelfile.ModelFile:
+    """The source as `{kind: ...}`."""
+    if isinstance(source, modelfile.ModelFile):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        return modelfile.load(source) if kind == "model" else modelfile.load_rules(source)
+    data = _plain(source)
+    if not (kind == "model" and isinstance(data, dict) and "model" in data and data.keys() <= {"model", "init"}):
+        data = {kind: data}
+    problems = Problems()
+    with located(nowhere):
+        check_plain(data, problems)
+        problems.check()
+        data = interpolation.resolve(data, problems)
+        problems.check()
+    return modelfile.ModelFile(data, nowhere)
+
+
+def _plain(source: Any) -> Any:
+    """A DictConfig resolved, anything else as it is; a DictConfig cannot exist before OmegaConf is imported."""
+    if "omegaconf" in sys.modules:
+        from modelzoo.config import compose
+
+        if compose.is_config(source):
+            return compose.plain(source)
+    return source
+
+
+def check_plain(data: Any, problems: Problems, key: Path = _ROOT) -> None:
+    """Reports every key that is no text and no integer, as `on:` and `1.5:` become in YAML, and integers too large.
+
+    What stands at the root itself are options, which have checks of their own.
+    """
+    for name, value in data.items() if isinstance(data, Mapping) else enumerate(data):
+        if not isinstance(name, str) and type(name) is not int:
+            problems.add(key / str(name), *bad_key(name))
+        if arithmetic.too_large(name):
+            problems.add(key, *arithmetic.large_integer(name))
+            continue
+        if isinstance(value, (Mapping, list)):
+            check_plain(value, problems, key / name)
+        elif key and arithmetic.too_large(value):
+            problems.add(key / name, *arithmetic.large_integer(value))

@@ -1,0 +1,51 @@
+"""What `export=[...]` adds to a job: files that cost more than a plain run should, each by a module of its own."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from modelzoo.errors import Path, Problems, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from modelzoo.api import Draft
+    from modelzoo.config.config import Config
+
+EXPORTERS = {
+    "source": ("modelzoo.cli.source", "model.py, plain PyTorch source of the model"),
+    "report": ("modelzoo.export.report", "report.html, one page about the model that needs no network"),
+    "graph": ("modelzoo.export.graph.mermaid", "graph.mmd, its data flow as mermaid text"),
+}
+"""Name of an export -> the module whose `export(draft, model, config, directory) -> Path` writes it, and what it is."""
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """The exports that an option asks for.
+
+    Raises:
+        ConfigError: it is no list of names, or there is no such export.
+
+    >>> names(["source"]), names(None)
+    (('source',), ())
+    """
+    given = [value] if isinstance(value, str) else [] if value is None else value
+    problems, key = Problems(), Path(("export",))
+    if not isinstance(given, (list, tuple)):
+        problems.add(key, f"export must be a list of names, not {given!r}.", "Type export=[source].")
+        problems.check()
+    for each in given:
+        if each not in EXPORTERS:
+            problems.add(key, f"there is no export {each!r}.", nearest(str(each), EXPORTERS))
+    problems.check()
+    return tuple(dict.fromkeys(given))
+
+
+def write(
+    wanted: tuple[str, ...], draft: Draft, model: nn.Module, config: Config, directory: pathlib.Path
+) -> list[pathlib.Path]:
+    """Writes exports; what none asked for is not imported."""
+    modules = [importlib.import_module(EXPORTERS[each][0]) for each in wanted]
+    return [module.export(draft, model, config, directory) for module in modules]

@@ -1,0 +1,80 @@
+"""The class of a block that has a `forward`: an ordinary module whose code was compiled from the block's text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from torch import nn
+
+from modelzoo.language import language
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What a class is made of; equal ones share one class.
+
+    Attributes:
+        name: the class's name.
+        text: the `forward` text.
+        names: what its names mean.
+        values: the args that it reads.
+        defaults: the defaults of its last inputs.
+        max_steps: how often a loop may turn.
+    """
+
+    name: str
+    text: str
+    names: language.Names
+    values: tuple[tuple[str, Any], ...]
+    defaults: tuple[None, ...]
+    max_steps: int
+
+    def translation(self) -> language.Translation:
+        return language.translate(self.text, self.names, f"{self.name}.forward", self.defaults)
+
+
+class Generated(nn.Module):
+    """A block of a config. It pickles as what its class was made of, and its own `__dict__`."""
+
+    frozen: ClassVar[Frozen]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _empty, (type(self).frozen,), self.__dict__.copy()
+
+
+def loops(module: nn.Module) -> int:
+    """How many `while` loops the text of a module has."""
+    return len(module.frozen.translation().loops) if isinstance(module, Generated) else 0
+
+
+def _empty(frozen: Frozen) -> nn.Module:
+    cls = class_of(frozen)
+    return cls.__new__(cls)
+
+
+def class_of(frozen: Frozen) -> type[Generated]:
+    """The module class of a block; its `forward` was checked before."""
+    return _class_of(frozen, repr(frozen.values))  # 1, 1.0 and True are equal
+
+
+@lru_cache(maxsize=4_096)
+def _class_of(frozen: Frozen, _: str) -> type[Generated]:
+    code = frozen.translation().code
+    if code is None:
+        raise frozen.translation().errors[0]
+    forward = language.link(code, dict(frozen.values), frozen.max_steps, frozen.defaults)
+    forward.__qualname__ = f"{frozen.name}.forward"
+    return type(
+        frozen.name, (Generated,), {"frozen": frozen, "forward": forward, "__module__": "modelzoo.modules.blocks"}
+    )
+
+
+def hashable(value: Any) -> Any:
+    """A value of an arg as a constant: lists become tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(hashable(each) for each in value)
+    if isinstance(value, dict):
+        return tuple((name, hashable(each)) for name, each in value.items())
+    return value

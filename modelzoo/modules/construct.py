@@ -1,0 +1,426 @@
+"""From resolved instances to torch modules whose tensors hold nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from functools import cache
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import bounds
+from modelzoo.catalog import catalog, sizes
+from modelzoo.errors import Problems, fail, first_line, nearest
+from modelzoo.language import language
+from modelzoo.modules.blocks import Frozen, class_of, hashable
+from modelzoo.modules.ties import Ties
+from modelzoo.modules.torch_layers import Factory, TooLargeError
+from modelzoo.modules.user_layers import Constructor, Kept
+from modelzoo.spec import spec
+from modelzoo.spec.resolve import Instance
+
+
+class Unsized(nn.Module):
+    """A layer that waits for its first input to learn the sizes that the config left out.
+
+    Args:
+        instance: the layer.
+        parts: the layers among its arguments that wait for the same input, as in `TransformerEncoder`.
+        construct: makes it with the arguments that were found.
+    """
+
+    def __init__(
+        self, instance: Instance, parts: Sequence[Instance], construct: Callable[[dict[str, Any]], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.instance, self.parts, self.construct = instance, parts, construct
+        self.found: dict[str, Any] = {}
+        self.layer: list[nn.Module] = []
+
+    def forward(self, *inputs: Any, **keywords: Any) -> Any:
+        if not self.layer:
+            assert self.instance.layer is not None
+            for part in self.parts:
+                assert part.layer is not None
+                found = sizes.infer(part.layer, part.arguments, inputs, keywords)
+                part.arguments = {**part.arguments, **found}  # a new one: equal layers share theirs
+            self.found = sizes.infer(self.instance.layer, self.instance.arguments, inputs, keywords)
+            self.layer.append(self.construct({**self.instance.arguments, **self.found}))
+        return self.layer[0](*inputs, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        """A tensor that a text reads: of the layer, once there is one."""
+        if self.__dict__.get("layer"):
+            return getattr(self.layer[0], name)
+        raise AttributeError(f"{self.instance.type} has no size, and so no '{name}', before its first call")
+
+    def _unknown(self, *_: Any, **__: Any) -> Any:
+        """What a user's constructor would do to the layer cannot be done to one that is not there."""
+        raise ValueError(f"{self.instance.type} has no tensors before its first call: write its size")
+
+    parameters = named_parameters = buffers = named_buffers = state_dict = requires_grad_ = _unknown
+    register_forward_hook = register_forward_pre_hook = register_full_backward_hook = _unknown
+    apply = to = half = float = double = bfloat16 = __deepcopy__ = _unknown
+
+
+@dataclass(slots=True, kw_only=True)
+class Skeleton:
+    """Modules without values, and what each was made from.
+
+    Attributes:
+        root: the model.
+        made: the module of each instance, by its id.
+        instances: the instance of each module, by the module's id.
+        blocks: the modules of blocks and their instances, outer ones first.
+        unsized: layers whose sizes a dry run must find.
+        tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
+        kept: what the constructors of registered layers left in their tensors, by module (its id) and name.
+        equal: layers of torch that are equal but for their values, together.
+        placed: what took the place of each tensor that was made elsewhere.
+    """
+
+    root: nn.Module
+    device: torch.device
+    dtype: torch.dtype
+    max_steps: int
+    made: dict[int, nn.Module] = field(default_factory=dict)
+    instances: dict[int, Instance] = field(default_factory=dict)
+    blocks: list[tuple[nn.Module, Instance]] = field(default_factory=list)
+    unsized: list[Unsized] = field(default_factory=list)
+    tied: dict[int, tuple[int, str]] = field(default_factory=dict)
+    kept: Kept = field(default_factory=dict)
+    equal: list[list[nn.Module]] = field(default_factory=list)
+    placed: dict[Tensor, Tensor] = field(default_factory=dict)
+
+    def become(self, other: Skeleton) -> None:
+        """Is from now on what another is, for all who hold it."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
+
+
+def construct(
+    root: Instance,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    max_steps: int = bounds.STEPS,
+    zeroed: bool = False,
+    limit: float = float("inf"),
+    seed: int = 0,
+) -> Skeleton:
+    """Calls every constructor once.
+
+    Args:
+        root: the resolved model.
+        device: where tensors are made; on the CPU untouched memory costs nothing until it is written.
+        dtype: of all floating tensors that name none.
+        zeroed: make zeros, for a dry run on them.
+        limit: in bytes; beyond it `TooLargeError` is raised.
+        seed: of what the constructors of registered layers draw.
+    """
+    skeleton = Skeleton(root=nn.Module(), device=device, dtype=dtype, max_steps=max_steps)
+    factory = Factory(device, dtype, zeroed, limit)
+    constructor = Constructor(device, dtype, seed, factory.spend)
+    skeleton.kept = constructor.kept
+    skeleton.root = Builder(skeleton, factory, constructor).module(root, "")
+    skeleton.equal = factory.equal()
+    return skeleton
+
+
+def modules(root: nn.Module) -> list[nn.Module]:
+    """Every module once, as `root.modules()` in some order, in a third of the time."""
+    found: dict[nn.Module, None] = {root: None}
+    waiting = [root]
+    while waiting:
+        for child in waiting.pop()._modules.values():
+            if child is not None and child not in found:
+                found[child] = None
+                if child._modules:
+                    waiting.append(child)
+    return list(found)
+
+
+class Builder:
+    """Constructs each instance once."""
+
+    def __init__(self, skeleton: Skeleton, factory: Factory, constructor: Constructor) -> None:
+        self.skeleton, self.factory, self.constructor = skeleton, factory, constructor
+
+    def module(self, instance: Instance, name: str) -> nn.Module:
+        """The module of an instance, made under its first dotted name."""
+        made = self.skeleton.made.get(id(instance))
+        if made is None:
+            made = self.layer(instance, name) if instance.layer is not None else self.block(instance, name)
+            self.skeleton.made[id(instance)] = made
+            self.skeleton.instances[id(made)] = instance
+        return made
+
+    def layer(self, instance: Instance, name: str) -> nn.Module:
+        assert instance.layer is not None
+        if self.factory.knows(instance.arguments):
+            return self.constructed(instance, name, [], instance.arguments)
+        if instance.children or instance.layer.name in ("ModuleList", "ModuleDict"):
+            return self.container(instance, name)
+        given = () if instance.layer.registered else (*instance.arguments.values(), *instance.positional)
+        parts = [each for each in given if type(each) is Instance and _is_unsized(each)]
+        if parts or _is_unsized(instance):
+            unsized = Unsized(instance, parts, lambda arguments: self.late(instance, name, arguments))
+            self.skeleton.unsized.append(unsized)
+            return unsized
+        return self.call(instance, name, instance.arguments)
+
+    def late(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
+        for size, what in catalog.problem_with_all(instance.layer, arguments):  # type: ignore[arg-type]
+            fail(instance.key / size, f"{size} of {instance.type} {what}")
+        made = self.call(instance, name, arguments)
+        instance.arguments = arguments
+        self.skeleton.made[id(instance)] = made
+        self.skeleton.instances[id(made)] = instance
+        return made
+
+    def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
+        assert instance.layer is not None
+        given, positional = arguments, list(instance.positional)
+        if positional or any(type(each) is Instance for each in arguments.values()):
+            given = {argument: self.part(each, f"{name}.{argument}") for argument, each in arguments.items()}
+            positional = [self.part(each, f"{name}.{index}") for index, each in enumerate(positional)]
+        if positional:
+            names = [each for each in instance.layer.signature if each in given]
+            positional = [*(given.pop(each) for each in names), *positional]
+        return self.constructed(instance, name, positional, given)
+
+    def constructed(self, instance: Instance, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
+        assert instance.layer is not None
+        try:
+            if instance.layer.registered:
+                return self.registered(instance.layer.cls, name, positional, given)
+            return self.factory.layer(instance.layer.cls, positional, given)
+        except TooLargeError:
+            raise
+        except Exception as error:
+            large = isinstance(error, MemoryError) or "allocate memory" in str(error) or "Storage size" in str(error)
+            if large and self.skeleton.device.type != "meta":
+                raise TooLargeError from error
+            fail(instance.key, f"{instance.call()} cannot be constructed: {first_line(error)}", cause=error)
+
+    def part(self, value: Any, name: str) -> Any:
+        return self.module(value, name) if type(value) is Instance else value
+
+    def registered(self, cls: type[nn.Module], name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
+        made = self.constructor(cls, name.removeprefix("."), positional, given)
+        if made.given:
+            self.factory.forget()  # since the constructor may have changed what would be copied
+        for copy, original in made.copies:
+            instance = self.skeleton.instances.get(id(original))
+            if instance is not None:
+                self.skeleton.instances[id(copy)] = instance
+                if instance.layer is None and instance.block is not None:
+                    self.skeleton.blocks.append((copy, instance))
+        for tensor, owner, local in made.tied:
+            self.skeleton.tied.setdefault(id(tensor), (id(owner), local))
+        return made.module
+
+    def container(self, instance: Instance, name: str) -> nn.Module:
+        assert instance.layer is not None
+        made = instance.layer.cls()
+        for local, child in instance.children.items():
+            made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
+        return made
+
+    def block(self, instance: Instance, name: str) -> nn.Module:
+        block = instance.block
+        if block is None or block.forward is None:
+            sequence = nn.Sequential()
+            if block is not None:
+                self.skeleton.blocks.append((sequence, instance))
+            children = instance.children.items()
+            named = {local: self.module(child, f"{name}.{local}") for local, child in children if child is not None}
+            sequence._modules.update(named)  # the names were checked; add_module would look for each in vain
+            return sequence
+        made = class_of(frozen(instance, block, self.skeleton.max_steps))()
+        self.skeleton.blocks.append((made, instance))
+        for tensor in block.tensors:
+            value = self.tensor(tensor, instance.shapes[tensor.name])
+            trains = tensor.trainable and value.dtype.is_floating_point
+            made.register_parameter(tensor.name, nn.Parameter(value, requires_grad=trains))
+        for tensor in block.buffers:
+            value = self.tensor(tensor, instance.shapes[tensor.name])
+            made.register_buffer(tensor.name, value, persistent=tensor.persistent)
+        for local, child in instance.children.items():
+            made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
+        return made
+
+    def tensor(self, tensor: spec.Tensor, shape: tuple[int, ...]) -> Tensor:
+        dtype = self.skeleton.dtype if tensor.dtype is None else catalog.DTYPES[tensor.dtype]
+        try:
+            return self.factory.tensor(shape, dtype)
+        except RuntimeError as error:
+            raise TooLargeError from error
+
+
+def _is_unsized(instance: Instance) -> bool:
+    """Whether a layer was left without a size that torch has no default for."""
+    return instance.layer is not None and not _needed(instance.layer) <= instance.arguments.keys()
+
+
+@cache
+def _needed(layer: catalog.Layer) -> frozenset[str]:
+    signature = layer.signature
+    return frozenset(size for size in sizes.inferable(layer) if signature[size].default is signature[size].empty)
+
+
+def frozen(instance: Instance, block: spec.Block, max_steps: int) -> Frozen:
+    """What the class of a block is made of: its text, and the values that the text reads."""
+    names = spec.names_of(block, frozenset(instance.values))
+    inputs = [each.optional for each in block.inputs]
+    assert block.forward is not None
+    defaults = (None,) * (len(inputs) - inputs.index(True) if True in inputs else 0)
+    translation = language.translate(block.forward, names, f"{block.name}.forward", defaults)
+    problems = Problems()
+    for error in translation.errors:
+        problems.add_text(block.key / "forward", error)
+    for name in sorted(translation.names):
+        if not isinstance(instance.values[name], (bool, int, float, str, tuple, list, type(None))):
+            problems.add(
+                block.key / "forward",
+                f"'{name}' describes a layer and cannot be used in forward.",
+                f"Add a layer: act: ={name}.",
+            )
+    problems.check()
+    values = tuple((name, hashable(instance.values[name])) for name in sorted(translation.names))
+    # A class does not depend on args that its text does not read.
+    names = spec.names_of(block, frozenset(translation.names))
+    return Frozen(
+        name=block.name, text=block.forward, names=names, values=values, defaults=defaults, max_steps=max_steps
+    )
+
+
+def finish(skeleton: Skeleton, problems: Problems) -> None:
+    """After the dry run: puts found layers in their places, makes the ties, and checks what texts read."""
+    for unsized in skeleton.unsized:
+        if not unsized.layer:
+            what = f"{unsized.instance.type} was left without a size, and no input reached it."
+            problems.add(
+                unsized.instance.key,
+                what,
+                "Write the size, or an example of every input, or call the layer in forward.",
+            )
+    problems.check()
+    real = {id(each): each.layer[0] for each in skeleton.unsized}
+    if real:
+        skeleton.root = real.get(id(skeleton.root), skeleton.root)
+        for module in list(skeleton.root.modules()):
+            for name, child in module._modules.items():
+                if id(child) in real:
+                    module._modules[name] = real[id(child)]
+        check_reads(skeleton, problems)
+    ties = Ties(skeleton.tied, problems)
+    for made, instance in skeleton.blocks:
+        block = instance.block
+        assert block is not None
+        for left, right in block.tie:
+            ties.tie(made, block.key / "tie", left, right)
+    ties.settle()
+    problems.check()
+
+
+def check_reads(skeleton: Skeleton, problems: Problems) -> None:
+    """`embed.weight` in a text must name a child's own tensor, never any other attribute.
+
+    Nothing is known behind a layer that is absent, or whose size is not known yet.
+    """
+    for made, instance in skeleton.blocks:
+        block = instance.block
+        if block is None or block.forward is None:
+            continue
+        for read in type(made).frozen.translation().reads:  # type: ignore[attr-defined]
+            what, hint = _misread(made, read)
+            if what:
+                problems.add(block.key / "forward", what, hint, line=read.line, column=read.column)
+
+
+def _misread(module: nn.Module | None, read: language.Read) -> tuple[str, str]:
+    """What is wrong with a dotted name, and a hint; nothing where it names what it should."""
+    for index, name in enumerate(read.path):
+        if module is None or isinstance(module, Unsized):
+            return "", ""
+        before, after = read.path[:index], read.path[index + 1 :]
+        key = str(len(module._modules) + name if isinstance(name, int) and name < 0 else name)
+        tensors = [*module._parameters, *module._buffers]
+        if key in tensors:
+            if (not after and read.tensor) or (len(after) == 1 and read.method):
+                return "", ""
+            if after and isinstance(after[0], str) and after[0] not in catalog.METHODS:
+                what = f"'{after[0]}' is not a method of a tensor."
+                return what, nearest(after[0], catalog.METHODS)
+            return f"'{_dotted((*before, name))}' is a tensor, not a layer.", f"Give it a name first: w = layer.{name}."
+        known = [*tensors] if read.tensor and not after else [*module._modules]
+        if read.method and len(after) == 1:
+            known += tensors
+        if key not in module._modules or (read.tensor and not after):
+            kind = "tensor" if read.tensor and not after else "layer or tensor" if tensors and after else "layer"
+            return f"'{_dotted(before)}' has no {kind} '{name}'.", nearest(str(name), known)
+        module = module._modules[key]
+    return "", ""
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return ".".join(map(str, path))
+
+
+def materialise(skeleton: Skeleton, device: torch.device) -> None:
+    """Gives every tensor its storage on a device, once; aliases and ties stay what they are."""
+    if skeleton.device == device:
+        return
+    placed = skeleton.placed
+    for module in skeleton.root.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None and parameter.device != device:
+                if parameter not in placed:
+                    empty = torch.empty_like(parameter, device=device)
+                    placed[parameter] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+                setattr(module, name, placed[parameter])
+        for name, buffer in list(module._buffers.items()):
+            if buffer is not None and buffer.device != device:
+                if buffer not in placed:
+                    placed[buffer] = torch.empty_like(buffer, device=device)
+                module._buffers[name] = placed[buffer]
+
+
+def has_registered(skeleton: Skeleton) -> bool:
+    """Whether a user's own layers are in a model."""
+    return any(each.layer is not None and each.layer.registered for each in skeleton.instances.values())
+
+
+@contextmanager
+def forwards(skeleton: Skeleton, watch: object, turned: Callable[..., None]) -> Iterator[list[nn.Module]]:
+    """While it lasts, blocks run the version of their text that reports to `watch` and `turned`, as `link` takes them.
+
+    Yields those with conditions on data.
+    """
+    changed: list[nn.Module] = []
+    conditions: list[nn.Module] = []
+    linked: dict[type, Callable[..., Any] | None] = {}
+    for module, instance in skeleton.blocks:
+        if instance.block is None or instance.block.forward is None:
+            continue
+        made: Frozen = type(module).frozen  # type: ignore[attr-defined]
+        if type(module) not in linked:
+            code = made.translation().watched
+            given = dict(made.values), made.max_steps, made.defaults, watch, turned
+            linked[type(module)] = None if code is None else language.link(code, *given)
+        function = linked[type(module)]
+        if function is not None:
+            module.__dict__["forward"] = MethodType(function, module)
+            changed.append(module)
+        if made.translation().conditions:
+            conditions.append(module)
+    try:
+        yield conditions
+    finally:
+        for module in changed:
+            del module.__dict__["forward"]

@@ -1,0 +1,46 @@
+"""Floating-point operations, counted by torch's own counter, on every device alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules import module as hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from modelzoo.modules.uncompiled import uncompiled
+
+
+@contextmanager
+def counted() -> Iterator[FlopCounterMode]:
+    """Counts while it lasts, without the fused kernels of the CPU that torch's counter takes for nothing.
+
+    >>> with torch.no_grad(), counted() as counter:
+    ...     _ = torch.nn.LSTM(3, 4)(torch.zeros(2, 1, 3))
+    >>> counter.get_total_flops()
+    448
+    """
+    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
+
+    def before(module: nn.Module, _: Any) -> None:
+        if isinstance(module, nn.LSTM):  # convolutions are counted with oneDNN too, and much slower without it
+            torch._C._set_mkldnn_enabled(False)
+
+    def after(module: nn.Module, *_: Any) -> None:
+        if isinstance(module, nn.LSTM):
+            torch._C._set_mkldnn_enabled(fused)
+
+    handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with uncompiled(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            yield counter
+    finally:
+        for handle in handles:
+            handle.remove()
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch._C._set_mkldnn_enabled(fused)

@@ -1,0 +1,167 @@
+"""What torch refuses on the CPU and lets pass on meta."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from modelzoo.errors import first_line
+from modelzoo.modules.failures import is_of_dtypes, lacks_kernel
+from modelzoo.modules.uncompiled import uncompiled
+
+LONGEST = 8
+"""No size of a piece on which dtypes are tried is larger."""
+
+SMALL = 2**16
+"""An operation on nothing is tried as it is where the other tensors have no more elements."""
+
+
+class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it lasts, operations on meta raise what they would raise on the CPU.
+
+    Meta does not check a few shapes, takes everything that is empty, and compares no dtypes: on tensors of several
+    dtypes, or of one that does not float, an operation is tried once on small zeros. There are no values on meta, so
+    that an index out of range still passes.
+
+    >>> with Strict():
+    ...     torch.zeros(2, 3, device="meta").softmax(2)
+    Traceback (most recent call last):
+    IndexError: Dimension out of range (expected to be in range of [-2, 1], but got 2)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.tried: set[Hashable] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        check = CHECKS.get(func.overloadpacket.__name__)
+        if check is not None:
+            check(*args, **kwargs)
+        result = func(*args, **kwargs)
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        if any(0 in each.shape for each in tensors):
+            if sum(each.numel() for each in tensors) <= SMALL:
+                func(*tree_map(_zeros, args), **tree_map(_zeros, kwargs))
+            return result
+        dtypes = tuple(each.dtype for each in tensors)
+        told = len({*dtypes}) == 1 and dtypes[0].is_floating_point  # meta knows what comes of one that floats
+        if dtypes and not told and (func, dtypes) not in self.tried:
+            _try_piece(func, args, kwargs)
+            self.tried.add((func, dtypes))
+        return result
+
+
+@contextmanager
+def strictly(device: torch.device) -> Iterator[None]:
+    """While it lasts, a device refuses what the CPU refuses."""
+    if device.type != "meta":
+        yield
+        return
+    with uncompiled(), Strict():
+        yield
+
+
+def _try_piece(func: Any, args: Any, kwargs: Any) -> None:
+    try:
+        func(*tree_map(_piece, args), **tree_map(_piece, kwargs))
+    except Exception as error:  # what is said of the shapes of pieces is not true of the whole
+        if is_of_dtypes(error) and not lacks_kernel(error):
+            raise RuntimeError(first_line(error)) from error
+
+
+def _zeros(value: Any, longest: int = SMALL) -> Any:
+    if isinstance(value, Tensor):
+        return torch.zeros([min(size, longest) for size in value.shape], dtype=value.dtype, device="cpu")
+    return torch.device("cpu") if isinstance(value, torch.device) else value
+
+
+def _piece(value: Any) -> Any:
+    return _zeros(value, LONGEST)
+
+
+# -- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _has_dim(value: Tensor, dim: int = -1, *_: Any, **named: Any) -> None:
+    rank, dim = max(value.ndim, 1), named.get("dim", dim)
+    if type(dim) is int and not -rank <= dim < rank:
+        place = f"expected to be in range of [{-rank}, {rank - 1}], but got {dim}"
+        raise IndexError(f"Dimension out of range ({place})")
+
+
+def _convolution(value: Tensor, weight: Tensor, *more: Any, **_: Any) -> None:
+    if more[4] and value.ndim == weight.ndim and value.shape[1] != weight.shape[0]:
+        given = f"weight of size {list(weight.shape)}, expected input{list(value.shape)}"
+        raise RuntimeError(
+            f"Given transposed=1, {given} to have {weight.shape[0]} channels, but got {value.shape[1]} channels instead"
+        )
+
+
+def _index_select(value: Tensor, dim: int, index: Tensor, *_: Any, **__: Any) -> None:
+    if index.ndim > 1 or index.is_floating_point():
+        raise IndexError("Index is supposed to be a vector of integers")
+
+
+def _index_add(value: Tensor, dim: int, index: Tensor, source: Tensor, *_: Any, **__: Any) -> None:
+    _index_select(value, dim, index)
+    mine, theirs = ([n for i, n in enumerate(each.shape) if i != dim % each.ndim] for each in (value, source))
+    if mine != theirs:
+        what = f"source has shape {list(source.shape)} and self {list(value.shape)}"
+        raise RuntimeError(f"{what}: they may differ in dimension {dim} only")
+
+
+def _multinomial(value: Tensor, count: int, replacement: bool = False, **_: Any) -> None:
+    if not replacement and value.ndim and count > value.shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+
+
+def _addmm(bias: Tensor, left: Tensor, right: Tensor, *_: Any, **__: Any) -> None:
+    if left.ndim == right.ndim == 2:
+        _check_expands(bias.shape, (left.shape[0], right.shape[1]))
+
+
+def _nll_loss2d(value: Tensor, target: Tensor, *_: Any, **__: Any) -> None:
+    if value.ndim == 4 and target.ndim == 3 and value.shape[2:] != target.shape[1:]:
+        raise RuntimeError(f"size mismatch (got input: {list(value.shape)}, target: {list(target.shape)}")
+
+
+def _soft_margin_loss(value: Tensor, target: Tensor, *_: Any, **__: Any) -> None:
+    _check_expands(target.shape, value.shape)
+
+
+def expands(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether a shape becomes another by `expand`.
+
+    >>> expands((3, 1), (2, 3, 4)), expands((2,), (1,))
+    (True, False)
+    """
+    aligned = wanted[len(wanted) - len(shape) :]
+    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
+
+
+def _check_expands(shape: Sequence[int], wanted: Sequence[int]) -> None:
+    if not expands(shape, wanted):
+        raise RuntimeError(f"a tensor of shape {list(shape)} does not expand to the shape {list(wanted)}")
+
+
+CHECKS: Mapping[str, Callable[..., None]] = MappingProxyType(
+    {
+        **dict.fromkeys(("_softmax", "sort", "argsort"), _has_dim),
+        "convolution": _convolution,
+        "index_select": _index_select,
+        "index_add": _index_add,
+        "multinomial": _multinomial,
+        "addmm": _addmm,
+        "nll_loss2d_forward": _nll_loss2d,
+        "soft_margin_loss": _soft_margin_loss,
+    }
+)
+"""The operations whose shapes meta does not check as the CPU does."""

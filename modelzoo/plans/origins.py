@@ -1,0 +1,76 @@
+"""What built models were made from, remembered beside them: the modules themselves carry nothing of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+if TYPE_CHECKING:
+    from modelzoo.init.decide import Decision
+
+Examples = Callable[[torch.device], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a model was made from: how its tensors were filled, and its example inputs, made when asked for.
+
+    Attributes:
+        tensors: those that were filled.
+        chains: the fills of each.
+        versions: of each, when it was filled.
+        examples: makes the inputs on a device.
+    """
+
+    tensors: list[weakref.ref[Tensor]]
+    chains: list[Sequence[Decision | str]]
+    versions: list[int]
+    examples: Examples
+
+    def fills(self) -> dict[int, str]:
+        """What filled those tensors that are still there, by their ids, and whether they were changed since."""
+        found = {}
+        for reference, chain, version in zip(self.tensors, self.chains, self.versions, strict=True):
+            tensor = reference()
+            if tensor is not None:
+                fill = " -> ".join(each if isinstance(each, str) else each.text() for each in chain)
+                found[id(tensor)] = fill if _version(tensor) == version else f"{fill}, then changed"
+        return found
+
+
+_origins: MutableMapping[nn.Module, Origin] = WeakIdKeyDictionary()
+
+
+def remember(
+    model: nn.Module, tensors: Sequence[Tensor], chains: Sequence[Sequence[Decision]], examples: Examples
+) -> None:
+    """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
+    _origins[model] = Origin(
+        tensors=[weakref.ref(tensor) for tensor in tensors],
+        # What a constructor left is a tensor, which need not live as long.
+        chains=[chain if chain[0].value is None else [each.text() for each in chain] for chain in chains],
+        versions=[_version(tensor) for tensor in tensors],
+        examples=examples,
+    )
+
+
+def origin_of(model: nn.Module) -> Origin | None:
+    """The origin of a model that was built in this process and is no copy.
+
+    >>> origin_of(nn.Linear(2, 2)) is None
+    True
+    """
+    return _origins.get(model)
+
+
+def _version(tensor: Tensor) -> int:
+    try:
+        return tensor._version
+    except RuntimeError:  # made in inference mode
+        return -1

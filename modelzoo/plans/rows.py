@@ -1,0 +1,223 @@
+"""What every output shows: one row for each place of a module or tensor, with its facts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo.names import is_index
+
+if TYPE_CHECKING:
+    from modelzoo.plans import plan as planned
+
+CHUNK = 1 << 16  # elements that stay in the cache while several passes go over them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What the values of a tensor look like.
+
+    Attributes:
+        mean: the mean.
+        std: the standard deviation as `Tensor.std()` gives it (n - 1 below the line); 0 for one element.
+        min, max: the smallest and the largest value; nan if there is one.
+        finite: whether every value is; where it is false the other numbers may be nan or infinite.
+    """
+
+    mean: float
+    std: float
+    min: float
+    max: float
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One place in a model. A module or tensor with several places has a row for each of them.
+
+    Attributes:
+        name: dotted name of this place; "" is the root.
+        depth: 0 for the root, 1 for what it holds, and so on.
+        kind: "module", "parameter" or "buffer".
+        type: a module's type or block name; a tensor's dtype, such as "float32".
+        shape: a tensor's shape; for a module the shape of its output, nested as the output is, None if unknown.
+        parameters: trainable and frozen parameter elements owned here and counted nowhere before.
+        fill: what fills a tensor, as text.
+        statistics: of a tensor's values; None if they were not asked for or there are none.
+        same_as: the first name of the same module or tensor; "" where this is the first.
+        mark: "frozen" (a parameter without gradient), "constant" (a block's buffer), "buffer" (a layer's own) or "".
+        tied: whether a tensor is one that another module, or another name of this one, has first.
+        calls: how often a module was called.
+        loops: how many `while` loops a module's forward text has.
+        turns: how often each of them turned in all calls together; None if that was not counted.
+    """
+
+    name: str
+    depth: int
+    kind: str
+    type: str
+    shape: Any = None
+    parameters: int = 0
+    fill: str = ""
+    statistics: Statistics | None = None
+    same_as: str = ""
+    mark: str = ""
+    tied: bool = False
+    calls: int = 0
+    loops: int = 0
+    turns: tuple[int, ...] | None = None
+
+
+def rows(plan: planned.Plan, model: nn.Module | None = None, statistics: bool = True) -> tuple[Row, ...]:
+    """Every place of a model: a module, its parameters, its buffers, then its children.
+
+    Modules come in the order of `model.named_modules(remove_duplicate=False)`. The sum of `parameters` over the
+    modules, and over the tensors, is the number of elements in `model.parameters()`.
+
+    Args:
+        plan: what was planned.
+        model: the model that was built from it; without it there are no statistics, and a second place with a
+            name that is no number comes after its siblings.
+        statistics: whether to read the values.
+    """
+    values: dict[str, Tensor] = {}
+    if model is not None and statistics:
+        values = dict(model.named_parameters()) | dict(model.named_buffers())
+    seen = {name: describe(value) for name, value in values.items()}
+    modules = {module.name: module for module in plan.modules}
+    owned = _owned(plan)
+    found: list[Row] = []
+    for name, first in _places(plan, model):
+        module = modules[first]
+        tensors = [
+            _tensor_row(tensor, _join(name, local), _join(first, local), module.block, seen.get(tensor.name))
+            for local, tensor in owned.get(first, ())
+        ]
+        row = Row(
+            name=name,
+            depth=_depth(name),
+            kind="module",
+            type=module.type,
+            shape=module.output,
+            parameters=sum(each.parameters for each in tensors),
+            same_as="" if name == first else first,
+            calls=module.calls,
+            loops=module.loops,
+        )
+        found += [row, *tensors]
+    return tuple(found)
+
+
+def _tensor_row(tensor: planned.Tensor, name: str, home: str, in_block: bool, seen: Statistics | None) -> Row:
+    """A tensor at `name`, which is called `home` in the first place of its module."""
+    parameter = tensor.kind == "parameter"
+    first = name == tensor.name
+    return Row(
+        name=name,
+        depth=_depth(name),
+        kind=tensor.kind,
+        type=tensor.dtype,
+        shape=tensor.shape,
+        parameters=math.prod(tensor.shape) if parameter and first else 0,
+        fill=tensor.fill,
+        statistics=seen,
+        same_as="" if first else tensor.name,
+        mark=("" if tensor.trainable else "frozen") if parameter else ("constant" if in_block else "buffer"),
+        tied=home != tensor.name,
+    )
+
+
+def _owned(plan: planned.Plan) -> dict[str, list[tuple[str, planned.Tensor]]]:
+    """The tensors of each module as (local name, tensor), by every name of the module."""
+    owned: dict[str, list[tuple[str, planned.Tensor]]] = {}
+    for tensor in sorted(plan.tensors, key=lambda each: each.kind != "parameter"):
+        for name in (tensor.name, *tensor.aliases):
+            owner, _, local = name.rpartition(".")
+            owned.setdefault(owner, []).append((local, tensor))
+    return owned
+
+
+def _places(plan: planned.Plan, model: nn.Module | None) -> Iterator[tuple[str, str]]:
+    """Every module's name with the module's first name, parents before children."""
+    if model is not None:
+        firsts: dict[nn.Module, str] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            yield name, firsts.setdefault(module, name)
+        return
+    first = {name: module.name for module in plan.modules for name in (module.name, *module.aliases)}
+    order = {module.name: index for index, module in enumerate(plan.modules)}
+    children: dict[str, list[str]] = {}
+    for name in filter(None, first):
+        parent, _, local = name.rpartition(".")
+        if parent in order:
+            children.setdefault(parent, []).append(local)
+    for parent, names in children.items():
+        if all(map(is_index, names)):
+            names.sort(key=int)
+        else:
+            names.sort(key=lambda local: order.get(_join(parent, local), len(order)))
+    waiting = [("", "")]
+    while waiting:
+        name, home = waiting.pop()
+        yield name, home
+        waiting += [(_join(name, local), first[_join(home, local)]) for local in reversed(children.get(home, ()))]
+
+
+def describe(tensor: Tensor) -> Statistics | None:
+    """Statistics of a tensor of any shape and dtype; None if it is empty or on meta. A complex one by its magnitude.
+
+    >>> describe(torch.tensor([1, 2, 3]))
+    Statistics(mean=2.0, std=1.0, min=1.0, max=3.0, finite=True)
+    """
+    if tensor.is_meta or not tensor.numel():
+        return None
+    flat = tensor.detach().reshape(-1)
+    if flat.is_complex():
+        flat = flat.abs()
+    return pool([(len(chunk), _describe(chunk)) for chunk in torch.split(flat, CHUNK)])
+
+
+def _describe(values: Tensor) -> Statistics:
+    values = values.cpu().double()
+    low, high = (each.item() for each in values.aminmax())
+    finite = math.isfinite(low) and math.isfinite(high)
+    # Equal values have no spread at all; the rounded mean of 0.1, 0.1, 0.1 would give them one.
+    equal = finite and low == high
+    mean = low if equal else values.mean().item()
+    spread = 0.0 if equal else torch.linalg.vector_norm(values - mean).item()
+    return Statistics(mean=mean, std=spread / math.sqrt(max(len(values) - 1, 1)), min=low, max=high, finite=finite)
+
+
+def pool(parts: Sequence[tuple[int, Statistics]]) -> Statistics:
+    """Statistics of several groups of values together, from (number of values, statistics) of each.
+
+    >>> one, two = describe(torch.tensor([1.0, 2.0, 3.0])), describe(torch.tensor([2.0]))
+    >>> pool([(3, one), (3, one), (1, two)])
+    Statistics(mean=2.0, std=0.81649658..., min=1.0, max=3.0, finite=True)
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    count = sum(n for n, _ in parts)
+    finite = all(part.finite for _, part in parts)
+    # Of numbers with a nan, Python's min is whichever comes first.
+    nan = any(math.isnan(part.min) for _, part in parts)
+    low = math.nan if nan else min(part.min for _, part in parts)
+    high = math.nan if nan else max(part.max for _, part in parts)
+    if finite and low == high:
+        return Statistics(mean=low, std=0.0, min=low, max=high, finite=True)
+    mean = sum(n * part.mean for n, part in parts) / count
+    square = sum((n - 1) * part.std * part.std + n * (part.mean - mean) * (part.mean - mean) for n, part in parts)
+    return Statistics(mean=mean, std=math.sqrt(square / (count - 1)), min=low, max=high, finite=finite)
+
+
+def _join(name: str, local: str) -> str:
+    return f"{name}.{local}" if name else local
+
+
+def _depth(name: str) -> int:
+    return name.count(".") + 1 if name else 0

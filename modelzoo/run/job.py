@@ -1,0 +1,258 @@
+"""The main job: build a model, run its forward pass on the example input, print and write everything about it."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from modelzoo import api, bounds, files, terminal
+from modelzoo.catalog import metrics
+from modelzoo.config.config import Config
+from modelzoo.errors import ConfigError, Path, Problem, fail, in_full
+from modelzoo.escapes import printable
+from modelzoo.export import exports
+from modelzoo.modules import dry_run, observe
+from modelzoo.plans import summary, table
+from modelzoo.plans.rows import Row, describe, pool, rows
+from modelzoo.run import load, save
+from modelzoo.terminal import say
+from modelzoo.testing import gradients
+
+
+def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
+    """Does one job; every file is written whole or not at all.
+
+    Args:
+        config: model, init and options.
+        directory: where the files go.
+
+    Returns:
+        what a table of many jobs says about this one: numbers by name.
+
+    Raises:
+        ConfigError: everything that is wrong with the config, or what the forward pass met.
+    """
+    options, start = config.options, time.perf_counter()
+    files.clear(directory)
+    _check_reporting(options)
+    device = _device(options.get("device", "cpu"))
+    exported = exports.names(options.get("export"))
+    with _threads(options.get("threads")):
+        draft = drafted(config, device)
+        for warning in draft.plan.warnings:
+            where, path = config.locate(warning.key, warning.line, warning.column)
+            _warn(replace(warning, where=where, path=path))
+        if device.type == "meta":
+            terminal.show(summary.summary(replace(draft.plan, warnings=())))
+            _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
+            return _sizes(draft)
+        check_inputs(draft)
+        model = api.fill(draft, device, budget=options.get("memory"))
+        if options.get("load") is not None:
+            _load(model, options)
+        built = time.perf_counter()
+        inputs = api.example_inputs(draft, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draft.plan.seed)
+            facts = _report(draft, model, inputs, config, directory, exported)
+        ended = time.perf_counter()
+        return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
+
+
+def drafted(config: Config, device: torch.device) -> api.Draft:
+    """The plan of a config, with its options."""
+    options = config.options
+    return api.draft(
+        config.model,
+        config.init,
+        seed=options.get("seed", 0),
+        dtype=options.get("dtype", "float32"),
+        device=device,
+        max_steps=options.get("max_steps", bounds.STEPS),
+    )
+
+
+def _sizes(draft: api.Draft) -> dict[str, Any]:
+    plan = draft.plan
+    return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
+
+
+def _load(model: nn.Module, options: dict[str, Any]) -> None:
+    strict = _flag({"strict": True, **options}, "strict")
+    for problem in load.load_parameters(model, options["load"], strict=strict):
+        _warn(problem)
+
+
+def _warn(problem: Problem) -> None:
+    place = printable(f"{problem.where}  {problem.path}", lines=False)
+    say(f"warning: {place}: {problem.what} {problem.hint}".rstrip())
+
+
+def _report(
+    draft: api.Draft,
+    model: nn.Module,
+    inputs: dict[str, Tensor],
+    config: Config,
+    directory: pathlib.Path,
+    exported: tuple[str, ...],
+) -> dict[str, Any]:
+    options = config.options
+    backward = _flag(options, "backward")
+    model.train(_flag(options, "training"))
+    plan = draft.plan.placed(config.locate)
+    facts = rows(draft.plan, model)
+    show, seen = options.get("show"), None
+    values: list[str] = []
+    try:
+        if show is not None and not backward:
+            values = table.value_lines(model, str(show))
+        written = [] if backward else save.write_parameters(directory, plan, model, rows=facts)
+        with observe.observed(model) as record:
+            output = _forward(draft, model, inputs, backward)
+        seen = record
+    finally:  # what fails is looked up in the table
+        terminal.show(table.model_table(facts if seen is None else observe.told(facts, model, seen)))
+    if values:
+        say("\n".join(values))
+    say("\n".join(table.output_lines(output)))
+    _explain_non_finite(draft, model, inputs, output)
+    measured = metrics.measure(model, output)
+    for name, value in measured.items():
+        say(printable(f"{name}: {value}", lines=False))
+    if backward:
+        gradients.backward(draft.skeleton, output, lambda: _forward(draft, model, inputs, True))
+        if show is not None:
+            say("\n".join(table.value_lines(model, str(show))))
+        written = save.write_parameters(directory, plan, model, gradients=True, rows=facts)
+    written.append(_write_model(directory, config))
+    written += exports.write(exported, draft, model, config, directory)
+    _list(written)
+    return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
+
+
+def _values(facts: Sequence[Row], output: Any) -> dict[str, Any]:
+    """Mean and standard deviation of all parameters together, and of all that the model returned."""
+    own = [(math.prod(row.shape), row.statistics) for row in facts if row.kind == "parameter" and not row.same_as]
+    returned = [
+        (each.numel(), describe(each.detach())) for each in gradients.tensors(output) if each.is_floating_point()
+    ]
+    found: dict[str, Any] = {}
+    for name, parts in (("weights", own), ("output", returned)):
+        known = [(count, each) for count, each in parts if each is not None and count]
+        if known:
+            together = pool(known)
+            found |= {f"{name}_mean": together.mean, f"{name}_std": together.std}
+    return found
+
+
+def _list(written: list[pathlib.Path]) -> None:
+    if written:
+        say("\n".join(["written:", *(f"  {files.shown(path)}" for path in written)]))
+
+
+def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], gradients: bool) -> Any:
+    with torch.set_grad_enabled(gradients):
+        try:
+            return model(**inputs) if dry_run._by_name(model) else model(*inputs.values())
+        except Exception as error:
+            raise ConfigError([dry_run.explain(draft.skeleton, error)]) from error
+
+
+def _finite(value: Any) -> bool:
+    return all(bool(torch.isfinite(each).all()) for each in gradients.tensors(value) if each.is_floating_point())
+
+
+def _explain_non_finite(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], output: Any) -> None:
+    """Says which layer made a value that is not finite first, if the output has one."""
+    if _finite(output):
+        return
+    first: list[str] = []
+    names = {id(module): name or "the model" for name, module in model.named_modules()}
+
+    def after(module: nn.Module, _: Any, made: Any) -> None:
+        if not first and not _finite(made):
+            first.append(names[id(module)])
+
+    handles = [module.register_forward_hook(after) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            _forward(draft, model, inputs, False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    by = f"'{first[0]}' made it first" if first else "no layer made it alone"
+    given = "" if _finite(tuple(inputs.values())) else "; the input has one already"
+    say(f"warning: the output has a value that is not finite: {by}{given}")
+
+
+def check_inputs(draft: api.Draft) -> None:
+    """Refuses a model that has nothing to run on."""
+    if not draft.given.inputs:
+        key = Path(("model", "inputs"))
+        fail(key, "the model has no example input to run on.", "Write inputs: {x: [2, 20]}.")
+
+
+def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
+    """The composed config as a model file: `modelzoo.build` opens it anywhere."""
+    path = directory / "model.yaml"
+    content: dict[str, Any] = {"model": config.model}
+    if config.init:
+        content["init"] = config.init
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    if printable(text) != text:
+        text = yaml.safe_dump(content, sort_keys=False, width=120)
+    files.write_text(path, text)
+    return path
+
+
+def _device(name: Any) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        message = str(error).splitlines()[0] if str(error) else ""
+        fail(
+            Path(("device",)),
+            f"there is no device {name!r}: {message}".rstrip(": ") + ".",
+            "Type device=cpu.",
+            cause=error,
+        )
+    return device
+
+
+def _flag(options: dict[str, Any], name: str) -> bool:
+    value = options.get(name, False)
+    if not isinstance(value, bool):
+        fail(Path((name,)), f"{name} must be true or false, not {value!r}.", f"Type {name}=true.")
+    return value
+
+
+def _check_reporting(options: dict[str, Any]) -> None:
+    """How mistakes are shown is checked where there is none yet."""
+    _flag(options, "traceback")
+    in_full(options.get("problems", 1))
+
+
+@contextmanager
+def _threads(count: Any) -> Iterator[None]:
+    """Torch's threads while a job runs; a sweep's next job finds the setting as it was."""
+    if count is None:
+        yield
+        return
+    if type(count) is not int or count < 1:
+        fail(Path(("threads",)), f"threads must be a positive integer, not {count!r}.", "Type threads=2.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

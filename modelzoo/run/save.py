@@ -1,0 +1,95 @@
+"""What a run leaves on disk: every parameter with its facts, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import files
+from modelzoo.escapes import json_text, printable
+from modelzoo.plans.rows import Row, Statistics
+from modelzoo.plans.rows import rows as rows_of
+
+if TYPE_CHECKING:
+    from modelzoo.plans import plan as planned
+
+TENSORS = "parameters.safetensors"
+FACTS = "parameters.json"
+METADATA = "modelzoo"
+
+
+def write_parameters(
+    directory: str | os.PathLike[str],
+    plan: planned.Plan,
+    model: nn.Module,
+    gradients: bool = False,
+    rows: Iterable[Row] | None = None,
+) -> list[pathlib.Path]:
+    """Writes `parameters.safetensors` and `parameters.json`, each whole or not at all.
+
+    The first holds every tensor of the state dict once, under its first name; its metadata key "modelzoo" is a JSON
+    text with `scheme`, `seed` and the other names (`aliases`). The second holds one line of facts for each tensor; a
+    number that is not finite is null there, and `finite` says so.
+
+    Args:
+        directory: an existing directory.
+        plan: the plan of `model`.
+        model: what was built from it. On meta only the facts are written.
+        gradients: whether to add the norm of each gradient, null where there is none.
+        rows: the rows of `model` with statistics, where they are at hand.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        ConfigError: a file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    folder = pathlib.Path(directory)
+    values: dict[str, Tensor] = dict(model.named_parameters()) | dict(model.named_buffers())
+    kept = [tensor for tensor in plan.tensors if tensor.persistent]
+    written: list[pathlib.Path] = []
+    if not any(value.is_meta for value in values.values()):
+        path = folder / TENSORS
+        for name in values:
+            if name == "__metadata__" or re.search("[\ud800-\udfff]", name):
+                what = f"A tensor named '{printable(name, lines=False)}' makes a safetensors file unreadable."
+                files.fail(path, what, "Rename it.")
+        tensors = {tensor.name: values[tensor.name].detach().contiguous() for tensor in kept}
+        aliases = {tensor.name: tensor.aliases for tensor in kept if tensor.aliases}
+        about = {"scheme": plan.scheme, "seed": plan.seed, "aliases": aliases}
+        # One key: safetensors writes several in an order of chance, and equal models should make equal files.
+        metadata = {METADATA: json.dumps(about)}
+        files.write_atomically(path, lambda file: save_file(tensors, file, metadata))
+        written.append(path)
+    seen = {row.name: row.statistics for row in (rows_of(plan, model) if rows is None else rows)}
+    head = {name: getattr(plan, name) for name in ("seed", "scheme", "parameters", "trainable", "buffers", "bytes")}
+    facts = []
+    for tensor in plan.tensors:
+        line = _facts(tensor, seen.get(tensor.name))
+        if gradients:
+            gradient = values[tensor.name].grad
+            line["gradient_norm"] = None if gradient is None else torch.linalg.vector_norm(gradient).item()
+        facts.append(json_text(line, indent=None))
+    lines = ",\n    ".join(facts)
+    text = json_text(head).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
+    path = folder / FACTS
+    files.write_text(path, text)
+    return [*written, path]
+
+
+def _facts(tensor: planned.Tensor, seen: Statistics | None) -> dict[str, Any]:
+    names = ("name", "aliases", "shape", "dtype", "kind", "persistent", "trainable")
+    facts = {name: getattr(tensor, name) for name in (*names, "fill", "rule", "matched", "erased", "stream", "where")}
+    for name in ("mean", "std", "min", "max"):
+        facts[name] = getattr(seen, name) if seen else None
+    facts["finite"] = seen.finite if seen else None
+    return facts

@@ -1,0 +1,198 @@
+"""A model built for a test, and what a test does to it: runs it, copies weights into it, sends it on a round trip."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pathlib
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import api
+from modelzoo.catalog import fills
+from modelzoo.config.config import Config
+from modelzoo.errors import Path, Problems, fail, located
+from modelzoo.init import decide
+from modelzoo.plans import plan as plans
+from modelzoo.run import job, load, save
+from modelzoo.spec import spec
+from modelzoo.testing import compare, gradients
+
+
+@dataclass(slots=True, kw_only=True)
+class Built:
+    """A model with what it was built from.
+
+    Attributes:
+        names: every name of every tensor, the same tensor under each of its names.
+        facts: what the plan says about a tensor, by each of its names.
+    """
+
+    config: Config
+    draft: api.Draft
+    model: nn.Module
+    inputs: dict[str, Tensor]
+    names: dict[str, Tensor]
+    facts: dict[str, plans.Tensor]
+
+    def describe(self, name: str) -> str:
+        fact = self.facts[name]
+        homes = [each for each in (fact.name, *fact.aliases) if each != name]
+        also = f" (also {', '.join(homes)})" if homes else ""
+        return f"Tensor {name}{also}: {fact.dtype} {list(fact.shape)}, filled by {fact.rule}: {fact.fill}."
+
+
+def build(config: Config) -> Built:
+    """Builds as the main job does."""
+    options = config.options
+    with located(config.locate):
+        device = job._device(options.get("device") or "cpu")
+        draft = job.drafted(config, device)
+        model = api.fill(draft, device, budget=options.get("memory"))
+        if options.get("load") is not None:
+            job._load(model, options)
+        model.train(job._flag(options, "training"))
+        inputs = api.example_inputs(draft, device)
+    facts = {name: each for each in draft.plan.tensors for name in (each.name, *each.aliases)}
+    return Built(config=config, draft=draft, model=model, inputs=inputs, names=names_of(model), facts=facts)
+
+
+def names_of(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor by each of its names."""
+    parameters = model.named_parameters(remove_duplicate=False)
+    return {**dict(parameters), **dict(model.named_buffers(remove_duplicate=False))}
+
+
+def forward(built: Built, model: nn.Module | None = None, gradients: bool = False) -> Any:
+    """The output for the example inputs, drawn alike every time."""
+    job.check_inputs(built.draft)
+    with located(built.config.locate), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(built.draft.plan.seed)
+        return job._forward(built.draft, built.model if model is None else model, built.inputs, gradients)
+
+
+def backward(built: Built) -> None:
+    """Differentiates the output for the example inputs: tensors have gradients then."""
+    output = forward(built, gradients=True)
+    with located(built.config.locate):
+        gradients.backward(built.draft.skeleton, output, lambda: forward(built, gradients=True))
+
+
+def drawn(built: Built, name: str, fill: Any) -> Tensor:
+    """What a fill gives a tensor of the model, drawn from the same stream."""
+    like, fact = built.names[name], built.facts[name]
+    problems = Problems()
+    rule = {"name": name, "fill": fill}
+    values = built.draft.values
+    (parsed,) = spec.parse_rules({"equals": rule}, frozenset(values), problems) or (None,)
+    problems.check()
+    tensor = torch.empty(like.shape, dtype=like.dtype)
+    entry = decide.Entry(tensor, fact.kind, Path(("equals",)))
+    assert parsed is not None
+    decision = decide.decision_of(parsed.fill, values, "equals", 1, problems, entry)
+    problems.check()
+    assert decision is not None
+    if decision.fill is not None:
+        wrong = fills.problem_with(decision.fill, decision.arguments, tuple(tensor.shape), tensor.dtype)
+        if wrong is not None:
+            fail(Path(("equals",)), f"{decision.fill.name} {wrong}.")
+    decide.Program(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()
+    return tensor
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> str:
+    """Copies by name where the names are the same, else in order; says what does not fit."""
+    mine, theirs = _own(source), _own(target)
+    if mine.keys() != theirs.keys():
+        if [each.shape for each in mine.values()] != [each.shape for each in theirs.values()]:
+            return f"{_listed(theirs)} instead of {_listed(mine)}"
+        theirs = dict(zip(mine, theirs.values(), strict=True))
+    for name, tensor in mine.items():
+        if tensor.shape != theirs[name].shape:
+            return f"{name} {list(theirs[name].shape)} instead of {list(tensor.shape)}"
+    with torch.no_grad():
+        for name, tensor in mine.items():
+            theirs[name].copy_(tensor)
+    return ""
+
+
+def _own(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _listed(tensors: dict[str, Tensor]) -> str:
+    return ", ".join(f"{name} {list(each.shape)}" for name, each in tensors.items()) or "no tensors"
+
+
+# -- round trips ------------------------------------------------------------------------------------------------------
+
+
+def _save_load(built: Built) -> nn.Module:
+    """Written by the dump, and read into a model that was built with another seed."""
+    options = {**built.config.options, "seed": built.draft.plan.seed + 1, "load": None}
+    other = build(dataclasses.replace(built.config, options=options))
+    with tempfile.TemporaryDirectory() as folder:
+        save.write_parameters(folder, built.draft.plan, built.model)
+        load.load_parameters(other.model, pathlib.Path(folder, "parameters.safetensors"))
+    return other.model
+
+
+def _pickle(built: Built) -> nn.Module:
+    back: nn.Module = pickle.loads(pickle.dumps(built.model))
+    return back
+
+
+def _source(built: Built) -> nn.Module:
+    """Exported to plain Python, which is run, and given the same state."""
+    try:
+        from modelzoo.cli.source import source
+    except ImportError as error:
+        fail(Path(("round_trip",)), "the export to source is not available", cause=error)
+    plan, given = built.draft.plan, {"model": built.config.model, "init": built.config.init}
+    names: dict[str, Any] = {"__name__": "model"}
+    exec(compile(source(given, seed=plan.seed, dtype=plan.dtype), "model.py", "exec"), names)
+    back: nn.Module = names["Model"]()
+    back.load_state_dict(built.model.state_dict())
+    return back.train(built.model.training)
+
+
+ROUND_TRIPS: dict[str, Callable[[Built], nn.Module]] = {
+    "save_load": _save_load,
+    "deepcopy": lambda built: copy.deepcopy(built.model),
+    "pickle": _pickle,
+    "source": _source,
+}
+
+
+def changed_by_trip(built: Built, back: nn.Module) -> str:
+    """What is different in a model that came back; empty if nothing is."""
+    before, after = built.names, names_of(back)
+    if list(before) != list(after):
+        missing = [name for name in before if name not in after] + [name for name in after if name not in before]
+        return f"other names: {', '.join(missing) or 'in another order'}"
+    for name in before:
+        if not compare.identical(before[name], after[name]):
+            return f"{name}: {compare.difference(after[name], before[name])}"
+    if _homes(before) != _homes(after):
+        lost = sorted(_homes(before).symmetric_difference(_homes(after)))
+        return "tensors that are shared otherwise: " + "; ".join(", ".join(each) for each in lost)
+    if built.inputs:
+        outputs = zip(gradients.tensors(forward(built)), gradients.tensors(forward(built, model=back)), strict=True)
+        for one, other in outputs:
+            if not compare.identical(one, other):
+                return f"another output: {compare.difference(other, one)}"
+    return ""
+
+
+def _homes(names: dict[str, Tensor]) -> set[tuple[str, ...]]:
+    """Which names are one tensor."""
+    found: dict[int, list[str]] = {}
+    for name, tensor in names.items():
+        found.setdefault(id(tensor), []).append(name)
+    return {tuple(each) for each in found.values() if len(each) > 1}
