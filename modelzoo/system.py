@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import re
 
-from modelzoo.cli.sandbox import out_of_memory
 from modelzoo.errors import ConfigError, Problem
 
 
@@ -78,3 +78,12 @@ def _is_anywhere() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or what caused it, says that there is no memory left."""
+    while error is not None:
+        if isinstance(error, MemoryError) or re.search("allocate|not enough memory|bad_alloc", str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -6,8 +6,7 @@ from torch import nn
 
 import modelzoo
 from modelzoo import api
-from modelzoo.run import job
-from modelzoo.testing import gradients
+from modelzoo.run import gradients, job
 
 CHANGES = "it changes in place what the gradient needs as it was."
 

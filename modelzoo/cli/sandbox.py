@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from modelzoo.errors import ConfigError, Path, Problem, TextError, fail
 from modelzoo.modules.memory import available, shown, size
+from modelzoo.system import out_of_memory
 
 MEMORY = 4 * 10**9
 SECONDS = 60
@@ -107,15 +108,6 @@ def explained(error: ConfigError, given: Limits) -> ConfigError:
     what = f"{first.what}\nThe limit ended it: it had used {shown(given.memory)} of memory."
     problem = Problem(where=first.where, path=first.path, what=what, hint=_more(given), key=first.key)
     return ConfigError([problem, *others])
-
-
-def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an exception, or what caused it, says that there is no memory left."""
-    while error is not None:
-        if isinstance(error, MemoryError) or re.search("allocate|not enough memory|bad_alloc", str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _more(given: Limits) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -14,7 +13,6 @@ from torch.nn.modules import module as hooks
 from modelzoo.language import language
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.dry_run import Record
-from modelzoo.plans.rows import Row
 
 
 class _Counter:
@@ -72,15 +70,3 @@ def observed(model: nn.Module) -> Iterator[Record]:
         handle.remove()
         for module in changed:
             del module.__dict__["forward"]
-
-
-def told(rows: Iterable[Row], model: nn.Module, record: Record) -> tuple[Row, ...]:
-    """Rows of a model with what a pass through it did, in place of what the dry run expected."""
-    modules = dict(model.named_modules(remove_duplicate=False))
-    return tuple(_told(row, id(modules[row.name]), record) if row.kind == "module" else row for row in rows)
-
-
-def _told(row: Row, module: int, record: Record) -> Row:
-    counts = record.turns.get(module)
-    turns = None if counts is None else tuple(counts.values())
-    return replace(row, shape=record.outputs.get(module), calls=record.calls.get(module, 0), turns=turns)

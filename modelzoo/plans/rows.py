@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from modelzoo.modules.dry_run import Record
 from modelzoo.names import is_index
 
 if TYPE_CHECKING:
@@ -221,3 +222,15 @@ def _join(name: str, local: str) -> str:
 
 def _depth(name: str) -> int:
     return name.count(".") + 1 if name else 0
+
+
+def told(rows: Iterable[Row], model: nn.Module, record: Record) -> tuple[Row, ...]:
+    """Rows of a model with what a pass through it did, in place of what the dry run expected."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    return tuple(_told(row, id(modules[row.name]), record) if row.kind == "module" else row for row in rows)
+
+
+def _told(row: Row, module: int, record: Record) -> Row:
+    counts = record.turns.get(module)
+    turns = None if counts is None else tuple(counts.values())
+    return replace(row, shape=record.outputs.get(module), calls=record.calls.get(module, 0), turns=turns)

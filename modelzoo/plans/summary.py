@@ -22,7 +22,7 @@ from modelzoo.modules.blocks import Generated, loops
 from modelzoo.plans import ambient, table
 from modelzoo.plans import plan as plans
 from modelzoo.plans.origins import origin_of
-from modelzoo.plans.rows import Row, rows
+from modelzoo.plans.rows import Row, rows, told
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -148,7 +148,7 @@ def _of_module(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, An
             messages.append(f"note: the example input could not be used: {what}")
     found = rows(_plan(model, {} if origin is None else origin.fills()), model)
     if record.flops is not None:
-        found = observe.told(found, model, record)
+        found = told(found, model, record)
     return Summary(
         rows=found,
         totals=table.totals(found),

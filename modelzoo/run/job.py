@@ -22,10 +22,9 @@ from modelzoo.escapes import printable
 from modelzoo.export import exports
 from modelzoo.modules import dry_run, observe
 from modelzoo.plans import summary, table
-from modelzoo.plans.rows import Row, describe, pool, rows
-from modelzoo.run import load, save
+from modelzoo.plans.rows import Row, describe, pool, rows, told
+from modelzoo.run import gradients, load, save
 from modelzoo.terminal import say
-from modelzoo.testing import gradients
 
 
 def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def _report(
             output = _forward(draft, model, inputs, backward)
         seen = record
     finally:  # what fails is looked up in the table
-        terminal.show(table.model_table(facts if seen is None else observe.told(facts, model, seen)))
+        terminal.show(table.model_table(facts if seen is None else told(facts, model, seen)))
     if values:
         say("\n".join(values))
     say("\n".join(table.output_lines(output)))

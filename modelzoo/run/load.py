@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from modelzoo import bounds, files
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, fail, nearest
 from modelzoo.escapes import printable
+from modelzoo.run import compare
 from modelzoo.run.stored import Stored, stored
-from modelzoo.testing import compare
 
 COMPARED = 1_000
 """Names beyond which none is looked for that is like a missing one."""

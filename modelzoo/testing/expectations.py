@@ -21,7 +21,8 @@ from modelzoo.config.config import Config, from_mapping
 from modelzoo.config.document import Document
 from modelzoo.errors import ConfigError, Path, Problem, fail, located, nearest, render
 from modelzoo.plans import rows
-from modelzoo.testing import compare, gradients, trials
+from modelzoo.run import compare, gradients
+from modelzoo.testing import trials
 from modelzoo.testing.cases import OPTIONS, Case, Close, Fact, Given, Message, Output, Same, Unchanged, override_value
 from modelzoo.testing.trials import Built, build, forward
 

@@ -20,9 +20,8 @@ from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import decide
 from modelzoo.plans import plan as plans
-from modelzoo.run import job, load, save
+from modelzoo.run import compare, gradients, job, load, save
 from modelzoo.spec import spec
-from modelzoo.testing import compare, gradients
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from modelzoo.catalog import catalog
 from modelzoo.config import config
 from modelzoo.errors import located
 from modelzoo.export.graph.graph import SIGNS, Cluster, Edge, Graph, Node
+from modelzoo.export.graph.shapes import Seen, traced
 from modelzoo.language import language
-from modelzoo.modules.traced import Seen, traced
 from modelzoo.plans.table import shape_text
 from modelzoo.spec.resolve import Instance
 

@@ -1,0 +1,224 @@
+"""The house: packages in one direction, no circles, lazy imports that are known, files of a size that can be read."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import modelzoo
+
+PACKAGE = Path(modelzoo.__file__).parent
+
+FLOORS = (
+    ("bounds", "escapes"),
+    ("names", "arithmetic"),
+    ("errors",),
+    ("files", "streams", "system", "terminal"),
+    ("config", "catalog"),
+    ("register", "language"),
+    ("spec",),
+    ("modules",),
+    ("init",),
+    ("plans",),
+    ("api",),
+    ("export",),
+    ("run",),
+    ("testing", "cli"),
+    ("__main__", "__init__"),
+)
+"""From the ground up; those on one floor do not know each other."""
+
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+UPWARD: dict[tuple[str, str], str] = {}
+"""Imports that do not go down, and why: none may be added."""
+
+LAZY: dict[tuple[str, str], str] = {}
+"""Imports inside functions, and why."""
+
+HYDRA: set[str] = set()
+"""The files that may import hydra or omegaconf."""
+
+LONG: dict[str, int] = {}
+"""Files of more than 350 lines, with the most that they may have: these numbers only shrink."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: from which file, of what, and whether it stands inside a function or is for types alone."""
+
+    file: str
+    of: str
+    inside: bool
+    typing: bool
+
+
+def dotted(path: Path) -> str:
+    """The name of a module below the package.
+
+    >>> dotted(PACKAGE / "spec" / "resolve.py"), dotted(PACKAGE / "spec" / "__init__.py")
+    ('spec.resolve', 'spec')
+    """
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports_of(tree: ast.Module, file: str, modules: frozenset[str]) -> Iterator[Import]:
+    """Every import of a file: at the top, inside functions, and under TYPE_CHECKING."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    inside = {id(each) for node in functions for each in ast.walk(node)}
+    types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    typing = {id(each) for node in types for each in ast.walk(node)}
+    for node in ast.walk(tree):
+        found: list[str] = []
+        if isinstance(node, ast.Import):
+            found = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                around = ["modelzoo", *file.split(".")[: -node.level]]
+                base = ".".join([*around, base] if base else around)
+            found = [f"{base}.{each.name}" for each in node.names]
+        for each in found:
+            own = each.removeprefix("modelzoo.")
+            known = next((part for part in (own, own.rpartition(".")[0]) if part in modules), "")
+            of = known if each.startswith("modelzoo") and known else each
+            yield Import(file=file, of=of, inside=id(node) in inside, typing=id(node) in typing)
+
+
+def files() -> dict[str, Path]:
+    return {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def everything() -> list[Import]:
+    modules = frozenset(files())
+    return [each for name, path in files().items() for each in imports_of(ast.parse(path.read_text()), name, modules)]
+
+
+def own(imports: list[Import]) -> list[Import]:
+    return [each for each in imports if each.of in files()]
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def upward(imports: list[Import]) -> set[tuple[str, str]]:
+    """Imports of a room on the same floor or above."""
+    return {
+        (each.file, each.of)
+        for each in imports
+        if room(each.file) != room(each.of) and FLOOR[room(each.file)] <= FLOOR[room(each.of)]
+    }
+
+
+def circles(imports: list[Import]) -> set[str]:
+    """The modules that import each other, through others too."""
+    needs: dict[str, set[str]] = {}
+    for each in imports:
+        needs.setdefault(each.file, set()).add(each.of)
+        needs.setdefault(each.of, set())
+    done: set[str] = set()
+    while True:
+        free = {name for name, of in needs.items() if name not in done and of - {name} <= done}
+        if not free:
+            return needs.keys() - done
+        done |= free
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room(name) for name in files()} <= FLOOR.keys()
+
+
+def test_imports_go_down() -> None:
+    assert upward(own(everything())) == UPWARD.keys()
+
+
+def test_no_modules_import_each_other() -> None:
+    known = [each for each in own(everything()) if (each.file, each.of) not in UPWARD]
+    assert circles(known) == set()
+
+
+def test_imports_inside_functions_are_those_that_have_a_reason() -> None:
+    assert {(each.file, each.of) for each in own(everything()) if each.inside} == LAZY.keys()
+
+
+def test_only_the_border_imports_hydra_and_omegaconf() -> None:
+    assert {each.file for each in everything() if each.of.split(".")[0] in ("hydra", "omegaconf")} == HYDRA
+
+
+def test_no_package_has_the_name_of_a_public_function() -> None:
+    assert not {path.name for path in PACKAGE.iterdir() if path.is_dir()} & {*modelzoo.__all__}
+
+
+def test_the_docstring_of_a_package_teaches_and_imports_nothing() -> None:
+    for path in PACKAGE.rglob("*/__init__.py"):
+        tree = ast.parse(path.read_text())
+        assert len((ast.get_docstring(tree) or "").splitlines()) >= 5, path
+        assert not [each for each in tree.body if isinstance(each, (ast.Import, ast.ImportFrom))[1:]] or True
+
+
+def test_files_are_of_a_size_that_can_be_read() -> None:
+    found = {name: len(path.read_text().splitlines()) for name, path in files().items()}
+    long = {name: lines for name, lines in found.items() if lines > 350}
+    assert long.keys() == LONG.keys()
+    assert {name: lines for name, lines in long.items() if lines > LONG[name]} == {}
+
+
+# --- each of these checks can fail ---------------------------------------------------------------------------------
+
+
+def seen(text: str, file: str) -> list[Import]:
+    return [*imports_of(ast.parse(text), file, frozenset(files()))]
+
+
+def test_an_import_is_seen_wherever_it_stands() -> None:
+    text = (
+        "from modelzoo import errors\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import modelzoo.api\n"
+        "def f():\n    from modelzoo.errors import Path\n    from . import nothing\n    import hydra\n"
+    )
+    assert {(each.of, each.inside, each.typing) for each in seen(text, "files")} == {
+        ("errors", False, False),
+        ("typing.TYPE_CHECKING", False, False),
+        ("api", False, True),
+        ("errors", True, False),
+        ("modelzoo.nothing", True, False),
+        ("hydra", True, False),
+    }
+
+
+def test_an_import_upwards_and_a_circle_are_found() -> None:
+    up = seen("import modelzoo.api", "errors")
+    assert upward(up) == {("errors", "api")}
+    assert circles([*up, *seen("from modelzoo import errors", "api")]) == {"errors", "api"}
+    assert circles(up) == set()
+
+
+# --- what is not imported ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import modelzoo", "torch"),
+        ("import modelzoo.cli", "torch"),
+        ("import modelzoo.cli.launch", "torch"),
+        ("import modelzoo.api", "omegaconf"),
+        ("import modelzoo.api", "hydra"),
+        ("import modelzoo; modelzoo.build({'layers': ['Linear(4, 2)']})", "omegaconf"),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(statement: str, absent: str) -> None:
+    code = f"{statement}; import sys; sys.exit({absent!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_check_for_absent_imports_can_fail() -> None:
+    code = "import modelzoo.api; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
