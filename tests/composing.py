@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from modelzoo.config.compose import INITIALIZE
+from modelzoo.config.search_path import INITIALIZE
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

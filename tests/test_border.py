@@ -18,7 +18,7 @@ import modelzoo
 from modelzoo import api
 from modelzoo.__main__ import main as tools
 from modelzoo.cli import launch
-from modelzoo.config import compose
+from modelzoo.config import compose, search_path
 from modelzoo.errors import ConfigError, Path, Problem, fail, located
 from modelzoo.run.sweep import Sweep
 
@@ -86,9 +86,9 @@ def test_the_configs_stand_beside_the_package_or_inside_it(tmp_path, monkeypatch
     package = tmp_path / "modelzoo"
     package.mkdir()
     monkeypatch.setattr(compose, "__file__", str(package / "border.py"))
-    assert compose.conf_directory() == tmp_path / "conf"
+    assert search_path.conf_directory() == tmp_path / "conf"
     (package / "conf").mkdir()
-    assert compose.conf_directory() == package / "conf"
+    assert search_path.conf_directory() == package / "conf"
 
 
 def test_a_projects_own_file_comes_before_that_of_the_package(project):
@@ -250,7 +250,7 @@ def test_an_override_of_one_key_leaves_the_others_where_they_were(project):
 
 def test_a_file_outside_is_shown_with_its_whole_path(project):
     project({})
-    file = compose.conf_directory() / "config.yaml"
+    file = search_path.conf_directory() / "config.yaml"
     number = next(i for i, row in enumerate(file.read_text().splitlines(), 1) if row.startswith("seed:"))
     assert place("seed") == f"{file}:{number}:1  seed"
 
@@ -303,7 +303,7 @@ def test_an_unknown_place_is_left_empty_when_hydra_changes(project, monkeypatch)
 def test_files_are_read_once_and_only_when_asked(project, monkeypatch):
     project(FILES)
     count = []
-    compute = compose._sources
+    compute = search_path.sources
     monkeypatch.setattr(compose, "_sources", lambda *arguments: [count.append(1), *compute(*arguments)][1:])
     config = compose.compose(["model=base"])
     assert len(count) == 0

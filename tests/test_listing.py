@@ -19,7 +19,7 @@ from modelzoo import register
 from modelzoo.__main__ import main
 from modelzoo.catalog import catalog, fills
 from modelzoo.cli import listing
-from modelzoo.config import compose
+from modelzoo.config import search_path
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -265,7 +265,7 @@ def test_help_lists_every_group_with_the_first_line_of_each_config(tmp_path):
     assert "  own                 My own: ${x}, $y and $$" in groups["model:"]
     assert groups["study/deep:"] == ["  small"]
     told = {line.split()[0]: line.split(maxsplit=1)[1] for line in groups["init:"]}
-    assert told == compose.described("init")
+    assert told == search_path.described("init")
 
 
 def test_bash_completes_groups_names_and_keys(tmp_path):

@@ -208,9 +208,9 @@ def check_names(names: list[str], overrides: list[str]) -> Iterator[Checked]:
     Raises:
         ConfigError: there is no such name, or a wrong override.
     """
-    from modelzoo.config import compose
+    from modelzoo.config import search_path
 
-    known = compose.options("model")
+    known = search_path.options("model")
     for each in names:
         if each not in known:
             raise ConfigError(
@@ -227,7 +227,7 @@ def check_names(names: list[str], overrides: list[str]) -> Iterator[Checked]:
         for name in names or known:
             yield _check_composed([f"model={name}", *overrides])
     else:
-        yield from _every_pair(known, compose.options("init"), overrides)
+        yield from _every_pair(known, search_path.options("init"), overrides)
 
 
 def _check_composed(overrides: list[str]) -> Checked:
@@ -272,10 +272,10 @@ class Rules:
 
     def on(self, init: str, model: str, config: Config, made: api.Draft) -> Checked | None:
         """A planned model with the rules of an init; None if these are meant for other models."""
-        from modelzoo.config import compose
+        from modelzoo.config import search_path
 
         pair = [f"model={model}", f"init={init}", *self.overrides]
-        locate = compose.places(tuple(pair), pathlib.Path.cwd()).trace
+        locate = search_path.places(tuple(pair), pathlib.Path.cwd()).trace
         config = replace(config, init=self.of(init, pair), locate=locate)
         try:
             with located(locate):
@@ -313,8 +313,8 @@ class Rules:
 
 
 def _composed(overrides: list[str]) -> Config:
-    from modelzoo.cli.launch import composing
     from modelzoo.config import compose
+    from modelzoo.config.compose import composing
 
     with composing(overrides):
         return compose.compose(overrides)

@@ -8,12 +8,13 @@ import os
 import pathlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo.cli import stdio
+from modelzoo.config.compose import composing
 from modelzoo.errors import IN_FULL, ConfigError, located, render
 from modelzoo.run.progress import Watch
 from modelzoo.run.sweep import is_typed
@@ -88,23 +89,6 @@ def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
         say(render(error.problems, limit), sys.stderr)
 
 
-@contextmanager
-def composing(overrides: list[str]) -> Iterator[list[Exception]]:
-    """Turns what Hydra raises into problems like ours; exceptions put into the list it yields pass as they are."""
-    own: list[Exception] = []
-    try:
-        yield own
-    except ConfigError:
-        raise
-    except Exception as error:
-        from modelzoo.config.hydra_errors import composition_problem
-
-        problem = None if error in own else composition_problem(error, overrides)
-        if problem is None:
-            raise
-        raise ConfigError([problem]) from error
-
-
 def _hydra_main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving
     if not is_typed(sys.argv):  # Hydra composes all jobs of a sweep at once
@@ -112,11 +96,12 @@ def _hydra_main() -> int:
     try:
         import hydra
 
-        from modelzoo.config import compose
+        from modelzoo.config import search_path
+        from modelzoo.run import hydra_jobs
 
-        compose.register()
-        typed = compose.overrides_of(sys.argv[1:])
-        sys.argv[1:] = compose.sweep_arguments(sys.argv[1:])
+        search_path.register()
+        typed = hydra_jobs.overrides_of(sys.argv[1:])
+        sys.argv[1:] = hydra_jobs.sweep_arguments(sys.argv[1:])
         failed: list[Exception] = []
         with composing(typed) as own:
             own_code = _registered()
@@ -133,12 +118,12 @@ def _hydra_main() -> int:
                     raise
 
             main = hydra.main(
-                config_path=str(compose.conf_directory()), config_name=compose.CONFIG_NAME, **compose.MAIN
+                config_path=str(search_path.conf_directory()), config_name=search_path.CONFIG_NAME, **search_path.MAIN
             )
-            with Watch(compose.planned_jobs(typed)) as watch:
+            with Watch(hydra_jobs.planned_jobs(typed)) as watch:
                 try:
                     main(task)()
-                except compose.NotBegun as end:
+                except hydra_jobs.NotBegun as end:
                     raise end.__cause__ or end from None
                 except Exception as error:
                     if error in own or not watch.unfinished():
@@ -163,8 +148,9 @@ def _registered() -> Any:
 def _job(cfg: DictConfig, failed: list[Exception]) -> None:
     """One job. What is wrong with it is printed at once; only in a sweep an exception tells Hydra that it failed."""
     from modelzoo.config import compose
+    from modelzoo.run import hydra_jobs
 
-    if compose.is_sweep():
+    if hydra_jobs.is_sweep():
         _job_of_sweep(cfg)
         return
     options: dict[str, Any] = {}
@@ -175,7 +161,7 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
             from modelzoo.run.job import run
 
             _thaw()
-            run(config, compose.run_directory())
+            run(config, hydra_jobs.run_directory())
     except Exception as error:
         told = _told(error)
         if told is None:
@@ -191,11 +177,12 @@ def _job_of_sweep(cfg: DictConfig) -> None:
     import modelzoo
     from modelzoo.config import compose
     from modelzoo.config.config import Config, nowhere
+    from modelzoo.run import hydra_jobs
     from modelzoo.run.sweep import Sweep, digest
     from modelzoo.streams import SCHEME
 
-    compose.stay()
-    number, overrides, threads = compose.job_number(), compose.typed(), compose.threads_of_worker()
+    hydra_jobs.stay()
+    number, overrides, threads = hydra_jobs.job_number(), hydra_jobs.typed(), hydra_jobs.threads_of_worker()
     try:
         config = compose.from_hydra(cfg)
         folder = digest(config, modelzoo.__version__, SCHEME)
@@ -216,7 +203,7 @@ def _job_of_sweep(cfg: DictConfig) -> None:
 
     if threads is not None:
         importlib.import_module("modelzoo.run.job")  # once for all jobs of this process
-    Sweep(compose.sweep_directory()).perform(number, overrides, config, folder, work, apart=threads is not None)
+    Sweep(hydra_jobs.sweep_directory()).perform(number, overrides, config, folder, work, apart=threads is not None)
 
 
 def _thaw() -> None:

@@ -504,13 +504,13 @@ def _configs(group: str) -> Kind:
     """The configs of a group, those of the project's own `./conf` included."""
 
     def rows() -> dict[str, str]:
-        from modelzoo.config import compose
+        from modelzoo.config import search_path
 
-        return compose.described(group)
+        return search_path.described(group)
 
     def facts(name: str) -> dict[str, Any]:
-        from modelzoo.cli.launch import composing
         from modelzoo.config import compose
+        from modelzoo.config.compose import composing
 
         typed = [f"{group}={name}"]
         with composing(typed):

@@ -47,9 +47,9 @@ def read_options(texts: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: it is no option of a file that is not composed.
     """
-    from modelzoo.config import compose
+    from modelzoo.config import search_path
 
-    known = document.read((compose.conf_directory() / "config.yaml").read_text("utf-8"), "config.yaml").root
+    known = document.read((search_path.conf_directory() / "config.yaml").read_text("utf-8"), "config.yaml").root
     names = [key.value for key, _ in known.value if key.value not in _NOT_HERE] if known is not None else []
     found: dict[str, Any] = {}
     for text in texts:

@@ -146,9 +146,9 @@ def _init_file() -> Schema:
 
 def _config_file() -> Schema:
     """The options that ship, each with the comment beside it."""
-    from modelzoo.config import compose, document
+    from modelzoo.config import document, search_path
 
-    written = (compose.conf_directory() / "config.yaml").read_text("utf-8")
+    written = (search_path.conf_directory() / "config.yaml").read_text("utf-8")
     root = document.read(written, "config.yaml").root
     assert root is not None
     lines = written.splitlines()

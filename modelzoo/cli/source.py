@@ -74,8 +74,8 @@ def command(arguments: list[str]) -> int:
 
 
 def _composed(overrides: list[str]) -> str:
-    from modelzoo.cli.launch import composing
     from modelzoo.config import compose
+    from modelzoo.config.compose import composing
 
     with composing(overrides):
         given = compose.compose(overrides)

@@ -25,13 +25,13 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("overrides", nargs="*", help="as in model=nested model.args.dim=3")
     options = parser.parse_args(arguments)
 
-    from modelzoo.cli.launch import composing
-    from modelzoo.config import compose
+    from modelzoo.config import compose, search_path
+    from modelzoo.config.compose import composing
     from modelzoo.config.places import parts
 
     with composing(options.overrides):
         config = compose.compose(options.overrides)
-    places = compose.places(tuple(options.overrides), pathlib.Path.cwd())
+    places = search_path.places(tuple(options.overrides), pathlib.Path.cwd())
     key = Path(parts(options.key))
     known, names = _known({"model": config.model, "init": config.init, **config.options}, key)
     if names is not None:

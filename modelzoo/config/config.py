@@ -85,10 +85,10 @@ def _opened(source: Source, kind: str) -> modelfile.ModelFile:
 def _plain(source: Any) -> Any:
     """A DictConfig resolved, anything else as it is; a DictConfig cannot exist before OmegaConf is imported."""
     if "omegaconf" in sys.modules:
-        from modelzoo.config import compose
+        from modelzoo.config import omega
 
-        if compose.is_config(source):
-            return compose.plain(source)
+        if omega.is_config(source):
+            return omega.plain(source)
     return source
 
 

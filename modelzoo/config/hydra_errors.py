@@ -24,8 +24,8 @@ from omegaconf.errors import (
 )
 
 from modelzoo import files, system
-from modelzoo.config import compose, modelfile
 from modelzoo.config import document as marks
+from modelzoo.config import modelfile, search_path
 from modelzoo.config.places import parts
 from modelzoo.errors import Path, Problem, nearest
 from modelzoo.names import is_index
@@ -137,7 +137,7 @@ def _unreadable(override: str, message: str) -> Problem:
 
 
 def _no_utf8(error: UnicodeDecodeError, overrides: Sequence[str]) -> Problem:
-    for directory in (pathlib.Path.cwd() / "conf", compose.conf_directory()):
+    for directory in (pathlib.Path.cwd() / "conf", search_path.conf_directory()):
         for file in filter(pathlib.Path.is_file, directory.rglob("*.yaml")):
             content = file.read_bytes()
             start = content.find(error.object)  # as much of the file as was read at once
@@ -188,7 +188,7 @@ def _in_defaults(config: str, name: str) -> str:
 
 def _document(config: str) -> marks.Document | None:
     cwd = pathlib.Path.cwd()
-    for directory in (cwd / "conf", compose.conf_directory()):
+    for directory in (cwd / "conf", search_path.conf_directory()):
         file = directory / f"{config}.yaml"
         try:
             return marks.read(file.read_text("utf-8-sig"), files.shown(file, cwd))
@@ -206,7 +206,7 @@ def _unknown_key(
     known = parts(str(cause.full_key))
     name = known[len(known) - 1] if known else key
     parent = Path(known[:-1])
-    places = compose.places(_choices(overrides, override), pathlib.Path.cwd())
+    places = search_path.places(_choices(overrides, override), pathlib.Path.cwd())
     try:
         written = places.value(parent) if parent else {}
     except Exception:  # without the files Hydra's own words have to do
@@ -241,7 +241,7 @@ def _unfit(error: ConfigCompositionException, cause: OmegaConfBaseException, ove
 
 def _deletion(overrides: Sequence[str]) -> Problem | None:
     """The first override that deletes an entry of a list, which Hydra does not do."""
-    places = compose.places(tuple(each for each in overrides if not each.startswith("~")), pathlib.Path.cwd())
+    places = search_path.places(tuple(each for each in overrides if not each.startswith("~")), pathlib.Path.cwd())
     for override in overrides:
         *above, last = parts(override.partition("=")[0].removeprefix("~")) or ("",)
         if not (override.startswith("~") and is_index(last) and isinstance(places.value(Path(above)), list)):
@@ -345,7 +345,7 @@ def _name_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
         key = override.partition("=")[0]
         if not key:
             return _command_line(override, "This sets nothing: an override is written key=value.")
-        group = (compose.conf_directory() / key.lstrip("+~").partition("@")[0]).is_dir()
+        group = (search_path.conf_directory() / key.lstrip("+~").partition("@")[0]).is_dir()
         if group and not isinstance(parser.parse_override(override).value(), (str, list)):
             value = override.partition("=")[2]
             return _command_line(override, f"'{key}' takes the name of a file in conf/{key}, not {value}.")

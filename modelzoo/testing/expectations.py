@@ -15,8 +15,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from modelzoo.cli.launch import composing
 from modelzoo.config import modelfile
+from modelzoo.config.compose import composing
 from modelzoo.config.config import Config, from_mapping
 from modelzoo.config.document import Document
 from modelzoo.errors import ConfigError, Path, Problem, fail, located, nearest, render
