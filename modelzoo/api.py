@@ -19,8 +19,7 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located,
 from modelzoo.init import decide
 from modelzoo.language import language
 from modelzoo.modules import construct as building
-from modelzoo.modules import dry_run as shapes
-from modelzoo.modules import memory
+from modelzoo.modules import dry_run, memory
 from modelzoo.modules.blocks import loops
 from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.torch_layers import TooLargeError
@@ -54,7 +53,7 @@ class Draft:
     """
 
     skeleton: building.Skeleton
-    record: shapes.Record
+    record: dry_run.Record
     table: list[decide.Entry]
     given: Examples
     rules: tuple[spec.Rule, ...]
@@ -184,7 +183,7 @@ def draft(
     inputs, examples = _examples(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
     _try_examples(given)
-    run = partial(shapes.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
+    run = partial(dry_run.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
     skeleton, record = _dry(instance, given, rules, torch.device(device), catalog.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = decide.decide(skeleton, rules, values, seed)
@@ -214,7 +213,7 @@ def sized(root: spec.Block, *, seed: int, dtype: str) -> Instance:
     values = dict(instance.values)
     inputs, examples = _examples(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
-    run = partial(shapes.dry_run, count=False, recorded=False)
+    run = partial(dry_run.dry_run, count=False, recorded=False)
     skeleton, _ = _dry(instance, given, (), torch.device("cpu"), catalog.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     problems.check()
@@ -255,8 +254,8 @@ def _dry(
     rules: tuple[spec.Rule, ...],
     device: torch.device,
     dtype: torch.dtype,
-    run: Callable[[building.Skeleton, dict[str, Tensor]], shapes.Record],
-) -> tuple[building.Skeleton, shapes.Record]:
+    run: Callable[[building.Skeleton, dict[str, Tensor]], dry_run.Record],
+) -> tuple[building.Skeleton, dry_run.Record]:
     """Constructs and checks: on the CPU where that is cheap and can be done in the dtype, else on meta."""
     if device.type != "meta":
         try:
@@ -268,7 +267,7 @@ def _dry(
                 raise
     meta = torch.device("meta")
     skeleton = _checked(building.construct(instance, meta, dtype, max_steps=given.max_steps, seed=given.seed))
-    return skeleton, run(skeleton, shapes.example(given.shapes, meta))
+    return skeleton, run(skeleton, dry_run.example(given.shapes, meta))
 
 
 def _on_cpu(
@@ -276,8 +275,8 @@ def _on_cpu(
     given: Examples,
     rules: tuple[spec.Rule, ...],
     dtype: torch.dtype,
-    run: Callable[[building.Skeleton, dict[str, Tensor]], shapes.Record],
-) -> tuple[building.Skeleton, shapes.Record]:
+    run: Callable[[building.Skeleton, dict[str, Tensor]], dry_run.Record],
+) -> tuple[building.Skeleton, dry_run.Record]:
     """A dry run on zeros. What fails there must fail on values too: they may be what it is about."""
     cpu = torch.device("cpu")
     if sum(each.bytes for each in given.shapes) > SMALL:
@@ -295,7 +294,7 @@ def _on_cpu(
     )
     skeleton = _checked(construct())
     try:
-        return skeleton, run(skeleton, shapes.example(given.shapes, cpu))
+        return skeleton, run(skeleton, dry_run.example(given.shapes, cpu))
     except ConfigError as error:
         exhausted = type(error.__cause__) is language.EndlessError  # one loop may end on other values
         if error.__cause__ is None or exhausted or lacks_kernel(error.__cause__):
@@ -322,7 +321,7 @@ def _checked(skeleton: building.Skeleton) -> building.Skeleton:
     return skeleton
 
 
-def _modules(skeleton: building.Skeleton, record: shapes.Record) -> tuple[Module, ...]:
+def _modules(skeleton: building.Skeleton, record: dry_run.Record) -> tuple[Module, ...]:
     names: dict[int, list[str]] = {}
     modules: dict[int, nn.Module] = {}
     for name, module in skeleton.root.named_modules(remove_duplicate=False):

@@ -38,7 +38,7 @@ import modelzoo
 from modelzoo.__main__ import main as tools
 from modelzoo.cli import launch
 from modelzoo.config import compose
-from modelzoo.config import document as marks
+from modelzoo.config.document import Document, read
 from modelzoo.testing import cases, expectations
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -123,11 +123,11 @@ def is_rules(part: Part) -> bool:
 
 def tested(file: pathlib.Path) -> str:
     """What the tests of a file say that do not hold."""
-    document = marks.read(file.read_text(encoding="utf-8"), str(file))
+    document = read(file.read_text(encoding="utf-8"), str(file))
     return "".join(failure(case, document, file.parent) for case in cases.cases(document))
 
 
-def failure(case: cases.Case, document: marks.Document, folder: pathlib.Path) -> str:
+def failure(case: cases.Case, document: Document, folder: pathlib.Path) -> str:
     try:
         expectations.check(case, document, folder)
         return ""

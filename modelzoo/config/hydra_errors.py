@@ -24,8 +24,8 @@ from omegaconf.errors import (
 )
 
 from modelzoo import files, system
-from modelzoo.config import document as marks
 from modelzoo.config import modelfile, search_path
+from modelzoo.config.document import Document, at, read, yaml_problem
 from modelzoo.config.places import parts
 from modelzoo.errors import Path, Problem, nearest
 from modelzoo.names import is_index
@@ -100,7 +100,7 @@ def _command_line(override: str, what: str, hint: str = "") -> Problem:
 def _syntax(error: yaml.YAMLError) -> Problem:
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     file = pathlib.Path(str(mark.name) if mark is not None else getattr(error, "name", ""))
-    return marks.yaml_problem(_in_full(error, file), files.shown(file, pathlib.Path.cwd()))
+    return yaml_problem(_in_full(error, file), files.shown(file, pathlib.Path.cwd()))
 
 
 def _in_full(error: yaml.YAMLError, file: pathlib.Path) -> yaml.YAMLError:
@@ -180,18 +180,18 @@ def _in_defaults(config: str, name: str) -> str:
     while nodes:
         node = nodes.pop()
         if isinstance(node, yaml.ScalarNode) and node.value.rpartition("/")[2] == name:
-            return marks.at(document.shown, node.start_mark)
+            return at(document.shown, node.start_mark)
         for entry in node.value if isinstance(node.value, list) else ():
             nodes.extend(entry[1:] if isinstance(entry, tuple) else [entry])
     return document.place(Path(("defaults",)))
 
 
-def _document(config: str) -> marks.Document | None:
+def _document(config: str) -> Document | None:
     cwd = pathlib.Path.cwd()
     for directory in (cwd / "conf", search_path.conf_directory()):
         file = directory / f"{config}.yaml"
         try:
-            return marks.read(file.read_text("utf-8-sig"), files.shown(file, cwd))
+            return read(file.read_text("utf-8-sig"), files.shown(file, cwd))
         except Exception:  # an explanation without a line is better than none
             continue
     return None

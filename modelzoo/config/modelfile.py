@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from modelzoo import bounds
-from modelzoo.config import document as marks
 from modelzoo.config import interpolation, places
+from modelzoo.config.document import Document, plain, read
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
 
 SUFFIXES = (".yaml", ".yml")
@@ -86,11 +86,11 @@ def load_rules(path: str | os.PathLike[str]) -> ModelFile:
 
 def _load(path: str | os.PathLike[str], kind: str) -> ModelFile:
     shown = os.fspath(path)
-    document = marks.read(_text(pathlib.Path(path)), shown)
+    document = read(_text(pathlib.Path(path)), shown)
     problems = Problems()
     _check_root(document, problems)
     problems.check()
-    data = marks.plain(document, problems)
+    data = plain(document, problems)
     whole = kind == "model" and "model" in data
     if whole:
         for name in data.keys() - {"model", "init"}:
@@ -140,7 +140,7 @@ def no_utf8(content: bytes, at: int) -> str:
     return f"The file is not UTF-8: line {line} has the byte 0x{content[at]:02x}."
 
 
-def _check_root(document: marks.Document, problems: Problems) -> None:
+def _check_root(document: Document, problems: Problems) -> None:
     """Refuses what only a composed config may hold."""
     name = pathlib.Path(document.shown).stem
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from modelzoo.config import document as marks
+from modelzoo.config.document import Document
 from modelzoo.errors import Path
 from modelzoo.names import is_index
 
@@ -46,7 +46,7 @@ class Hit:
 class File:
     """A config file, mounted at a package."""
 
-    document: marks.Document
+    document: Document
     package: tuple[str, ...]
 
     def find(self, key: tuple[str, ...], line: int, column: int) -> Hit | None:

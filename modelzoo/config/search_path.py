@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from modelzoo import files
-from modelzoo.config import document as marks
+from modelzoo.config.document import read
 from modelzoo.config.places import File, Override, Places, parts
 
 CONFIG_NAME = "config"
@@ -136,7 +136,7 @@ def sources(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str) -> 
             continue
         name = default.config_path.removesuffix(".yaml").lstrip("/")
         file = pathlib.Path(result.path.removeprefix("file://"), f"{name}.yaml")
-        document = marks.read(file.read_text("utf-8-sig"), files.shown(file, cwd))
+        document = read(file.read_text("utf-8-sig"), files.shown(file, cwd))
         yield File(document=document, package=parts(default.package or ""))
     for override in defaults.config_overrides:
         yield Override(

@@ -20,10 +20,10 @@ from modelzoo.catalog import catalog, fills, torch_init
 from modelzoo.errors import ConfigError, Path, Problem, Problems, first_line, nearest
 from modelzoo.init.lookup import Lookup
 from modelzoo.language import language
-from modelzoo.modules import construct as building
+from modelzoo.modules import construct
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.strict import expands, strictly
-from modelzoo.plans import plan as planned
+from modelzoo.plans import plan
 from modelzoo.spec import spec
 from modelzoo.spec.resolve import Recipe, Resolver, Scope
 
@@ -120,7 +120,7 @@ Decided = Mapping[int, Mapping[str, tuple[Decision, ...]]]
 """What fills the tensors of modules, by a module's id and a tensor's local name."""
 
 
-def entries(skeleton: building.Skeleton, modules: Named, decided: Decided) -> list[Entry]:
+def entries(skeleton: construct.Skeleton, modules: Named, decided: Decided) -> list[Entry]:
     """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
     found: dict[int, Entry] = {}
     for kind in ("parameter", "buffer"):
@@ -155,7 +155,7 @@ def _named(module: nn.Module, prefix: str, found: Named) -> Named:
     return found
 
 
-def type_name(skeleton: building.Skeleton, module: nn.Module) -> str:
+def type_name(skeleton: construct.Skeleton, module: nn.Module) -> str:
     """A layer's type, or the name of the block that a module was made from."""
     instance = skeleton.instances.get(id(module))
     if instance is None or instance.block is None:
@@ -164,7 +164,7 @@ def type_name(skeleton: building.Skeleton, module: nn.Module) -> str:
 
 
 def decide(
-    skeleton: building.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any], seed: int
+    skeleton: construct.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any], seed: int
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
 
@@ -195,7 +195,7 @@ def decide(
     return table, warnings.found
 
 
-def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
+def _torch_defaults(skeleton: construct.Skeleton, modules: Named) -> Decided:
     """What torch's constructors would do, and what those of registered layers left."""
     found: dict[int, dict[str, tuple[Decision, ...]]] = {}
     equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
@@ -226,7 +226,7 @@ def _torch_defaults(skeleton: building.Skeleton, modules: Named) -> Decided:
     return found
 
 
-def _own_fills(skeleton: building.Skeleton, table: list[Entry], problems: Problems) -> None:
+def _own_fills(skeleton: construct.Skeleton, table: list[Entry], problems: Problems) -> None:
     own = {
         (id(module), each.name): (each, instance)
         for module, instance in skeleton.blocks
@@ -283,7 +283,7 @@ def _fans_in(tree: ast.expr) -> bool:
 class _Homes:
     """Every name of every tensor, as rules and `_init_` select them."""
 
-    def __init__(self, skeleton: building.Skeleton, table: list[Entry]) -> None:
+    def __init__(self, skeleton: construct.Skeleton, table: list[Entry]) -> None:
         self.skeleton, self.table = skeleton, table
         self.all = [(entry, home) for entry in table for home in entry.homes]
         self.operations = language.Operations("rules and _init_")
@@ -355,7 +355,7 @@ def _rules(
     return hits
 
 
-def _selects(skeleton: building.Skeleton, rule: spec.Rule, entry: Entry, home: Home) -> bool:
+def _selects(skeleton: construct.Skeleton, rule: spec.Rule, entry: Entry, home: Home) -> bool:
     """Whether a rule means a name that fits its glob."""
     if entry.kind == "buffer" and rule.pattern != home.name:
         return False
@@ -364,7 +364,7 @@ def _selects(skeleton: building.Skeleton, rule: spec.Rule, entry: Entry, home: H
     return not rule.layers or bool({each.rpartition(".")[2] for each in rule.layers} & _types(skeleton, home.owner))
 
 
-def _types(skeleton: building.Skeleton, module: nn.Module) -> set[str]:
+def _types(skeleton: construct.Skeleton, module: nn.Module) -> set[str]:
     """The names by which a rule may select what a module owns: its type, what that derives from, its block."""
     names = {each.__name__ for each in type(module).__mro__}
     instance = skeleton.instances.get(id(module))
@@ -573,10 +573,10 @@ def _is_finite(tensor: Tensor) -> bool:
     return tensor.is_meta or not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
-def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
+def tensors(table: list[Entry], seed: int) -> tuple[plan.Tensor, ...]:
     """The ledger."""
     return tuple(
-        planned.Tensor(
+        plan.Tensor(
             name=entry.name,
             aliases=tuple(home.name for home in entry.homes[1:]),
             shape=tuple(entry.tensor.shape),
@@ -601,7 +601,7 @@ def tensors(table: list[Entry], seed: int) -> tuple[planned.Tensor, ...]:
 # -- filling ----------------------------------------------------------------------------------------------------------
 
 
-def fill(skeleton: building.Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
+def fill(skeleton: construct.Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
     fills.run(_tasks(skeleton, table, seed), threads)
     problems = Problems()
@@ -613,7 +613,7 @@ def fill(skeleton: building.Skeleton, table: list[Entry], seed: int, threads: in
     problems.check()
 
 
-def filled(skeleton: building.Skeleton, table: list[Entry]) -> list[Tensor]:
+def filled(skeleton: construct.Skeleton, table: list[Entry]) -> list[Tensor]:
     """The tensors of the table that stand in the model now."""
     placed = skeleton.placed
     return [placed.get(entry.tensor, entry.tensor) if placed else entry.tensor for entry in table]
@@ -624,7 +624,7 @@ def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, language.Operations("fills")))
 
 
-def _tasks(skeleton: building.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
+def _tasks(skeleton: construct.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
     fillings: Fillings = {}
     operations = language.Operations("fills")
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):

@@ -21,8 +21,7 @@ from modelzoo.catalog import sizes
 from modelzoo.catalog.catalog import Layer
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError, first_line
 from modelzoo.language import language
-from modelzoo.modules import construct as building
-from modelzoo.modules import equal, flops
+from modelzoo.modules import construct, equal, flops
 from modelzoo.modules.failures import depends_on_data, is_of_dtypes
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import Factory, TooLargeError
@@ -87,7 +86,7 @@ def shape_of(value: Any) -> Any:
 class Watch:
     """Decides conditions on data during a dry run, and compares what the ways through them leave behind."""
 
-    def __init__(self, problems: Problems, skeleton: building.Skeleton) -> None:
+    def __init__(self, problems: Problems, skeleton: construct.Skeleton) -> None:
         self.problems, self.skeleton = problems, skeleton
         self.operations = language.Operations("forwards")
         self.cost = language.ON_META if skeleton.device.type == "meta" else 1
@@ -145,7 +144,7 @@ class Watch:
 
 @uncompiled()
 def dry_run(
-    skeleton: building.Skeleton, inputs: dict[str, Tensor], count: bool = False, recorded: bool = True
+    skeleton: construct.Skeleton, inputs: dict[str, Tensor], count: bool = False, recorded: bool = True
 ) -> Record:
     """Runs the model once on example inputs, and once more for each condition on data, flipped.
 
@@ -162,10 +161,10 @@ def dry_run(
     if not inputs:
         return record
     watch = Watch(problems, skeleton)
-    modules = building.modules(skeleton.root)
+    modules = construct.modules(skeleton.root)
     _set_training(modules, False)
     try:
-        forwards = building.forwards(skeleton, watch, watch.worked)
+        forwards = construct.forwards(skeleton, watch, watch.worked)
         with strictly(skeleton.device), forwards as watched, _counted(skeleton, watch):
             sharing = not watched and equal.can_share(skeleton)
             quick = _quickly(skeleton, inputs, modules, count, recorded) if sharing else None
@@ -192,7 +191,7 @@ def _set_training(modules: list[nn.Module], mode: bool) -> None:
         module.__dict__["training"] = mode
 
 
-def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record, watch: Watch) -> None:
+def _pass(skeleton: construct.Skeleton, inputs: dict[str, Tensor], record: Record, watch: Watch) -> None:
     returned: equal.Returned = []
     try:
         with _recording(returned), torch.no_grad():
@@ -211,7 +210,7 @@ def _pass(skeleton: building.Skeleton, inputs: dict[str, Tensor], record: Record
 
 
 @contextmanager
-def _counted(skeleton: building.Skeleton, watch: Watch) -> Iterator[None]:
+def _counted(skeleton: construct.Skeleton, watch: Watch) -> Iterator[None]:
     """While it lasts, calls of this thread's modules count, if there is a text that may call one again and again."""
     thread = threading.get_ident()
 
@@ -246,7 +245,7 @@ class _Call:
     returned: int
 
 
-def _misfits(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
+def _misfits(skeleton: construct.Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
     """Every layer of torch whose input does not fit, as if those before it were mended.
 
     One wrong size may spoil all that comes after it: of layers that miss the same size by the same only the first is
@@ -298,16 +297,16 @@ def _misfits(skeleton: building.Skeleton, inputs: dict[str, Tensor]) -> list[Pro
     return [explaining.layer(each, returned[: each.returned]) for each in calls]
 
 
-def _tolerant(skeleton: building.Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
+def _tolerant(skeleton: construct.Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
     """The layers of torch that misfits are told of: not those that a user's code may change, or expect to fail."""
     layers = [
         (module, instance, instance.layer)
-        for module in building.modules(skeleton.root)
+        for module in construct.modules(skeleton.root)
         if (instance := skeleton.instances.get(id(module))) is not None and instance.layer is not None
     ]
     theirs = {part for module, _, layer in layers if layer.registered for part in module.modules()}
     for module, instance, layer in layers:
-        if layer.name in sizes.SIZES and module not in theirs and not isinstance(module, building.Unsized):
+        if layer.name in sizes.SIZES and module not in theirs and not isinstance(module, construct.Unsized):
             yield module, instance, layer
 
 
@@ -325,7 +324,7 @@ def _mended(instance: Instance, misfit: sizes.Misfit, device: torch.device, dtyp
 
 
 def _quickly(
-    skeleton: building.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module], count: bool, recorded: bool
+    skeleton: construct.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module], count: bool, recorded: bool
 ) -> Record | None:
     """What a run saw in which one of equal modules stands for all; None if it fails, which another run explains."""
     returned: equal.Returned | None = [] if recorded else None
@@ -381,7 +380,7 @@ def _recording(returned: equal.Returned) -> Iterator[None]:
 
 
 def explain(
-    skeleton: building.Skeleton,
+    skeleton: construct.Skeleton,
     error: Exception,
     returned: equal.Returned | None = None,
     inputs: Mapping[str, Tensor] = MappingProxyType({}),
@@ -399,18 +398,18 @@ def explain(
     return _Explaining(skeleton, inputs).layer(stack[-1], returned)
 
 
-def _is_known(skeleton: building.Skeleton, module: nn.Module) -> bool:
-    return id(module) in skeleton.instances or isinstance(module, building.Unsized)
+def _is_known(skeleton: construct.Skeleton, module: nn.Module) -> bool:
+    return id(module) in skeleton.instances or isinstance(module, construct.Unsized)
 
 
-def _instance(skeleton: building.Skeleton, module: nn.Module) -> Instance | None:
-    return module.instance if isinstance(module, building.Unsized) else skeleton.instances.get(id(module))
+def _instance(skeleton: construct.Skeleton, module: nn.Module) -> Instance | None:
+    return module.instance if isinstance(module, construct.Unsized) else skeleton.instances.get(id(module))
 
 
 class _Explaining:
     """Says why layers cannot take what they get; `inputs` are the model's, by name."""
 
-    def __init__(self, skeleton: building.Skeleton, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(self, skeleton: construct.Skeleton, inputs: Mapping[str, Tensor]) -> None:
         self.skeleton = skeleton
         self.inputs = {id(each): name for name, each in inputs.items()}
         self.names = {id(each): name for name, each in skeleton.root.named_modules()}
@@ -455,7 +454,7 @@ class _Explaining:
 
     def misfit(self, module: nn.Module, instance: Instance | None, call: _Call) -> sizes.Misfit | None:
         """Why it does not fit, with a size that does where there is a layer of that size."""
-        if instance is None or instance.layer is None or isinstance(module, building.Unsized):
+        if instance is None or instance.layer is None or isinstance(module, construct.Unsized):
             return None
         found = None
         with suppress(Exception):
@@ -484,7 +483,7 @@ class _Explaining:
         return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
 
 
-def _first_call(skeleton: building.Skeleton, module: nn.Module, misfit: sizes.Misfit) -> tuple[str, str]:
+def _first_call(skeleton: construct.Skeleton, module: nn.Module, misfit: sizes.Misfit) -> tuple[str, str]:
     """What is expected, and a hint: a size that the config leaves out was decided before."""
     found = next((each.found for each in skeleton.unsized if module in each.layer), {})
     if misfit.size is None or misfit.argument not in found:
@@ -517,12 +516,12 @@ def _entered(error: Exception) -> list[_Call]:
     return calls
 
 
-def _text_key(skeleton: building.Skeleton, owner: nn.Module) -> Path:
+def _text_key(skeleton: construct.Skeleton, owner: nn.Module) -> Path:
     instance = skeleton.instances.get(id(owner))
     return Path(("model",)) if instance is None else instance.key / "forward"
 
 
-def _explain_text(skeleton: building.Skeleton, module: nn.Module, error: Exception) -> Problem:
+def _explain_text(skeleton: construct.Skeleton, module: nn.Module, error: Exception) -> Problem:
     module = next((frame.f_locals["_self"] for frame, _ in reversed(language.texts(error))), module)
     problem = text_problem(error, _text_key(skeleton, module))
     absent = [name for name, child in module._modules.items() if child is None]
