@@ -2,7 +2,7 @@
 
 import sys
 
-from modelzoo.cli.launch import main
+from modelzoo.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())  # the shell completes what follows a file that names @hydra.main

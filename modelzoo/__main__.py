@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from modelzoo.cli.launch import guarded
+from modelzoo.cli.guard import guarded
 from modelzoo.errors import nearest
 from modelzoo.terminal import say
 

@@ -23,7 +23,7 @@ import torch
 
 from modelzoo import api
 from modelzoo.cli import run_file, sandbox
-from modelzoo.cli.launch import guarded
+from modelzoo.cli.guard import guarded
 from modelzoo.config import config, modelfile
 from modelzoo.errors import ConfigError
 

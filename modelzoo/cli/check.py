@@ -314,10 +314,8 @@ class Rules:
 
 def _composed(overrides: list[str]) -> Config:
     from modelzoo.config import compose
-    from modelzoo.config.compose import composing
 
-    with composing(overrides):
-        return compose.compose(overrides)
+    return compose.compose(overrides)
 
 
 # --- planning ------------------------------------------------------------------------------------------------------

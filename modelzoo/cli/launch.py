@@ -1,4 +1,4 @@
-"""The command line: the single place that meets exceptions, and says what is wrong in the words of `errors`."""
+"""The command line of the main job and its sweeps."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ import importlib
 import os
 import pathlib
 import sys
-import traceback
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from modelzoo.cli import stdio
+from modelzoo import system
+from modelzoo.cli.guard import FAILED, flag, guarded, report
 from modelzoo.config.compose import composing
-from modelzoo.errors import IN_FULL, ConfigError, located, render
+from modelzoo.errors import IN_FULL, ConfigError, located
 from modelzoo.run.progress import Watch
 from modelzoo.run.sweep import is_typed
-from modelzoo.terminal import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-FAILED, INTERRUPTED = 1, 130
 
 
 def main() -> int:
@@ -32,61 +27,6 @@ def main() -> int:
     A sweep (`-m`) runs all its jobs; the exit code is 1 if one of them failed.
     """
     return guarded(_hydra_main)
-
-
-def guarded(command: Callable[[], int], patient: bool = True) -> int:
-    """Runs a command; what is wrong is printed to stderr without a traceback.
-
-    Args:
-        command: returns its exit code.
-        patient: whether it goes on when nobody reads what it prints, as one that writes files does.
-
-    Returns:
-        The exit code: that of the command, or 1 also where not all that it printed could be written.
-    """
-    with stdio.outlets(patient) as out:
-        code = FAILED
-        with suppress(stdio.Refused):
-            code = _code(command)
-            sys.stdout.flush()
-        if out is None or out.refused is None:
-            return code
-        if not isinstance(out.refused, BrokenPipeError):  # a reader that leaves knows it
-            say(f"Standard output cannot be written: {out.refused.strerror}.", sys.stderr)
-        return code or FAILED
-
-
-def _code(command: Callable[[], int]) -> int:
-    try:
-        pathlib.Path.cwd()  # where it is gone, libraries of torch end the process
-        return command()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except SystemExit as end:  # of argparse, of Hydra after --help, or of a user's own code
-        if isinstance(end.code, str):
-            say(end.code, sys.stderr)
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception as error:
-        told = _told(error)
-        if told is None:
-            raise
-        report(told, _flag("traceback=true"), None if _flag("problems=all") else IN_FULL)
-        return FAILED
-
-
-def _told(error: Exception) -> ConfigError | None:
-    """An exception as problems; None if it is a mistake of a program."""
-    from modelzoo import system
-
-    return system.told(error)
-
-
-def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
-    """Prints the problems to stderr, or the traceback, which ends with them."""
-    if with_traceback:
-        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
-    else:
-        say(render(error.problems, limit), sys.stderr)
 
 
 def _hydra_main() -> int:
@@ -163,12 +103,12 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
             _thaw()
             run(config, hydra_jobs.run_directory())
     except Exception as error:
-        told = _told(error)
+        told = system.told(error)
         if told is None:
             raise
         failed.append(told)
-        problems = options.get("problems", "all" if _flag("problems=all") else IN_FULL)
-        shown = options.get("traceback", _flag("traceback=true"))
+        problems = options.get("problems", "all" if flag("problems=all") else IN_FULL)
+        shown = options.get("traceback", flag("traceback=true"))
         report(told, shown is True, problems if type(problems) is int and problems > 0 else None)
 
 
@@ -211,7 +151,3 @@ def _thaw() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-
-
-def _flag(override: str) -> bool:
-    return override in sys.argv

@@ -510,11 +510,8 @@ def _configs(group: str) -> Kind:
 
     def facts(name: str) -> dict[str, Any]:
         from modelzoo.config import compose
-        from modelzoo.config.compose import composing
 
-        typed = [f"{group}={name}"]
-        with composing(typed):
-            config = compose.compose(typed)
+        config = compose.compose([f"{group}={name}"])
         data: Any = getattr(config, group)
         keys = (
             {each: data[each] for each in ("args", "inputs") if data.get(each)} if group == "model" else {"rules": data}

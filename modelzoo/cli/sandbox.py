@@ -148,7 +148,7 @@ def _data() -> int:
 
 def child(message: str) -> int:
     """What the child process runs: imposes the limits, then does the task."""
-    from modelzoo.cli.launch import guarded
+    from modelzoo.cli.guard import guarded
 
     told = json.loads(message)
 

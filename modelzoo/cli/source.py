@@ -75,10 +75,8 @@ def command(arguments: list[str]) -> int:
 
 def _composed(overrides: list[str]) -> str:
     from modelzoo.config import compose
-    from modelzoo.config.compose import composing
 
-    with composing(overrides):
-        given = compose.compose(overrides)
+    given = compose.compose(overrides)
     options = given.options
     with located(given.locate):
         draft = api.draft(given.model, given.init, seed=options.get("seed", 0), dtype=options.get("dtype", "float32"))

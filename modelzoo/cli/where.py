@@ -26,11 +26,9 @@ def command(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     from modelzoo.config import compose, search_path
-    from modelzoo.config.compose import composing
     from modelzoo.config.places import parts
 
-    with composing(options.overrides):
-        config = compose.compose(options.overrides)
+    config = compose.compose(options.overrides)
     places = search_path.places(tuple(options.overrides), pathlib.Path.cwd())
     key = Path(parts(options.key))
     known, names = _known({"model": config.model, "init": config.init, **config.options}, key)

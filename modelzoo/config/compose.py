@@ -1,11 +1,10 @@
-"""The border to Hydra: the one module that knows Hydra and OmegaConf. It hands over plain values and their places."""
+"""Overrides, composed by Hydra, as a `Config`: plain values and their places."""
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,18 +16,15 @@ from modelzoo.config.places import Places
 from modelzoo.config.search_path import CONFIG_NAME, INITIALIZE, conf_directory, places, register
 from modelzoo.errors import ConfigError, Problems, located
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
 
 def compose(overrides: list[str]) -> Config:
     """Composes as `python run.py` does, without running anything.
 
     Raises:
-        ConfigError: a wrong `${...}`, or a key that is no text or integer.
-        Exception: Hydra's own; `composition_problem` explains it.
+        ConfigError: what Hydra refuses, a wrong `${...}`, or a key that is no text or integer.
     """
-    return from_hydra(_compose(overrides), places(tuple(overrides), pathlib.Path.cwd()))
+    with composing(overrides):
+        return from_hydra(_compose(overrides), places(tuple(overrides), pathlib.Path.cwd()))
 
 
 def _compose(overrides: list[str]) -> DictConfig:

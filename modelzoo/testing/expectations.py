@@ -16,7 +16,6 @@ import yaml
 from torch import Tensor
 
 from modelzoo.config import modelfile
-from modelzoo.config.compose import composing
 from modelzoo.config.config import Config, from_mapping
 from modelzoo.config.document import Document
 from modelzoo.errors import ConfigError, Path, Problem, fail, located, nearest, render
@@ -104,9 +103,7 @@ class Checker:
         if isinstance(given, tuple):
             from modelzoo.config import compose
 
-            overrides = _overrides(given, point)
-            with composing(overrides):
-                return compose.compose(overrides)
+            return compose.compose(_overrides(given, point))
         written = key or self.case.key / "config"
         if isinstance(given, str):
             return self._file(given, list(point), written)
