@@ -22,9 +22,10 @@ from modelzoo.modules import construct as building
 from modelzoo.modules import dry_run, memory
 from modelzoo.modules.blocks import loops
 from modelzoo.modules.failures import lacks_kernel
+from modelzoo.modules.inputs import Input
 from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.plans import ambient, origins
-from modelzoo.plans.plan import Input, Module, Plan
+from modelzoo.plans.plan import Module, Plan
 from modelzoo.spec import spec
 from modelzoo.spec.resolve import Instance, Resolver, Scope, resolve
 

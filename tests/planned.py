@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelzoo.plans.plan import Input, Module, Plan, Tensor
+from modelzoo.modules.inputs import Input
+from modelzoo.plans.plan import Module, Plan, Tensor
 
 BLOCKS = ("Sequential", "Block", "Tied")
 

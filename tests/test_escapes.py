@@ -24,8 +24,9 @@ from modelzoo.escapes import cell, printable
 from modelzoo.export import report
 from modelzoo.export.graph import drawing, mermaid
 from modelzoo.export.graph.graph import Cluster, Edge, Graph, Node
+from modelzoo.modules.inputs import Input
 from modelzoo.plans import table
-from modelzoo.plans.plan import Input, Module, Plan, Tensor
+from modelzoo.plans.plan import Module, Plan, Tensor
 from modelzoo.plans.rows import rows
 from modelzoo.plans.summary import summary
 from modelzoo.register import layer

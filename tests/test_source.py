@@ -20,11 +20,11 @@ from twinning import Generator
 
 import modelzoo
 from modelzoo import api, register
-from modelzoo.cli.source import command, source
+from modelzoo.cli.source import command
 from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError
 from modelzoo.export import exports
-from modelzoo.export.source.model import written
+from modelzoo.export.source.model import source, written
 from modelzoo.modules import dry_run
 from modelzoo.run import save
 

@@ -17,9 +17,9 @@ from test_source import SMALL, assert_same, body, imported
 from twinning import Config, Generator
 
 import modelzoo
-from modelzoo.cli.source import source
 from modelzoo.errors import ConfigError
 from modelzoo.export.source import gate
+from modelzoo.export.source.model import source
 
 CALLS = (".format", ".join", "ast.parse", "ast.unparse", "builtins.compile", "eval", "exec")
 TEMPLATES = [f"{room}{each}" for room in ("", "trees.") for each in ("quoted", "statements", "dotted")]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modelzoo.config.config import Config
 
 EXPORTERS = {
-    "source": ("modelzoo.cli.source", "model.py, plain PyTorch source of the model"),
+    "source": ("modelzoo.export.source.model", "model.py, plain PyTorch source of the model"),
     "report": ("modelzoo.export.report", "report.html, one page about the model that needs no network"),
     "graph": ("modelzoo.export.graph.mermaid", "graph.mmd, its data flow as mermaid text"),
 }

@@ -23,10 +23,10 @@ from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextEr
 from modelzoo.language import language
 from modelzoo.modules import construct, equal, flops
 from modelzoo.modules.failures import depends_on_data, is_of_dtypes
+from modelzoo.modules.inputs import Input
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import Factory, TooLargeError
 from modelzoo.modules.uncompiled import uncompiled
-from modelzoo.plans.plan import Input
 from modelzoo.spec.resolve import Instance
 
 MAX_ACTIVATIONS = 2**30

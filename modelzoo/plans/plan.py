@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from modelzoo.errors import Locate, Path, Problem
+from modelzoo.modules.inputs import Input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +77,6 @@ class Tensor:
     @property
     def bytes(self) -> int:
         return self.elements * getattr(torch, self.dtype).itemsize  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """An example input of the root."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def bytes(self) -> int:
-        return math.prod(self.shape) * getattr(torch, self.dtype).itemsize  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

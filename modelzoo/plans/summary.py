@@ -19,6 +19,7 @@ from modelzoo import terminal
 from modelzoo.escapes import printable
 from modelzoo.modules import dry_run, flops, observe
 from modelzoo.modules.blocks import Generated, loops
+from modelzoo.modules.inputs import Input
 from modelzoo.plans import ambient, table
 from modelzoo.plans import plan as plans
 from modelzoo.plans.origins import origin_of
@@ -43,7 +44,7 @@ class Summary:
 
     rows: tuple[Row, ...]
     totals: table.Totals
-    inputs: tuple[plans.Input, ...] = ()
+    inputs: tuple[Input, ...] = ()
     flops: int | None = None
     activations: int = 0
     messages: tuple[str, ...] = ()
@@ -200,9 +201,9 @@ def _names(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) 
         return {**{str(index): each for index, each in enumerate(inputs)}, **named}
 
 
-def _inputs(given: Mapping[str, Any]) -> tuple[plans.Input, ...]:
+def _inputs(given: Mapping[str, Any]) -> tuple[Input, ...]:
     return tuple(
-        plans.Input(name=name, shape=tuple(each.shape), dtype=_dtype(each))
+        Input(name=name, shape=tuple(each.shape), dtype=_dtype(each))
         for name, each in given.items()
         if isinstance(each, Tensor)
     )

@@ -150,7 +150,7 @@ def _pickle(built: Built) -> nn.Module:
 def _source(built: Built) -> nn.Module:
     """Exported to plain Python, which is run, and given the same state."""
     try:
-        from modelzoo.cli.source import source
+        from modelzoo.export.source.model import source
     except ImportError as error:
         fail(Path(("round_trip",)), "the export to source is not available", cause=error)
     plan, given = built.draft.plan, {"model": built.config.model, "init": built.config.init}

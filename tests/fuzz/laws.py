@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 import modelzoo
 from modelzoo.cli import check, run_file, sandbox
-from modelzoo.cli.source import source
+from modelzoo.export.source.model import source
 from modelzoo.plans.plan import Plan
 from tests.fuzz.foreign import foreign
 

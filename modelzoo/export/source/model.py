@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import pathlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from modelzoo import api
-from modelzoo.errors import ConfigError
+from modelzoo import api, files
+from modelzoo.config import config
+from modelzoo.errors import ConfigError, located
 from modelzoo.export.source import gate, layout, trees
 from modelzoo.export.source.classes import source_of
 from modelzoo.export.source.environment import Class, Source
@@ -129,3 +131,42 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)) and value and all(type(each) is int for each in value):
         return [[each * 2 for each in value], [*value[:-1], value[-1] * 2], [value[0] * 2, *value[1:]]]
     return []
+
+
+def source(model: config.Source, init: config.Source | None = None, *, seed: int = 0, dtype: str = "float32") -> str:
+    """The Python source of a model, which needs torch alone and constructs it with `Model()`.
+
+    Keys, shared and tied tensors, outputs and gradients are those of `modelzoo.build`; values are drawn from the same
+    distributions, and loaded from the `parameters.safetensors` of a run.
+
+    Args:
+        model: the path of a model file, a mapping, or a DictConfig.
+        init: rules: a mapping, a DictConfig or a path; they replace the model file's own.
+        seed: of random buffers that no state dict carries.
+        dtype: of floating parameters and buffers that name none.
+
+    Raises:
+        ConfigError: all problems found.
+
+    >>> print(source({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 8)", "ReLU"]}), end="")
+    \"""A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").\"""
+    <BLANKLINE>
+    import torch
+    from torch import nn
+    <BLANKLINE>
+    <BLANKLINE>
+    class Model(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(4, 8), nn.ReLU())
+    """
+    given = config.from_mapping(model, init)
+    with located(given.locate):
+        return written(api.draft(given.model, given.init, seed=seed, dtype=dtype), given.model)
+
+
+def export(draft: api.Draft, model: nn.Module, given: config.Config, directory: pathlib.Path) -> pathlib.Path:
+    """Writes `model.py` of a job; returns its path."""
+    path = directory / "model.py"
+    text = written(draft, given.model)
+    files.write_text(path, text)
+    return path
