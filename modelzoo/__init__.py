@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from modelzoo import register
     from modelzoo.api import build, plan
     from modelzoo.config.modelfile import load
+    from modelzoo.plans.inspection import summary
     from modelzoo.plans.plan import Plan
-    from modelzoo.plans.summary import summary
 
 __version__ = "0.1.0"
 __all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register", "summary"]
@@ -26,7 +26,7 @@ _HOMES = {
     "plan": "api",
     "load": "config.modelfile",
     "Plan": "plans.plan",
-    "summary": "plans.summary",
+    "summary": "plans.inspection",
 }
 
 

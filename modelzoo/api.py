@@ -24,8 +24,9 @@ from modelzoo.modules.blocks import loops
 from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.inputs import Input
 from modelzoo.modules.torch_layers import TooLargeError
-from modelzoo.plans import ambient, origins
-from modelzoo.plans.plan import Module, Plan
+from modelzoo.plans import ambient, origins, records
+from modelzoo.plans.plan import Plan
+from modelzoo.plans.records import ModuleRecord
 from modelzoo.spec import spec
 from modelzoo.spec.resolve import Instance, Resolver, Scope, resolve
 
@@ -68,7 +69,7 @@ class Draft:
         """All that as plain values, written out when it is asked for: a build alone does not need it."""
         return Plan(
             modules=_modules(self.skeleton, self.record),
-            tensors=decide.tensors(self.table, self.seed),
+            tensors=records.tensors(self.table, self.seed),
             inputs=self.given.shapes,
             seed=self.seed,
             dtype=self.dtype,
@@ -322,7 +323,7 @@ def _checked(skeleton: building.Skeleton) -> building.Skeleton:
     return skeleton
 
 
-def _modules(skeleton: building.Skeleton, record: dry_run.Record) -> tuple[Module, ...]:
+def _modules(skeleton: building.Skeleton, record: dry_run.Record) -> tuple[ModuleRecord, ...]:
     names: dict[int, list[str]] = {}
     modules: dict[int, nn.Module] = {}
     for name, module in skeleton.root.named_modules(remove_duplicate=False):
@@ -332,7 +333,7 @@ def _modules(skeleton: building.Skeleton, record: dry_run.Record) -> tuple[Modul
     for each, (name, *aliases) in names.items():
         instance = skeleton.instances.get(each)
         found.append(
-            Module(
+            ModuleRecord(
                 name=name,
                 aliases=tuple(aliases),
                 type=decide.type_name(skeleton, modules[each]),

@@ -59,3 +59,8 @@ def cell(value: Any) -> Any:
         return value
     text = printable(value)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def one_line(text: str) -> str:
+    """A text in one line, as wide as it looks."""
+    return printable(text, lines=False)

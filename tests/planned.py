@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from modelzoo.modules.inputs import Input
-from modelzoo.plans.plan import Module, Plan, Tensor
+from modelzoo.plans.plan import Plan
+from modelzoo.plans.records import ModuleRecord, TensorRecord
 
 BLOCKS = ("Sequential", "Block", "Tied")
 
@@ -30,7 +31,7 @@ def plan_of(model: nn.Module, *inputs: torch.Tensor, fills: dict[str, str] | Non
         for handle in handles:
             handle.remove()
     modules = {
-        names[0]: Module(
+        names[0]: ModuleRecord(
             name=names[0],
             aliases=tuple(names[1:]),
             type=type(module).__name__,
@@ -50,7 +51,7 @@ def plan_of(model: nn.Module, *inputs: torch.Tensor, fills: dict[str, str] | Non
         for value, names in homes(found).items():
             owner = type(model.get_submodule(names[0].rpartition(".")[0])).__name__
             tensors.append(
-                Tensor(
+                TensorRecord(
                     name=names[0],
                     aliases=tuple(names[1:]),
                     shape=tuple(value.shape),

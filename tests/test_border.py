@@ -85,7 +85,7 @@ def test_the_models_of_the_package_are_found_from_anywhere(project):
 def test_the_configs_stand_beside_the_package_or_inside_it(tmp_path, monkeypatch):
     package = tmp_path / "modelzoo"
     package.mkdir()
-    monkeypatch.setattr(compose, "__file__", str(package / "border.py"))
+    monkeypatch.setattr(search_path, "__file__", str(package / "config" / "search_path.py"))
     assert search_path.conf_directory() == tmp_path / "conf"
     (package / "conf").mkdir()
     assert search_path.conf_directory() == package / "conf"

@@ -25,10 +25,11 @@ from modelzoo.export import report
 from modelzoo.export.graph import drawing, mermaid
 from modelzoo.export.graph.graph import Cluster, Edge, Graph, Node
 from modelzoo.modules.inputs import Input
-from modelzoo.plans import table
-from modelzoo.plans.plan import Module, Plan, Tensor
+from modelzoo.plans import printing, table
+from modelzoo.plans.inspection import summary
+from modelzoo.plans.plan import Plan
+from modelzoo.plans.records import ModuleRecord, TensorRecord
 from modelzoo.plans.rows import rows
-from modelzoo.plans.summary import summary
 from modelzoo.register import layer
 from modelzoo.run import job, results, sweep
 
@@ -61,10 +62,10 @@ def plan(text: str) -> Plan:
     facts = {"shape": (2, 2), "dtype": "float32", "kind": "parameter", "fill": text, "owner": text}
     return Plan(
         modules=(
-            Module(name="", type=text, output={text: (2, 2)}),
-            Module(name=text, aliases=(f"b{text}",), type=text, call=text),
+            ModuleRecord(name="", type=text, output={text: (2, 2)}),
+            ModuleRecord(name=text, aliases=(f"b{text}",), type=text, call=text),
         ),
-        tensors=(Tensor(name=f"{text}.w", aliases=(f"b{text}.w",), rule=text, where=text, **facts),),
+        tensors=(TensorRecord(name=f"{text}.w", aliases=(f"b{text}.w",), rule=text, where=text, **facts),),
         inputs=(Input(name=text, shape=(2, 2), dtype="float32"),),
         warnings=(problem,),
         notes=(text,),
@@ -117,8 +118,8 @@ OUTPUTS = {
     "the place of a problem": lambda text: str(Problem(where=text, path=text, what="no")),
     "the place of a warning": warned,
     "the table of a sweep": lambda text: shown(results.terminal_table(results.summary([record(text), record("a", 1)]))),
-    "the names of values": lambda text: said(*table.value_lines(holder(text), "*")),
-    "the keys of an output": lambda text: said(*table.output_lines({text: torch.zeros(1), "n": [text]})),
+    "the names of values": lambda text: said(*printing.value_lines(holder(text), "*")),
+    "the keys of an output": lambda text: said(*printing.output_lines({text: torch.zeros(1), "n": [text]})),
 }
 """Each of one line for each fact, whatever the text holds."""
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelzoo.plans.rows import describe, rows
+from modelzoo.plans.rows import rows
+from modelzoo.plans.statistics import describe
 from tests.planned import plan_of
 
 

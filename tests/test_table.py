@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from modelzoo.errors import ConfigError, Problem
+from modelzoo.plans.printing import output_lines, value_lines
 from modelzoo.plans.rows import Row, rows
-from modelzoo.plans.table import model_table, output_lines, value_lines
+from modelzoo.plans.table import model_table
 from modelzoo.terminal import show, text
 from tests.planned import plan_of
 

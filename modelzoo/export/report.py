@@ -20,10 +20,10 @@ from modelzoo.escapes import printable
 from modelzoo.export import pages
 from modelzoo.export.graph import drawing, flow, mermaid
 from modelzoo.export.source import model as source
+from modelzoo.plans.lines import shape_text, short
 from modelzoo.plans.plan import Plan
-from modelzoo.plans.plan import Tensor as Planned
+from modelzoo.plans.records import TensorRecord as Planned
 from modelzoo.plans.rows import Row, rows
-from modelzoo.plans.table import _short, shape_text
 
 BARS, WIDTH, HEIGHT = 32, 3, 22  # of a histogram, in pixels
 SAMPLE = 1 << 16  # values that a histogram looks at
@@ -137,7 +137,7 @@ def _tree(found: Sequence[Row]) -> list[Branch]:
             row=row,
             local=row.name.rpartition(".")[2] or "model",
             shape=shape_text(row.shape),
-            fill="" if row.same_as else _short(row.fill),
+            fill="" if row.same_as else short(row.fill),
             parameters=totals.get(row.name, 0) if row.kind == "module" else row.parameters,
             parent=row.kind == "module" and row.name in parents,
             folded=row.depth >= level or bool(row.same_as),
@@ -186,7 +186,7 @@ def _ledger(plan: Plan, model: nn.Module, found: Sequence[Row], locate: Locate) 
             tensor=tensor,
             mark=row.mark if row is not None and row.mark else tensor.kind,
             shape=shape_text(tensor.shape),
-            fill=_short(tensor.fill),
+            fill=short(tensor.fill),
             statistics=() if seen is None else tuple(f"{n:.4g}" for n in (seen.mean, seen.std, seen.min, seen.max)),
             histogram=histogram(values[tensor.name]) if seen is not None and tensor.name in values else "",
             rule=rule,

@@ -23,7 +23,6 @@ from modelzoo.language import language
 from modelzoo.modules import construct
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.strict import expands, strictly
-from modelzoo.plans import plan
 from modelzoo.spec import spec
 from modelzoo.spec.resolve import Recipe, Resolver, Scope
 
@@ -571,31 +570,6 @@ _NOT_FINITE = " with values that are not finite."
 
 def _is_finite(tensor: Tensor) -> bool:
     return tensor.is_meta or not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def tensors(table: list[Entry], seed: int) -> tuple[plan.Tensor, ...]:
-    """The ledger."""
-    return tuple(
-        plan.Tensor(
-            name=entry.name,
-            aliases=tuple(home.name for home in entry.homes[1:]),
-            shape=tuple(entry.tensor.shape),
-            dtype=str(entry.tensor.dtype).removeprefix("torch."),
-            kind=entry.kind,
-            persistent=entry.persistent,
-            trainable=entry.kind == "parameter" and entry.tensor.requires_grad,
-            owner=entry.owner,
-            fill=" -> ".join(each.text() for each in entry.chain),
-            rule=entry.chain[-1].rule,
-            matched=entry.matched,
-            erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
-            stream=streams.label(seed, entry.name)
-            if any(each.program or (each.fill and each.fill.draws) for each in entry.chain)
-            else "",
-            key=entry.key,
-        )
-        for entry in table
-    )
 
 
 # -- filling ----------------------------------------------------------------------------------------------------------

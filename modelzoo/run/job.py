@@ -21,8 +21,9 @@ from modelzoo.errors import ConfigError, Path, Problem, fail, in_full
 from modelzoo.escapes import printable
 from modelzoo.export import exports
 from modelzoo.modules import dry_run, observe
-from modelzoo.plans import summary, table
-from modelzoo.plans.rows import Row, describe, pool, rows, told
+from modelzoo.plans import inspection, printing, table
+from modelzoo.plans.rows import Row, rows, told
+from modelzoo.plans.statistics import describe, pool
 from modelzoo.run import gradients, load, save
 from modelzoo.terminal import say
 
@@ -51,7 +52,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             where, path = config.locate(warning.key, warning.line, warning.column)
             _warn(replace(warning, where=where, path=path))
         if device.type == "meta":
-            terminal.show(summary.summary(replace(draft.plan, warnings=())))
+            terminal.show(inspection.summary(replace(draft.plan, warnings=())))
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         check_inputs(draft)
@@ -113,7 +114,7 @@ def _report(
     values: list[str] = []
     try:
         if show is not None and not backward:
-            values = table.value_lines(model, str(show))
+            values = printing.value_lines(model, str(show))
         written = [] if backward else save.write_parameters(directory, plan, model, rows=facts)
         with observe.observed(model) as record:
             output = _forward(draft, model, inputs, backward)
@@ -122,7 +123,7 @@ def _report(
         terminal.show(table.model_table(facts if seen is None else told(facts, model, seen)))
     if values:
         say("\n".join(values))
-    say("\n".join(table.output_lines(output)))
+    say("\n".join(printing.output_lines(output)))
     _explain_non_finite(draft, model, inputs, output)
     measured = metrics.measure(model, output)
     for name, value in measured.items():
@@ -130,7 +131,7 @@ def _report(
     if backward:
         gradients.backward(draft.skeleton, output, lambda: _forward(draft, model, inputs, True))
         if show is not None:
-            say("\n".join(table.value_lines(model, str(show))))
+            say("\n".join(printing.value_lines(model, str(show))))
         written = save.write_parameters(directory, plan, model, gradients=True, rows=facts)
     written.append(_write_model(directory, config))
     written += exports.write(exported, draft, model, config, directory)

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from modelzoo import files
 from modelzoo.escapes import json_text, printable
-from modelzoo.plans.rows import Row, Statistics
+from modelzoo.plans.rows import Row
 from modelzoo.plans.rows import rows as rows_of
+from modelzoo.plans.statistics import Statistics
 
 if TYPE_CHECKING:
     from modelzoo.plans import plan as planned
+    from modelzoo.plans import records
 
 TENSORS = "parameters.safetensors"
 FACTS = "parameters.json"
@@ -86,7 +88,7 @@ def write_parameters(
     return [*written, path]
 
 
-def _facts(tensor: planned.Tensor, seen: Statistics | None) -> dict[str, Any]:
+def _facts(tensor: records.TensorRecord, seen: Statistics | None) -> dict[str, Any]:
     names = ("name", "aliases", "shape", "dtype", "kind", "persistent", "trainable")
     facts = {name: getattr(tensor, name) for name in (*names, "fill", "rule", "matched", "erased", "stream", "where")}
     for name in ("mean", "std", "min", "max"):

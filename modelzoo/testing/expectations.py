@@ -19,7 +19,7 @@ from modelzoo.config import modelfile
 from modelzoo.config.config import Config, from_mapping
 from modelzoo.config.document import Document
 from modelzoo.errors import ConfigError, Path, Problem, fail, located, nearest, render
-from modelzoo.plans import rows
+from modelzoo.plans.statistics import describe
 from modelzoo.run import compare, gradients
 from modelzoo.testing import trials
 from modelzoo.testing.cases import OPTIONS, Case, Close, Fact, Given, Message, Output, Same, Unchanged, override_value
@@ -230,7 +230,7 @@ class Checker:
         """One statement about the shape, the dtype or the values of a tensor."""
         wanted, statistics = fact.value, None
         if fact.name in ("mean", "std", "min", "max", "finite", "range"):
-            statistics = rows.describe(tensor)
+            statistics = describe(tensor)
         if statistics is None and fact.name not in ("shape", "dtype") and (tensor.is_meta or not tensor.numel()):
             self.add(fact.key, f"{fact.name} {compare.shown(wanted)}", "a tensor without values", about)
             return

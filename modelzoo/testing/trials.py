@@ -19,7 +19,7 @@ from modelzoo.catalog import fills
 from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import decide
-from modelzoo.plans import plan as plans
+from modelzoo.plans import records
 from modelzoo.run import compare, gradients, job, load, save
 from modelzoo.spec import spec
 
@@ -38,7 +38,7 @@ class Built:
     model: nn.Module
     inputs: dict[str, Tensor]
     names: dict[str, Tensor]
-    facts: dict[str, plans.Tensor]
+    facts: dict[str, records.TensorRecord]
 
     def describe(self, name: str) -> str:
         fact = self.facts[name]

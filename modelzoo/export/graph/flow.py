@@ -18,7 +18,7 @@ from modelzoo.errors import located
 from modelzoo.export.graph.graph import SIGNS, Cluster, Edge, Graph, Node
 from modelzoo.export.graph.shapes import Seen, traced
 from modelzoo.language import language
-from modelzoo.plans.table import shape_text
+from modelzoo.plans.lines import shape_text
 from modelzoo.spec.resolve import Instance
 
 SIMPLE, MOST = 24, 44

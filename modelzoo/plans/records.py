@@ -1,0 +1,117 @@
+"""A module and a tensor as a plan records them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from modelzoo import streams
+from modelzoo.errors import Path
+from modelzoo.init.decide import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRecord:
+    """One unique module.
+
+    Attributes:
+        name: its first dotted name in `named_modules()` order; "" is the root.
+        aliases: its other names.
+        type: a layer's name, "Sequential" or a block's name.
+        call: as it is constructed: "Linear(in_features=20, out_features=64)".
+        block: whether it is a block of the config, not a layer of the catalog.
+        key: its place in the config.
+        calls: how often the dry run called it.
+        output: the shapes of what it returned last: a tuple for a tensor, nested as the output; None if not called.
+        loops: how many `while` loops its forward text has.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    type: str
+    call: str = ""
+    block: bool = False
+    key: Path = Path()
+    calls: int = 0
+    output: Any = None
+    loops: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRecord:
+    """One unique parameter or buffer, and who fills it.
+
+    Attributes:
+        name, aliases: its first name in the order of `named_parameters()`, and its other homes.
+        kind: "parameter" or "buffer"; `persistent` ones are in the state dict.
+        owner: the type of the module that has it first.
+        fill: what fills it, as text; fills that build on each other are joined by " -> ".
+        rule: who decided: "init.weights", "_init_", "torch", or the config key of its own `fill`.
+        matched, erased: the rules that selected it, and those that a later one overwrote.
+        stream: the name of its random stream; empty if nothing is drawn.
+        key: the place of its owner in the config, and `where` that is: `file:line:column`, if it was asked for.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    shape: tuple[int, ...]
+    dtype: str
+    kind: str
+    persistent: bool = True
+    trainable: bool = True
+    owner: str
+    fill: str = ""
+    rule: str = ""
+    matched: tuple[str, ...] = ()
+    erased: tuple[str, ...] = ()
+    stream: str = ""
+    key: Path = Path()
+    where: str = ""
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * getattr(torch, self.dtype).itemsize  # type: ignore[no-any-return]
+
+
+class Recorded(Protocol):
+    """What rows are made of: a plan."""
+
+    @property
+    def modules(self) -> tuple[ModuleRecord, ...]:
+        """In the order of `named_modules()`."""
+
+    @property
+    def tensors(self) -> tuple[TensorRecord, ...]:
+        """In the order of `named_parameters()`, then buffers."""
+
+
+def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
+    """The ledger."""
+    return tuple(
+        TensorRecord(
+            name=entry.name,
+            aliases=tuple(home.name for home in entry.homes[1:]),
+            shape=tuple(entry.tensor.shape),
+            dtype=str(entry.tensor.dtype).removeprefix("torch."),
+            kind=entry.kind,
+            persistent=entry.persistent,
+            trainable=entry.kind == "parameter" and entry.tensor.requires_grad,
+            owner=entry.owner,
+            fill=" -> ".join(each.text() for each in entry.chain),
+            rule=entry.chain[-1].rule,
+            matched=entry.matched,
+            erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
+            stream=streams.label(seed, entry.name)
+            if any(each.program or (each.fill and each.fill.draws) for each in entry.chain)
+            else "",
+            key=entry.key,
+        )
+        for entry in table
+    )
