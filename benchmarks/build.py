@@ -25,7 +25,7 @@ from torch import nn
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import modelzoo  # noqa: E402
-from modelzoo.language import language  # noqa: E402
+from modelzoo.language import syntax  # noqa: E402
 
 HAND = "by hand"
 OURS = "modelzoo, from a dict"
@@ -219,7 +219,7 @@ def decoder(dim: int, depth: int, words: int, places: int, heads: int) -> dict[s
 
 def first_time(config: dict[str, Any]) -> object:
     """With no text parsed before."""
-    for cached in (language.parse_expression, language.parse_statements):
+    for cached in (syntax.parse_expression, syntax.parse_statements):
         cached.cache_clear()
     return modelzoo.build(config)
 

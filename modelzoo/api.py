@@ -17,7 +17,7 @@ from modelzoo.catalog import catalog, fills
 from modelzoo.config import config
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.init import decide
-from modelzoo.language import language
+from modelzoo.language import runtime
 from modelzoo.modules import construct as building
 from modelzoo.modules import dry_run, memory
 from modelzoo.modules.blocks import loops
@@ -298,7 +298,7 @@ def _on_cpu(
     try:
         return skeleton, run(skeleton, dry_run.example(given.shapes, cpu))
     except ConfigError as error:
-        exhausted = type(error.__cause__) is language.EndlessError  # one loop may end on other values
+        exhausted = type(error.__cause__) is runtime.EndlessError  # one loop may end on other values
         if error.__cause__ is None or exhausted or lacks_kernel(error.__cause__):
             raise
         skeleton = _checked(construct())

@@ -15,8 +15,9 @@ from torch import nn
 
 from modelzoo.catalog import catalog
 from modelzoo.errors import TextError
-from modelzoo.language import language
-from modelzoo.language.language import LoopError, Names, Read
+from modelzoo.language import compiler, formulas, syntax
+from modelzoo.language.names import Names, Read
+from modelzoo.language.runtime import LoopError
 
 NAMES = Names(
     inputs=("x", "y"),
@@ -63,14 +64,14 @@ X, Y = torch.linspace(-1, 2, 12).view(3, 4), torch.linspace(1, 3, 12).view(3, 4)
 
 
 def forward(text: str, names: Names = NAMES, values: dict[str, Any] = VALUES, max_steps: int = 100) -> FunctionType:
-    translation = language.translate(text, names, "Net.forward")
+    translation = compiler.translate(text, names, "Net.forward")
     assert [error.what for error in translation.errors] == []
     assert translation.code is not None
-    return language.link(translation.code, values, max_steps)
+    return compiler.link(translation.code, values, max_steps)
 
 
 def errors_of(text: str, names: Names = NAMES) -> list[str]:
-    return [f"{error.what}. {error.hint}" for error in language.translate(text, names, "Net.forward").errors]
+    return [f"{error.what}. {error.hint}" for error in compiler.translate(text, names, "Net.forward").errors]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -236,7 +237,7 @@ def test_a_name_may_be_a_functions_name_and_shadows_it_only_from_there_on() -> N
     assert torch.equal(forward("relu = relu(x)\nreturn relu")(OWNER, X, Y), X.relu())
     assert errors_of("relu = x\nreturn relu(relu)") == ["'relu' is a value, not a function or a layer. "]
     names = Names(inputs=("x",), layers=frozenset({"linear", "self"}))
-    assert language.translate("linear(self(x))", names, "forward").errors == ()
+    assert compiler.translate("linear(self(x))", names, "forward").errors == ()
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
@@ -439,13 +440,13 @@ def test_sums_of_many_terms_are_read_up_to_the_limit_of_depth() -> None:
     ],
 )
 def test_an_error_stands_at_its_line_and_column_of_the_raw_text(text: str, line: int, column: int) -> None:
-    error = language.translate(text, NAMES, "forward").errors[0]
+    error = compiler.translate(text, NAMES, "forward").errors[0]
     assert (error.line, error.column) == (line, column)
 
 
 def test_two_equals_signs_are_not_one() -> None:
     with pytest.raises(TextError) as caught:
-        language.parse_expression("==x")
+        syntax.parse_expression("==x")
     assert (caught.value.what, caught.value.line, caught.value.column) == (
         "cannot read this text: invalid syntax: ==x",
         1,
@@ -457,7 +458,7 @@ def test_two_equals_signs_are_not_one() -> None:
 
 
 def reads_of(text: str) -> list[Read]:
-    translation = language.translate(text, NAMES, "forward")
+    translation = compiler.translate(text, NAMES, "forward")
     assert translation.errors == ()
     return list(translation.reads)
 
@@ -482,7 +483,7 @@ def test_a_chain_that_is_called_means_a_child() -> None:
 
 
 def test_the_args_that_a_text_uses_are_known() -> None:
-    translation = language.translate("x * depth + len(widths)", NAMES, "forward")
+    translation = compiler.translate("x * depth + len(widths)", NAMES, "forward")
     assert translation.names == {"depth", "widths"}
 
 
@@ -611,9 +612,9 @@ class Recorder:
 
 
 def watched(text: str, recorder: Recorder) -> Any:
-    translation = language.translate(text, NAMES, "forward")
+    translation = compiler.translate(text, NAMES, "forward")
     assert translation.watched is not None
-    return language.link(translation.watched, VALUES, 100, (), recorder)(OWNER, 1, 2)
+    return compiler.link(translation.watched, VALUES, 100, (), recorder)(OWNER, 1, 2)
 
 
 def test_the_watched_code_reports_every_condition_in_order() -> None:
@@ -643,7 +644,7 @@ def test_a_branch_that_returns_has_nothing_to_merge() -> None:
 
 
 def test_a_text_without_conditions_has_no_watched_code() -> None:
-    assert language.translate("fc(x) if fc else x", NAMES, "forward").watched is None
+    assert compiler.translate("fc(x) if fc else x", NAMES, "forward").watched is None
 
 
 # --- the compiled function -----------------------------------------------------------------------------------------
@@ -690,9 +691,9 @@ def test_a_function_holds_only_what_its_text_uses() -> None:
 
 
 def test_default_values_stand_for_missing_inputs() -> None:
-    translation = language.translate("x * y", NAMES, "forward", (2,))
+    translation = compiler.translate("x * y", NAMES, "forward", (2,))
     assert translation.code is not None
-    assert language.link(translation.code, {}, 1, (2,))(OWNER, 4) == 8
+    assert compiler.link(translation.code, {}, 1, (2,))(OWNER, 4) == 8
 
 
 def test_a_registered_function_is_seen_by_a_text_that_failed_before() -> None:
@@ -728,7 +729,7 @@ def test_a_registered_function_is_seen_by_a_text_that_failed_before() -> None:
 def test_a_formula_has_pythons_value(text: str) -> None:
     values = {"width": 256, "depth": 3, "widths": [4, 5], "name": "relu"}
     text = text.strip()
-    assert same(language.evaluate(language.parse_expression("=" + text), values), eval(text, dict(values)))
+    assert same(formulas.evaluate(syntax.parse_expression("=" + text), values), eval(text, dict(values)))
 
 
 @pytest.mark.parametrize(
@@ -759,18 +760,18 @@ def test_a_formula_is_refused_and_told_why(text: str, message: str, column: int)
         laugh = [laugh, laugh]
     values = {"width": 256, "name": "%99999999999d", "laugh": laugh, "long": [0] * 9_000}
     with pytest.raises(TextError) as caught:
-        language.evaluate(language.parse_expression(text), values)
+        formulas.evaluate(syntax.parse_expression(text), values)
     assert (caught.value.what, caught.value.line, caught.value.column) == (message, 1, column)
 
 
 def test_a_formulas_names_come_in_the_order_of_the_text() -> None:
-    tree = language.parse_expression("=max(a + b, c * a) if d else e[f]")
-    assert [name.id for name in language.formula_names(tree)] == ["a", "b", "c", "a", "d", "e", "f"]
+    tree = syntax.parse_expression("=max(a + b, c * a) if d else e[f]")
+    assert [name.id for name in syntax.formula_names(tree)] == ["a", "b", "c", "a", "d", "e", "f"]
 
 
 def test_check_formula_reports_without_computing() -> None:
-    tree = language.parse_expression("=wdth + depht + 1 / 0")
-    errors = language.check_formula(tree, frozenset({"width", "depth"}))
+    tree = syntax.parse_expression("=wdth + depht + 1 / 0")
+    errors = formulas.check_formula(tree, frozenset({"width", "depth"}))
     assert [(error.what, error.hint, error.column) for error in errors] == [
         ("there is no value 'wdth'", "Did you mean 'width'?", 2),
         ("there is no value 'depht'", "Did you mean 'depth'?", 9),
@@ -778,7 +779,7 @@ def test_check_formula_reports_without_computing() -> None:
 
 
 def test_a_text_that_yaml_cut_in_two_is_seen() -> None:
-    assert [language.unbalanced(text) for text in ("f(a", "b)", "f(a, [b])", "{")] == [True, True, False, True]
+    assert [syntax.unbalanced(text) for text in ("f(a", "b)", "f(a, [b])", "{")] == [True, True, False, True]
 
 
 # --- any text ------------------------------------------------------------------------------------------------------
@@ -829,7 +830,7 @@ TEXTS = NUMBERS | st.recursive(ATOMS, _larger, max_leaves=8) | st.text(max_size=
 def test_any_formula_is_refused_or_has_pythons_value(text: str) -> None:
     values: dict[str, Any] = {"a": 3, "b": 0.25, "widths": [4, 5]}
     try:
-        result = language.evaluate(language.parse_expression(text), values)
+        result = formulas.evaluate(syntax.parse_expression(text), values)
     except TextError:
         return
     scope = {"sqrt": math.sqrt, **copy.deepcopy(values)}
@@ -842,13 +843,13 @@ def test_any_formula_is_refused_or_has_pythons_value(text: str) -> None:
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 def test_any_forward_is_refused_or_fails_or_has_pythons_value(text: str) -> None:
     names = Names(inputs=("a", "b"), values=frozenset({"widths"}), training=False)
-    translation = language.translate(text, names, "forward")
+    translation = compiler.translate(text, names, "forward")
     if translation.errors:
         assert translation.code is None
         assert all(error.what for error in translation.errors)
         return
     assert translation.code is not None
-    function = language.link(translation.code, {"widths": [4, 5]}, 10)
+    function = compiler.link(translation.code, {"widths": [4, 5]}, 10)
     scope = {"sqrt": math.sqrt, "a": 3, "b": 0.25, "widths": [4, 5]}
     try:
         expected = eval(text.strip().removeprefix("=").strip(), scope)

@@ -19,7 +19,7 @@ from modelzoo import streams
 from modelzoo.catalog import catalog, fills, torch_init
 from modelzoo.errors import ConfigError, Path, Problem, Problems, first_line, nearest
 from modelzoo.init.lookup import Lookup
-from modelzoo.language import language
+from modelzoo.language import compiler, runtime, syntax
 from modelzoo.modules import construct
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.strict import expands, strictly
@@ -57,7 +57,7 @@ class Decision:
     def translated(self) -> tuple[dict[str, Any], CodeType]:
         """The code of its text, and the values of the names that it reads."""
         values = {name: each for name, each in self.values.items() if name not in spec.FILL_INPUTS}
-        translation = language.translate(self.program, spec.fill_names(frozenset(values)), "fill")
+        translation = compiler.translate(self.program, spec.fill_names(frozenset(values)), "fill")
         if translation.code is None:
             raise translation.errors[0]
         return {name: values[name] for name in translation.names}, translation.code
@@ -180,7 +180,7 @@ def decide(
     try:
         hits = _rules(homes, rules, root_values, problems)
         _inits(homes, modules, problems)
-    except language.EndlessError as error:
+    except runtime.EndlessError as error:
         problems.add(Path(("init",)), f"{error}.", "Write fewer of them.")
         raise ConfigError(problems.found) from error
     for entry in table:
@@ -276,7 +276,7 @@ def decision_of(
 
 
 def _fans_in(tree: ast.expr) -> bool:
-    return any(each.id in ("fan_in", "fan_out") for each in language.formula_names(tree))
+    return any(each.id in ("fan_in", "fan_out") for each in syntax.formula_names(tree))
 
 
 class _Homes:
@@ -285,7 +285,7 @@ class _Homes:
     def __init__(self, skeleton: construct.Skeleton, table: list[Entry]) -> None:
         self.skeleton, self.table = skeleton, table
         self.all = [(entry, home) for entry in table for home in entry.homes]
-        self.operations = language.Operations("rules and _init_")
+        self.operations = runtime.Operations("rules and _init_")
 
     @cached_property
     def lookup(self) -> Lookup:
@@ -481,7 +481,7 @@ def _selector(rule: spec.Rule) -> str:
 
 def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) -> None:
     wrong: dict[Hashable, list[Wrong]] = {}
-    operations = language.Operations("fills")
+    operations = runtime.Operations("fills")
     refused: dict[tuple[Path, str, Wrong], list[str]] = {}
     for entry in table:
         chain, tensor = entry.chain, entry.tensor
@@ -542,7 +542,7 @@ TRIED = 2**22
 
 
 def attempt(
-    entry: Entry, seed: int, max_steps: int, operations: language.Operations | None = None, finite: bool = True
+    entry: Entry, seed: int, max_steps: int, operations: runtime.Operations | None = None, finite: bool = True
 ) -> list[Wrong]:
     """Computes the texts of a tensor, keeps what they give, and says what goes wrong if anything does.
 
@@ -553,7 +553,7 @@ def attempt(
     device = "cpu" if entry.tensor.numel() <= TRIED else "meta"
     tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device=device)
     try:
-        operations = operations or language.Operations("fills")
+        operations = operations or runtime.Operations("fills")
         program = Program(tensor, entry.chain, entry.name, seed, max_steps, operations)
         with strictly(tensor.device):
             fills.run([fills.Task(0, program.fill)], threads=1)
@@ -595,12 +595,12 @@ def filled(skeleton: construct.Skeleton, table: list[Entry]) -> list[Tensor]:
 
 def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     """Fills a tensor that belongs to no model."""
-    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, language.Operations("fills")))
+    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
 
 
 def _tasks(skeleton: construct.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
     fillings: Fillings = {}
-    operations = language.Operations("fills")
+    operations = runtime.Operations("fills")
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
         yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
 
@@ -615,7 +615,7 @@ def _tasks_of(
     seed: int,
     max_steps: int,
     fillings: Fillings,
-    operations: language.Operations,
+    operations: runtime.Operations,
 ) -> Iterable[fills.Task]:
     chain = entry.chain
     decision = chain[0]
@@ -665,7 +665,7 @@ class Program:
     name: str
     seed: int
     max_steps: int
-    operations: language.Operations = field(default_factory=lambda: language.Operations("fills"))
+    operations: runtime.Operations = field(default_factory=lambda: runtime.Operations("fills"))
     drawn: int = 0
 
     def __call__(self) -> None:
@@ -702,7 +702,7 @@ class Program:
         if decision.value is not None:
             return decision.value.to(self.tensor.device)
         values, code = decision.translated()
-        function = language.link(code, values, self.max_steps, turned=self.worked)
+        function = compiler.link(code, values, self.max_steps, turned=self.worked)
         self.worked(len(decision.program) // 10 + 1)
         shape = tuple(self.tensor.shape)
         fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
@@ -711,7 +711,7 @@ class Program:
             return function(self.owner(), self.draw, shape, *fans, start)
 
     def worked(self, count: int, *_: Any) -> None:
-        self.operations.spend(count * (language.ON_META if self.tensor.is_meta else 1))
+        self.operations.spend(count * (runtime.ON_META if self.tensor.is_meta else 1))
 
     def owner(self) -> nn.Module | None:
         """Whose device tensors get that a text makes from nothing; None: the CPU, where all is drawn."""
@@ -736,8 +736,8 @@ class Program:
 
     def wrong(self, place: int, decision: Decision, error: Exception) -> Wrong:
         """What an exception says, and in which line of the text."""
-        line, what, hint = next((line for _, line in language.texts(error)), 0), first_line(error), ""
-        if isinstance(error, language.LoopError):
+        line, what, hint = next((line for _, line in compiler.texts(error)), 0), first_line(error), ""
+        if isinstance(error, runtime.LoopError):
             what, hint = error.what, "Set max_steps=... if it should turn more often."
         elif self.tensor.ndim < 2 and "'NoneType'" in what:
             what = f"fan_in and fan_out need at least 2 dimensions, not {self.tensor.ndim}."

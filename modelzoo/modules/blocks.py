@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from modelzoo.language import language
+from modelzoo.language import compiler
+from modelzoo.language.names import Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +27,13 @@ class Frozen:
 
     name: str
     text: str
-    names: language.Names
+    names: Names
     values: tuple[tuple[str, Any], ...]
     defaults: tuple[None, ...]
     max_steps: int
 
-    def translation(self) -> language.Translation:
-        return language.translate(self.text, self.names, f"{self.name}.forward", self.defaults)
+    def translation(self) -> compiler.Translation:
+        return compiler.translate(self.text, self.names, f"{self.name}.forward", self.defaults)
 
 
 class Generated(nn.Module):
@@ -64,7 +65,7 @@ def _class_of(frozen: Frozen, _: str) -> type[Generated]:
     code = frozen.translation().code
     if code is None:
         raise frozen.translation().errors[0]
-    forward = language.link(code, dict(frozen.values), frozen.max_steps, frozen.defaults)
+    forward = compiler.link(code, dict(frozen.values), frozen.max_steps, frozen.defaults)
     forward.__qualname__ = f"{frozen.name}.forward"
     return type(
         frozen.name, (Generated,), {"frozen": frozen, "forward": forward, "__module__": "modelzoo.modules.blocks"}

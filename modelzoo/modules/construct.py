@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from modelzoo import bounds
 from modelzoo.catalog import catalog, sizes
 from modelzoo.errors import Problems, fail, first_line, nearest
-from modelzoo.language import language
+from modelzoo.language import compiler
+from modelzoo.language.names import Read
 from modelzoo.modules.blocks import Frozen, class_of, hashable
 from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
@@ -279,7 +280,7 @@ def frozen(instance: Instance, block: spec.Block, max_steps: int) -> Frozen:
     inputs = [each.optional for each in block.inputs]
     assert block.forward is not None
     defaults = (None,) * (len(inputs) - inputs.index(True) if True in inputs else 0)
-    translation = language.translate(block.forward, names, f"{block.name}.forward", defaults)
+    translation = compiler.translate(block.forward, names, f"{block.name}.forward", defaults)
     problems = Problems()
     for error in translation.errors:
         problems.add_text(block.key / "forward", error)
@@ -343,7 +344,7 @@ def check_reads(skeleton: Skeleton, problems: Problems) -> None:
                 problems.add(block.key / "forward", what, hint, line=read.line, column=read.column)
 
 
-def _misread(module: nn.Module | None, read: language.Read) -> tuple[str, str]:
+def _misread(module: nn.Module | None, read: Read) -> tuple[str, str]:
     """What is wrong with a dotted name, and a hint; nothing where it names what it should."""
     for index, name in enumerate(read.path):
         if module is None or isinstance(module, Unsized):
@@ -412,7 +413,7 @@ def forwards(skeleton: Skeleton, watch: object, turned: Callable[..., None]) -> 
         if type(module) not in linked:
             code = made.translation().watched
             given = dict(made.values), made.max_steps, made.defaults, watch, turned
-            linked[type(module)] = None if code is None else language.link(code, *given)
+            linked[type(module)] = None if code is None else compiler.link(code, *given)
         function = linked[type(module)]
         if function is not None:
             module.__dict__["forward"] = MethodType(function, module)

@@ -20,7 +20,7 @@ from modelzoo import bounds
 from modelzoo.catalog import sizes
 from modelzoo.catalog.catalog import Layer
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError, first_line
-from modelzoo.language import language
+from modelzoo.language import compiler, runtime
 from modelzoo.modules import construct, equal, flops
 from modelzoo.modules.failures import depends_on_data, is_of_dtypes
 from modelzoo.modules.inputs import Input
@@ -88,8 +88,8 @@ class Watch:
 
     def __init__(self, problems: Problems, skeleton: construct.Skeleton) -> None:
         self.problems, self.skeleton = problems, skeleton
-        self.operations = language.Operations("forwards")
-        self.cost = language.ON_META if skeleton.device.type == "meta" else 1
+        self.operations = runtime.Operations("forwards")
+        self.cost = runtime.ON_META if skeleton.device.type == "meta" else 1
         self.carried = 0
         self.flipped: frozenset[tuple[int, str]] = frozenset()
         self.sites: dict[tuple[int, str], frozenset[tuple[int, str]]] = {}
@@ -338,7 +338,7 @@ def _quickly(
             _call(skeleton.root, inputs)
     except TooLargeError:
         raise
-    except language.EndlessError as error:
+    except runtime.EndlessError as error:
         raise ConfigError([explain(skeleton, error)]) from error
     except Exception:
         return None
@@ -391,7 +391,7 @@ def explain(
         stack.pop()
     module = stack[-1].module
     instance = _instance(skeleton, module)
-    if isinstance(error, language.EndlessError) or (
+    if isinstance(error, runtime.EndlessError) or (
         instance is not None and instance.block is not None and instance.block.forward
     ):
         return _explain_text(skeleton, module, error)
@@ -522,7 +522,7 @@ def _text_key(skeleton: construct.Skeleton, owner: nn.Module) -> Path:
 
 
 def _explain_text(skeleton: construct.Skeleton, module: nn.Module, error: Exception) -> Problem:
-    module = next((frame.f_locals["_self"] for frame, _ in reversed(language.texts(error))), module)
+    module = next((frame.f_locals["_self"] for frame, _ in reversed(compiler.texts(error))), module)
     problem = text_problem(error, _text_key(skeleton, module))
     absent = [name for name, child in module._modules.items() if child is None]
     name = next((each for each in absent if re.match(rf".*\b{each}[(.\[].* fails: 'NoneType'", problem.what)), None)
@@ -535,9 +535,9 @@ def _explain_text(skeleton: construct.Skeleton, module: nn.Module, error: Except
 def text_problem(error: BaseException, key: Path) -> Problem:
     """What went wrong inside a `forward` text, at its line."""
     line, text = 0, ""
-    for frame, number in language.texts(error):
+    for frame, number in compiler.texts(error):
         line, text = number, linecache.getline(frame.f_code.co_filename, number).strip()
-    if isinstance(error, language.LoopError):
+    if isinstance(error, runtime.LoopError):
         hint = "Set max_steps=... if it should turn more often."
         return Problem(path=str(key), key=key, what=error.what, hint=hint, line=error.line, column=1)
     what = f"{text} fails: {first_line(error)}" if text else first_line(error)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules import module as hooks
 
-from modelzoo.language import language
+from modelzoo.language import compiler
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.dry_run import Record
 
@@ -60,7 +60,7 @@ def observed(model: nn.Module) -> Iterator[Record]:
                 record.turns[id(module)] = dict.fromkeys(translation.loops, 0)
                 counter = _Counter(record.turns)
                 given = dict(made.values), made.max_steps, made.defaults
-                forward = language.link(translation.watched, *given, counter)
+                forward = compiler.link(translation.watched, *given, counter)
                 module.__dict__["forward"] = forward.__get__(module)
                 changed.append(module)
     handle = hooks.register_module_forward_hook(after)

@@ -48,6 +48,7 @@ def value_lines(model: nn.Module, pattern: str) -> list[str]:
 def output_lines(output: Any, name: str = "output") -> list[str]:
     """What a forward pass returned: shape, dtype and first values of every tensor in it, and whether all are finite.
 
+    >>> import torch
     >>> print("\\n".join(output_lines({"y": torch.tensor([[0.5, float("nan")]]), "n": 3})))
     output['y']  [1, 2]  float32  not finite: 1 of 2 values
       tensor([[0.5000,    nan]])

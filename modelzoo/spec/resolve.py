@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from modelzoo import arithmetic, bounds
 from modelzoo.catalog import catalog, sizes
 from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
-from modelzoo.language import language
+from modelzoo.language import formulas, runtime, syntax
 from modelzoo.names import Kind
 from modelzoo.spec import spec
 
@@ -136,7 +136,7 @@ class Resolver:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.count = self.items = 0
-        self.operations = language.Operations("formulas")
+        self.operations = runtime.Operations("formulas")
         self.owners: dict[int, spec.Block] = {}  # the block that holds a definition, by the definition's id
         self.literal: dict[
             tuple[str, int], tuple[Any, dict[str, Any]]
@@ -207,7 +207,7 @@ class Resolver:
 
     def name(self, node: spec.Repeat, scope: Scope) -> str:
         def part(match: re.Match[str]) -> str:
-            return str(self.formula(language.parse_expression(match[1]), scope, node.key / "_name_"))
+            return str(self.formula(syntax.parse_expression(match[1]), scope, node.key / "_name_"))
 
         if node.name == "{i}":
             return str(scope.values["i"])
@@ -596,7 +596,7 @@ class Resolver:
             node = spec.Parser(self.problems).call_of(tree, ast.unparse(tree), key, self.visible(scope))
             return None if node is None else Recipe(node=node, scope=scope)
         self.spend(tree, scope, key)
-        return language.evaluate(tree, scope.values)
+        return formulas.evaluate(tree, scope.values)
 
     def visible(self, scope: Scope) -> spec.Visible:
         """What a layer that is written in a value sees."""
@@ -605,11 +605,11 @@ class Resolver:
 
     def spend(self, tree: ast.expr, scope: Scope, key: Path) -> None:
         """Counts the operations of a formula: its own, once for each item of what it reads."""
-        read = [scope.values.get(each.id) for each in language.formula_names(tree)]
+        read = [scope.values.get(each.id) for each in syntax.formula_names(tree)]
         items = sum(arithmetic.measure(each)[0] for each in read if type(each) not in spec.SCALARS)
         try:
-            self.operations.spend(language.nodes(tree) * (1 + items))
-        except language.EndlessError as error:
+            self.operations.spend(syntax.nodes(tree) * (1 + items))
+        except runtime.EndlessError as error:
             self.stop(key, f"{error}.")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from modelzoo import bounds
 from modelzoo.catalog import catalog, fills
 from modelzoo.errors import Beside, Path, Problems, TextError, nearest
-from modelzoo.language import language
+from modelzoo.language import compiler, formulas, syntax
+from modelzoo.language.names import Names
 from modelzoo.names import Kind, of_class
 
 
@@ -294,7 +295,7 @@ class Parser:
         before = len(self.problems.found)
         for part in _HOLE.finditer(pattern):
             with self.problems.at(key):
-                self.check_formula(language.parse_expression(" " * part.start(1) + part[1]), key, visible)
+                self.check_formula(syntax.parse_expression(" " * part.start(1) + part[1]), key, visible)
         some = [Kind.ITEM.refused(_HOLE.sub(each, pattern)) for each in ("0", "a")]
         if some[0] and some[1]:
             self.problems.add(key, *some[0])
@@ -316,7 +317,7 @@ class Parser:
         return self.block(value, key, visible, name)
 
     def is_cut(self, value: Mapping[str, Any], key: Path) -> bool:
-        cut = next((each for each in value if language.unbalanced(str(each))), None)
+        cut = next((each for each in value if syntax.unbalanced(str(each))), None)
         if cut is not None:
             self.cut(value, cut, key)
         return cut is not None
@@ -349,7 +350,7 @@ class Parser:
         with self.problems.at(key):
             if text == "???":
                 raise TextError("this layer is required", f"Type {key}=...")
-            tree = language.parse_expression(text)
+            tree = syntax.parse_expression(text)
             if isinstance(tree, (ast.IfExp, ast.Subscript)) or (isinstance(tree, ast.Constant) and tree.value is None):
                 self.check_formula(tree, key, visible)
                 return Computed(formula=Formula(text=text.lstrip("= "), tree=tree, key=key), key=key)
@@ -428,7 +429,7 @@ class Parser:
             )
         named = {str(name): self.value(each, key / name, visible) for name, each in value.items()}
         with self.problems.at(key / "_target_"):
-            tree = language.parse_expression(target)
+            tree = syntax.parse_expression(target)
             if isinstance(tree, ast.Call):
                 call = self.call_of(tree, target, key / "_target_", visible, items, named)
                 return None if call is None else replace(call, init=init, key=key)
@@ -525,7 +526,7 @@ class Parser:
 
     def value(self, value: Any, key: Path, visible: Visible) -> Any:
         """An argument of the mapping form: a text is a text unless it starts with `=`; nodes may nest."""
-        if language.is_formula(value):
+        if syntax.is_formula(value):
             return self.code(value, key, visible)
         if isinstance(value, Mapping):
             if "_target_" in value or {"layers", "forward"} & value.keys():
@@ -540,7 +541,7 @@ class Parser:
         if not isinstance(value, str):
             return value
         with self.problems.at(key):
-            return self.from_tree(language.parse_expression(value), key, visible)
+            return self.from_tree(syntax.parse_expression(value), key, visible)
         return None
 
     def check_formula(self, tree: ast.expr, key: Path, visible: Visible) -> None:
@@ -558,7 +559,7 @@ class Parser:
             with self.problems.at(key):
                 self.call_of(tree, ast.unparse(tree), key, visible)
         elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
-            for error in language.check_formula(tree, visible.values):
+            for error in formulas.check_formula(tree, visible.values):
                 self.problems.add_text(key, error)
 
     # -- blocks
@@ -667,7 +668,7 @@ class Parser:
         for index, text in self.joined(list(value), key, "an arg" if key[-1] == "args" else "an input"):
             with self.problems.at(key / index):
                 name, equals, default = str(text).partition("=")
-                yield name.strip(), language.parse_expression(default) if equals else REQUIRED, key / index
+                yield name.strip(), syntax.parse_expression(default) if equals else REQUIRED, key / index
 
     def inputs(self, value: Any, key: Path, visible: Visible, args: tuple[Parameter, ...]) -> tuple[Input, ...]:
         if value is None:
@@ -763,10 +764,10 @@ class Parser:
         if value is None:
             return []
         if isinstance(value, Mapping):
-            cut = next((each for each in value if language.unbalanced(str(each))), None)
+            cut = next((each for each in value if syntax.unbalanced(str(each))), None)
             if cut is not None:
                 self.cut(value, cut, key)
-            broken = {name for name, each in value.items() if isinstance(each, str) and language.unbalanced(each)}
+            broken = {name for name, each in value.items() if isinstance(each, str) and syntax.unbalanced(each)}
             gone = {cut, *(broken if cut is not None else ())}
             return [(str(name), each, key / name) for name, each in value.items() if name not in gone]
         if not isinstance(value, (list, tuple)):
@@ -781,10 +782,10 @@ class Parser:
         index = 0
         while index < len(items):
             text, end = items[index], index + 1
-            if isinstance(text, str) and language.unbalanced(text):
-                missing = language.missing(text)
+            if isinstance(text, str) and syntax.unbalanced(text):
+                missing = syntax.missing(text)
                 while end < len(items) and any(missing) and isinstance(items[end], (str, int, float)):
-                    missing = [a + b for a, b in zip(missing, language.missing(str(items[end])), strict=True)]
+                    missing = [a + b for a, b in zip(missing, syntax.missing(str(items[end])), strict=True)]
                     end += 1
                 what = f"YAML cut a text in two at its comma: {_cut_short(repr(text))} is not {kind}."
                 self.problems.add(key / index, what, f"Write {_rejoined(items, index, end)}.")
@@ -802,7 +803,7 @@ class Parser:
     def check_forward(self, block: Block, visible: Visible, owned: list[str]) -> None:
         """A text is checked here; without one the block is an nn.Sequential."""
         if block.forward is not None:
-            for error in language.translate(
+            for error in compiler.translate(
                 block.forward, names_of(block, visible.values, _joined(visible.outer)), "forward"
             ).errors:
                 self.problems.add_text(block.key / "forward", error)
@@ -956,7 +957,7 @@ class Parser:
         return None
 
     def fill_text(self, text: str, key: Path, values: frozenset[str], visible: Visible) -> Fill | None:
-        statements = language.parse_statements(text)
+        statements = syntax.parse_statements(text)
         tree = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Return) else None
         if isinstance(tree, ast.Name) and tree.id not in values | set(FILL_INPUTS):
             return self.named_fill(tree.id, [], {}, key)
@@ -966,7 +967,7 @@ class Parser:
             return self.named_fill(tree.func.id, positional, named, key, tree)
         if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
             return Fill(name="constant", arguments=(("value", tree.value),), key=key)
-        errors = language.translate(text, fill_names(values), "fill").errors
+        errors = compiler.translate(text, fill_names(values), "fill").errors
         for error in errors:
             self.problems.add_text(key, error)
         return None if errors else Fill(program=text, key=key)
@@ -1015,12 +1016,12 @@ _ABSENT = Computed(formula=Formula(text="None", tree=ast.Constant(None)))
 _NO_LITERAL = object()
 
 
-def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> language.Names:
+def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> Names:
     """What the names of a block's `forward` mean."""
     layers = frozenset(name for name, _ in block.layers)
     tensors = frozenset(each.name for each in (*block.tensors, *block.buffers))
     inputs = tuple(each.name for each in block.inputs)
-    return language.Names(
+    return Names(
         inputs=inputs, values=values - set(inputs) - layers - tensors, layers=layers, tensors=tensors, outer=outer
     )
 
@@ -1031,10 +1032,10 @@ def _joined(names: tuple[frozenset[str], ...]) -> frozenset[str]:
     return frozenset().union(*names)
 
 
-def fill_names(values: frozenset[str]) -> language.Names:
+def fill_names(values: frozenset[str]) -> Names:
     """What the names of a `fill` text mean."""
     known = frozenset(fills.FILLS) | {f"{name}_" for name in fills.FILLS}
-    return language.Names(inputs=FILL_INPUTS, values=values - set(FILL_INPUTS), fills=known)
+    return Names(inputs=FILL_INPUTS, values=values - set(FILL_INPUTS), fills=known)
 
 
 def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> bool:
@@ -1055,13 +1056,13 @@ def assigned_in(text: str) -> frozenset[str]:
     """
     if "=" not in text:
         return frozenset()
-    nodes = (node for each in language.parse_statements(text) for node in ast.walk(each))
+    nodes = (node for each in syntax.parse_statements(text) for node in ast.walk(each))
     return frozenset(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
 
 
 @lru_cache(maxsize=1_024)
 def _names_in(text: str) -> frozenset[str]:
-    statements = language.parse_statements(text)
+    statements = syntax.parse_statements(text)
     return frozenset(node.id for each in statements for node in ast.walk(each) if isinstance(node, ast.Name))
 
 

@@ -17,7 +17,7 @@ from modelzoo.config import config
 from modelzoo.errors import located
 from modelzoo.export.graph.graph import SIGNS, Cluster, Edge, Graph, Node
 from modelzoo.export.graph.shapes import Seen, traced
-from modelzoo.language import language
+from modelzoo.language import formulas, syntax
 from modelzoo.plans.lines import shape_text
 from modelzoo.spec.resolve import Instance
 
@@ -381,7 +381,7 @@ class _Text:
         assert block.forward is not None
         inputs = [each.name for each in block.inputs]
         self.names = {**dict.fromkeys(inputs), **dict(zip(inputs, args, strict=False)), **named}
-        self.block(language.parse_statements(block.forward))
+        self.block(syntax.parse_statements(block.forward))
         result = self.results[0] if self.results else ()
         for each in self.results[1:]:
             result = _merged(result, each)
@@ -486,7 +486,7 @@ class _Text:
             layer = self.layer(node.args[0])
             if layer is not None:
                 return len(layer._modules)
-        return language.evaluate(node, self.known())
+        return formulas.evaluate(node, self.known())
 
     def picked(self, node: ast.For, turns: list[Value]) -> list[nn.Module | None]:
         """The layers that `layers[i](x)` in the body takes, turn by turn."""
@@ -543,7 +543,7 @@ class _Text:
         if isinstance(test, ast.Name) and test.id in self.owner._modules:
             return not self.absent(test)
         with suppress(Exception):  # a name whose value is data
-            return bool(language.evaluate(test, self.known()))
+            return bool(formulas.evaluate(test, self.known()))
         return None
 
     def absent(self, node: ast.expr) -> bool:
@@ -590,7 +590,7 @@ class _Text:
             for each in ast.walk(node)
         ):
             with suppress(Exception):  # a number that data decides
-                return language.evaluate(node, self.known())
+                return formulas.evaluate(node, self.known())
             return ()
         return self.node(node, "function", text, sources)
 
@@ -607,7 +607,7 @@ class _Text:
 
     def certain(self, index: ast.expr) -> bool:
         with suppress(Exception):  # the index of a loop that is drawn once
-            language.evaluate(index, self.known())
+            formulas.evaluate(index, self.known())
             return True
         return False
 
@@ -624,7 +624,7 @@ class _Text:
             children = [] if owner is None else list(owner._modules.items())
             index: Any = 0
             with suppress(Exception):  # the index of a loop that is drawn once
-                index = language.evaluate(node.slice, self.known())
+                index = formulas.evaluate(node.slice, self.known())
             if isinstance(index, str):
                 return dict(children).get(index)
             with suppress(IndexError):

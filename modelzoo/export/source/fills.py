@@ -15,7 +15,7 @@ from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.texts import method
-from modelzoo.language import language
+from modelzoo.language import compiler, syntax
 from modelzoo.spec import spec
 
 _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
@@ -25,10 +25,10 @@ _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
 def sample(fill: spec.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     """What a fill's text gives for one tensor, with zeros for what it draws."""
     plain = {name: each for name, each in values.items() if name not in spec.FILL_INPUTS}
-    translation = language.translate(fill.program, spec.fill_names(frozenset(plain)), "fill")
+    translation = compiler.translate(fill.program, spec.fill_names(frozenset(plain)), "fill")
     assert translation.code is not None
     fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
-    function = language.link(translation.code, plain, bounds.STEPS)
+    function = compiler.link(translation.code, plain, bounds.STEPS)
     with torch.no_grad():
         return function(None, lambda *_, **__: torch.zeros(shape), shape, *fans, torch.zeros(shape))
 
@@ -56,7 +56,7 @@ def fill_program(
         value: what the tensor holds so far.
     """
     values = {**names, "shape": shape, "value": value or ast.Constant(None), **fans(shape, value)}
-    single = len(language.parse_statements(fill.program)) == 1
+    single = len(syntax.parse_statements(fill.program)) == 1
     inner = Scope(outer=scope)
     parameters = {} if single else inner.all(values)
     inside = dict(values) if single else {each: trees.name(called) for each, called in parameters.items()}

@@ -22,7 +22,7 @@ from modelzoo.export.source.naming import Scope, fill_title
 from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
 from modelzoo.init import decide
-from modelzoo.language import language
+from modelzoo.language import syntax
 from modelzoo.spec import spec
 
 LARGEST = 1_000
@@ -198,7 +198,7 @@ class Weights:
         if fill.program:
             scope, functions = self.source.scope, self.source.functions
             made = fill_program(fill, self.names, scope, imports, functions, title, shape, target)
-            self.note(language.parse_statements(fill.program))
+            self.note(syntax.parse_statements(fill.program))
             return [_put(made, target)]
         names = {**self.names, **fans(shape, target)}
         given = {each: self.value(value, names, rule, each) for each, value in fill.arguments}

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelzoo.catalog import catalog
 from modelzoo.export.source.occurrences import NODES, Occurrences, items_of
-from modelzoo.language import language
+from modelzoo.language import syntax
 from modelzoo.spec import spec
 
 
@@ -102,7 +102,7 @@ def names_used(block: spec.Block) -> Iterator[str]:
         return
     own = {name for name, _ in block.layers} | {each.name for each in (*block.tensors, *block.buffers)}
     own |= {each.name for each in block.inputs}
-    for statement in language.parse_statements(block.forward):
+    for statement in syntax.parse_statements(block.forward):
         called = {
             id(each.func) for each in ast.walk(statement) if isinstance(each, ast.Call)
         }  # functions are no values
@@ -115,7 +115,7 @@ def _of_fill(fill: spec.Fill | None) -> Iterator[str]:
     if fill is not None:
         yield from names_in(fill.arguments)
         if fill.program:
-            for statement in language.parse_statements(fill.program):
+            for statement in syntax.parse_statements(fill.program):
                 yield from (each.id for each in ast.walk(statement) if isinstance(each, ast.Name))
 
 
@@ -134,7 +134,7 @@ def names_in(value: Any) -> Iterator[str]:
         yield from names_in(value.count)
         yield from (name for name in names_in(value.node) if name != "i")
         for _, part in parts_of(value.name):
-            tree = language.parse_expression(part)
+            tree = syntax.parse_expression(part)
             yield from (each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id != "i")
     elif isinstance(value, (spec.Condition, spec.Computed, spec.Parameter)):
         for name in ("test", "node", "formula", "default"):

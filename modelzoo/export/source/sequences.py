@@ -12,7 +12,7 @@ from modelzoo.export.source.layout import shown
 from modelzoo.export.source.needs import bare, parts_of, references
 from modelzoo.export.source.recipes import recipe, value
 from modelzoo.export.source.values import FALSE, formula, is_there, number, sometimes_none, test
-from modelzoo.language import language
+from modelzoo.language import syntax
 from modelzoo.spec import spec
 
 SHORT = 60
@@ -240,7 +240,7 @@ def _name_of_copy(node: spec.Repeat, env: Env) -> ast.expr:
     parts: list[ast.expr] = []
     for at, part in parts_of(node.name):
         parts += [ast.Constant(node.name[start:at])] if at > start else []
-        tree = formula(language.parse_expression(part), env, node.key)
+        tree = formula(syntax.parse_expression(part), env, node.key)
         parts.append(ast.FormattedValue(tree, -1))
         start = at + len(part) + 2
     parts += [ast.Constant(node.name[start:])] if start < len(node.name) else []

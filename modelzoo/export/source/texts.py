@@ -15,7 +15,8 @@ from modelzoo.catalog import catalog
 from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
-from modelzoo.language import language
+from modelzoo.language import syntax
+from modelzoo.language.names import Names
 
 _NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
 _SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
@@ -92,7 +93,7 @@ class Method:
 
 def method(
     text: str,
-    names: language.Names,
+    names: Names,
     imports: Imports,
     key: Path,
     *,
@@ -113,7 +114,7 @@ def method(
         optional: inputs that may be None.
         draw: writes a draw of a fill text.
     """
-    body = [copy.deepcopy(each) for each in language.parse_statements(text)]
+    body = [copy.deepcopy(each) for each in syntax.parse_statements(text)]
     inputs = names.inputs if draw is None else ()
     local = scope.all([*inputs, *_assigned(body)])
     plain = _Plain(names, imports, key, values, local, optional, draw)
@@ -138,7 +139,7 @@ class _Plain(ast.NodeTransformer):
 
     def __init__(
         self,
-        names: language.Names,
+        names: Names,
         imports: Imports,
         key: Path,
         values: Mapping[str, ast.expr],

@@ -1,0 +1,229 @@
+"""Expressions: each has a rule that rewrites it to the code that runs, or is refused."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from modelzoo import bounds
+from modelzoo.catalog import catalog
+from modelzoo.errors import nearest
+from modelzoo.language.calls import Calls
+from modelzoo.language.names import PRIVATE, Names, Text
+from modelzoo.language.pieces import at, call_of, load, number_of, site, text_of
+
+_GUARDS: Mapping[type[ast.operator], str] = {
+    ast.Add: "_add",
+    ast.Sub: "_subtract",
+    ast.Mult: "_multiply",
+    ast.Mod: "_modulo",
+    ast.Pow: "_power",
+}
+"""What computes with values that may grow."""
+
+_BINARY: tuple[type[ast.operator], ...] = (
+    *_GUARDS,
+    ast.Div,
+    ast.FloorDiv,
+    ast.MatMult,
+    ast.BitAnd,
+    ast.BitOr,
+    ast.BitXor,
+)
+
+REFUSED: Mapping[str, str] = {
+    **dict.fromkeys(("JoinedStr", "TemplateStr"), "an f-string"),
+    **dict.fromkeys(("ListComp", "SetComp", "DictComp", "GeneratorExp"), "a comprehension"),
+    **dict.fromkeys(("FunctionDef", "AsyncFunctionDef"), "def"),
+    **dict.fromkeys(("Import", "ImportFrom"), "import"),
+    **dict.fromkeys(("Try", "TryStar"), "try"),
+    **dict.fromkeys(("With", "AsyncWith"), "with"),
+    **dict.fromkeys(("Yield", "YieldFrom"), "yield"),
+    "AnnAssign": "an annotation",
+    "Assert": "assert",
+    "AsyncFor": "async",
+    "Await": "await",
+    "Break": "break",
+    "ClassDef": "class",
+    "Continue": "continue",
+    "Delete": "del",
+    "Global": "global",
+    "Lambda": "lambda",
+    "Match": "match",
+    "NamedExpr": "':='",
+    "Nonlocal": "nonlocal",
+    "Raise": "raise",
+    "Set": "a set",
+    "Slice": "a slice",
+    "Starred": "a starred value",
+}
+
+
+class Expressions:
+    """Rewrites the expressions of one text; collects errors and goes on.
+
+    A rule `expression_*` returns the expression that takes an expression's place. What has no rule is refused.
+
+    Args:
+        names: what the names of the text mean.
+        watch: whether conditions on data are reported, as in the dry run.
+        formula: whether the text is a formula.
+    """
+
+    def __init__(self, names: Names, *, watch: bool = False, formula: bool = False) -> None:
+        self.text = Text(names, self.index, formula)
+        self.calls = Calls(self.text, self.expression)
+        self.watch = watch
+        self.checks = watch or formula or bool(names.fills)  # whether values that may grow are held within the bounds
+        self.grows = False  # whether there are any
+        self.used: set[str] = set()
+        self.has_conditions = False
+
+    def expression(self, node: ast.expr) -> ast.expr:
+        kind = type(node).__name__
+        rule: Callable[[Any], ast.expr] | None = getattr(self, f"expression_{kind.lower()}", None)
+        if rule is None:
+            self.text.error(node, f"{REFUSED.get(kind, kind)} has no place here")
+            return node
+        return at(rule(node), node)
+
+    def expressions(self, nodes: Sequence[ast.expr]) -> list[ast.expr]:
+        return [self.expression(node) for node in nodes]
+
+    def expression_constant(self, node: ast.Constant) -> ast.expr:
+        value = node.value
+        if isinstance(value, str):
+            hint = "Texts are arguments (mode='nearest') and keys of dicts."
+            self.text.error(node, f"the text {value!r} has no place here", hint)
+        elif isinstance(value, (bytes, complex)) or value is ...:
+            self.text.error(node, f"{'...' if value is ... else repr(value)} has no place here")
+        elif value == math.inf or (isinstance(value, int) and value >= bounds.INTEGER):
+            self.text.error(node, "this number is too large", f"Integers are below {bounds.INTEGER:,}.")
+        return node
+
+    def expression_name(self, node: ast.Name) -> ast.expr:
+        name = node.id
+        if name in self.text.names.layers or self.text.kinds.get(name) == "layer":
+            self.text.error(node, f"'{name}' is a layer", f"Call it: {name}(x).")
+        elif self.text.is_value(name):
+            return load(name)
+        elif name in self.text.names.values:
+            self.used.add(name)
+            return load(name)
+        elif name in self.text.names.tensors or (
+            name == "training" and self.text.names.training and not self.text.names.fills
+        ):
+            return ast.Attribute(load("_self"), name, ast.Load())
+        elif name == "_":
+            self.text.error(node, "'_' is never read", "Give the value a name.")
+        elif name.startswith("_"):
+            self.text.error(node, f"'{name}' cannot be a name", PRIVATE)
+        elif name in self.text.names.fills or catalog.find_function(name) is not None:
+            self.text.error(node, f"'{name}' is a function", self.text.layer_meant(name) or f"Call it: {name}(...).")
+        else:
+            self.text.unknown(node)
+        return node
+
+    def items(self, node: ast.expr, elements: Sequence[ast.expr]) -> ast.expr:
+        """A new value that may hold others: whoever reads it meets all that is in them."""
+        if all(isinstance(each, (ast.Constant, ast.BinOp, ast.Compare)) for each in elements):
+            return node
+        self.grows = True
+        return call_of("_items", node) if self.checks else node
+
+    def expression_tuple(self, node: ast.Tuple) -> ast.expr:
+        return self.items(ast.Tuple(self.expressions(node.elts), ast.Load()), node.elts)
+
+    def expression_list(self, node: ast.List) -> ast.expr:
+        return self.items(ast.List(self.expressions(node.elts), ast.Load()), node.elts)
+
+    def expression_dict(self, node: ast.Dict) -> ast.expr:
+        for key in node.keys:
+            if key is None or text_of(key) is None:
+                self.text.error(key or node, "the keys of a dict are texts", "Write {'name': value}.")
+        return self.items(ast.Dict(node.keys, self.expressions(node.values)), node.values)
+
+    def expression_binop(self, node: ast.BinOp) -> ast.expr:
+        if not isinstance(node.op, _BINARY):
+            self.text.error(node, f"the operator of '{ast.unparse(node)}' has no place here")
+        left, right = self.expression(node.left), self.expression(node.right)
+        exponent = number_of(node.right) if isinstance(node.op, ast.Pow) else 0
+        if exponent is not None and abs(exponent) > bounds.EXPONENT:
+            self.text.error(
+                node.right, f"the exponent {exponent} is too large", f"At most {bounds.EXPONENT} is allowed."
+            )
+        guard = _GUARDS.get(type(node.op))
+        if guard is None:
+            return ast.BinOp(left, node.op, right)
+        self.grows = True
+        if self.text.formula and isinstance(node.op, ast.Mult):
+            guard = "_multiplied"
+        return call_of(guard, left, right) if self.checks or exponent is None else ast.BinOp(left, node.op, right)
+
+    def expression_unaryop(self, node: ast.UnaryOp) -> ast.expr:
+        return ast.UnaryOp(node.op, self.expression(node.operand))
+
+    def expression_boolop(self, node: ast.BoolOp) -> ast.expr:
+        return ast.BoolOp(node.op, self.expressions(node.values))
+
+    def expression_compare(self, node: ast.Compare) -> ast.expr:
+        if not any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops):
+            return ast.Compare(self.expression(node.left), node.ops, self.expressions(node.comparators))
+        right = node.comparators[0]
+        if len(node.ops) > 1 or not isinstance(right, ast.Constant) or right.value is not None:
+            self.text.error(node, "'is' compares with None only", "Write == instead.")
+        layer = self.text.layer(node.left) if isinstance(node.left, ast.Name) else None
+        left = self.expression(node.left) if layer is None else layer.code
+        return ast.Compare(left, node.ops, node.comparators)
+
+    def expression_ifexp(self, node: ast.IfExp) -> ast.expr:
+        return ast.IfExp(self.condition(node.test), self.expression(node.body), self.expression(node.orelse))
+
+    def expression_subscript(self, node: ast.Subscript) -> ast.expr:
+        return ast.Subscript(self.expression(node.value), self.index(node.slice), ast.Load())
+
+    def index(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Tuple):
+            return at(ast.Tuple([self.index(each) for each in node.elts], ast.Load()), node)
+        if isinstance(node, ast.Slice):
+            lower, upper, step = (each and self.expression(each) for each in (node.lower, node.upper, node.step))
+            return at(ast.Slice(lower, upper, step), node)
+        if text_of(node) is not None or (isinstance(node, ast.Constant) and node.value is ...):
+            return node
+        return self.expression(node)
+
+    def expression_call(self, node: ast.Call) -> ast.expr:
+        return self.calls.call(node)
+
+    def expression_attribute(self, node: ast.Attribute) -> ast.expr:
+        name = node.attr
+        of_child = isinstance(node.value, ast.Attribute) and self.text.layer_like(node.value.value)
+        if self.text.layer_like(node.value) and not (of_child and name in catalog.ATTRIBUTES):
+            return self.text.tensor_of(node)
+        if self.text.formula:
+            self.text.error(node, f"'.{name}' has no place in a formula")
+        elif name in catalog.METHODS:
+            self.text.error(node, f"'{name}' is a method", f"Call it: .{name}(...).")
+        elif name not in catalog.ATTRIBUTES:
+            self.text.error(node, f"there is no attribute '{name}'", nearest(name, sorted(catalog.ATTRIBUTES)))
+        return ast.Attribute(self.expression(node.value), name, ast.Load())
+
+    def condition(self, node: ast.expr, *, loop: bool = False, negated: bool = False) -> ast.expr:
+        """A test: a layer may be tested for presence; in the dry run data is not asked, but the recorder."""
+        if isinstance(node, ast.BoolOp):
+            parts = [self.condition(each, loop=loop, negated=negated) for each in node.values]
+            return at(ast.BoolOp(node.op, parts), node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return at(ast.UnaryOp(node.op, self.condition(node.operand, loop=loop, negated=not negated)), node)
+        layer = self.text.layer(node) if isinstance(node, ast.Name) else None
+        if layer is not None:
+            return at(ast.Compare(layer.code, [ast.IsNot()], [ast.Constant(None)]), node)
+        self.has_conditions = True
+        value = self.expression(node)
+        if not self.watch:
+            return value
+        report = ast.Attribute(load("_watch"), "turn" if loop else "branch", ast.Load())
+        negation: list[ast.expr] = [ast.Constant(True)] if loop and negated else []
+        return at(ast.Call(report, [load("_self"), ast.Constant(site(node)), value, *negation], []), node)

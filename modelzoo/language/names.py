@@ -1,0 +1,193 @@
+"""What the names and dotted names of a text mean."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from modelzoo.catalog import catalog
+from modelzoo.errors import TextError, nearest
+from modelzoo.language.pieces import at, load, number_of, text_of
+
+PRIVATE = "Names have ASCII letters, digits and '_', and start with a letter."
+
+_OF_YAML = {"true": "True", "false": "False", "null": "None", "none": "None"}
+"""How YAML and others write what a text writes as Python does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the names of a text may mean, besides its own locals and the catalog's functions.
+
+    Attributes:
+        inputs: the parameters of the function, in order.
+        values: args and other plain values.
+        layers: the layers that the block owns.
+        tensors: the parameters and buffers that the block owns.
+        outer: layers and tensors of the block outside, known only to explain why they cannot be used.
+        fills: the fills that draw; not empty for a `fill` text, where elements may be assigned.
+        training: whether `training` may be read; never in a `fill` text.
+    """
+
+    inputs: tuple[str, ...] = ()
+    values: frozenset[str] = frozenset()
+    layers: frozenset[str] = frozenset()
+    tensors: frozenset[str] = frozenset()
+    outer: frozenset[str] = frozenset()
+    fills: frozenset[str] = frozenset()
+    training: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A child, or a child's own tensor, that a text reaches by dotted name: `embed.weight` or `encoder.layers(x)`."""
+
+    path: tuple[str | int, ...]
+    tensor: bool
+    line: int
+    column: int
+    method: bool = False  # the last part may also be a method of the tensor before it: `embed.weight.t()`
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The code that fetches a layer, and its path from the block; without one where it is known only when it runs."""
+
+    code: ast.expr
+    path: tuple[str | int, ...] | None
+
+
+class Text:
+    """One text as it is read: what its names mean where it stands, and what is wrong with it.
+
+    Args:
+        names: what its names may mean.
+        index: rewrites what stands between the brackets behind a layer.
+        formula: whether it is a formula, which may stand among the arguments of a layer.
+    """
+
+    def __init__(self, names: Names, index: Callable[[ast.expr], ast.expr], formula: bool = False) -> None:
+        self.names, self.index, self.formula = names, index, formula
+        self.kinds = dict.fromkeys(names.inputs, "value")  # of every name assigned so far: "value" or "layer"
+        self.locals = set(names.inputs)  # those that are set on every way that leads here
+        self.errors: list[TextError] = []
+        self.reads: list[Read] = []
+        self.uses_modules = False
+
+    def error(self, node: ast.expr | ast.stmt | ast.keyword, what: str, hint: str = "") -> None:
+        self.errors.append(TextError(what, hint, node.lineno, node.col_offset + 1))
+
+    def is_value(self, name: str) -> bool:
+        return name in self.locals and self.kinds[name] == "value"
+
+    def assign(self, node: ast.Name, kind: str) -> None:
+        name, names = node.id, self.names
+        fixed = names.layers | names.tensors | names.values | ({*names.inputs} if names.fills else {"training"})
+        if name == "_":
+            return
+        if name in fixed:
+            owner = "text" if names.fills and name in names.inputs else "block"
+            self.error(node, f"'{name}' belongs to the {owner} and cannot be assigned", "Take another name.")
+        elif name.startswith("_") or not name.isascii():
+            self.error(node, f"'{name}' cannot be a name", PRIVATE)
+        elif self.kinds.setdefault(name, kind) != kind:
+            self.error(node, f"'{name}' would be a layer in one place and a value in another", "Take another name.")
+        else:
+            self.locals.add(name)
+
+    def unknown(self, node: ast.Name) -> None:
+        name = node.id
+        if name in self.names.outer:
+            hint = f"Add {name}: {{_ref_: {name}}} to this block's layers."
+            self.error(node, f"'{name}' belongs to the block outside", hint)
+        elif name in self.kinds:
+            self.error(node, f"'{name}' is not set on every way that leads here", "Set it before the branch or loop.")
+        else:
+            known = sorted(self.locals) + sorted(self.names.values | self.names.tensors | self.names.layers)
+            meant = _OF_YAML.get(name.lower())
+            hint = f"Did you mean '{meant}'?" if meant else nearest(name, known)
+            if not hint.startswith("Did"):
+                hint = self.layer_meant(name) or hint
+            self.error(node, f"there is no value '{name}'", hint)
+
+    def layer_meant(self, name: str) -> str:
+        """Which layer is meant by a name among the arguments of another, as in `Sequential(Linear(4, 4), relu)`."""
+        hint = nearest(name, catalog.layer_names()) if self.formula else ""
+        return hint if hint.startswith("Did") else ""
+
+    def tensor_of(self, node: ast.Attribute) -> ast.expr:
+        """`layer.weight` where it is read, not called."""
+        layer = self.layer(node.value, reaches=False)
+        if layer is None:
+            return node
+        if self.check_part(node):
+            if layer.path is None:
+                hint = "Write layer.weight, or layers[0].weight."
+                self.error(node, "a tensor of a layer is read by its full name", hint)
+            else:
+                self.reads.append(Read((*layer.path, node.attr), True, node.lineno, node.col_offset + 1))
+        return ast.Attribute(layer.code, node.attr, ast.Load())
+
+    def layer_like(self, node: ast.expr) -> bool:
+        """Whether an expression starts with the name of a layer and goes on with names and indices."""
+        while isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+        return isinstance(node, ast.Name) and (node.id in self.names.layers or self.kinds.get(node.id) == "layer")
+
+    def layer(self, node: ast.expr, *, reaches: bool = True) -> Layer | None:
+        """The layer that an expression names (`hidden`, `blocks[i]`, `encoder.embed`), or None if it names none.
+
+        Args:
+            node: the expression.
+            reaches: whether a dotted name is recorded; not where it is the start of a longer one.
+        """
+        if not self.layer_like(node):
+            return None
+        if isinstance(node, ast.Subscript):
+            found = self.indexed_layer(node)
+        elif isinstance(node, ast.Attribute):
+            found = self.child(node, reaches)
+        else:
+            assert isinstance(node, ast.Name)
+            found = self.named_layer(node)
+        return found and Layer(at(found.code, node), found.path)
+
+    def named_layer(self, node: ast.Name) -> Layer:
+        if node.id in self.names.layers:
+            self.uses_modules = True
+            return Layer(ast.Subscript(load("_modules"), ast.Constant(node.id), ast.Load()), (node.id,))
+        if node.id not in self.locals:
+            self.unknown(node)
+        return Layer(load(node.id), None)
+
+    def indexed_layer(self, node: ast.Subscript) -> Layer | None:
+        owner = self.layer(node.value)
+        if owner is None:
+            return None
+        if isinstance(node.slice, (ast.Slice, ast.Tuple)):
+            self.error(node, "a layer is picked by one index", "Write layers[0](x).")
+        key = number_of(node.slice) if text_of(node.slice) is None else text_of(node.slice)
+        path = (*owner.path, key) if owner.path is not None and isinstance(key, (int, str)) else None
+        return Layer(ast.Subscript(owner.code, self.index(node.slice), ast.Load()), path)
+
+    def child(self, node: ast.Attribute, reaches: bool) -> Layer | None:
+        owner = self.layer(node.value, reaches=False)
+        if owner is None:
+            return None
+        path = None if owner.path is None else (*owner.path, node.attr)
+        if self.check_part(node) and reaches and path is not None:
+            self.reads.append(Read(path, False, node.lineno, node.col_offset + 1))
+        children = ast.Attribute(owner.code, "_modules", ast.Load())
+        return Layer(ast.Subscript(children, ast.Constant(node.attr), ast.Load()), path)
+
+    def check_part(self, node: ast.Attribute) -> bool:
+        """Whether a layer may have a child or tensor of this name: what `nn.Module` has itself is no part of it."""
+        name = node.attr
+        if name.startswith("_") or hasattr(nn.Module, name):
+            hint = "Layers are called, and their tensors are read: layer(x), layer.weight."
+            self.error(node, f"'{name}' of a layer has no place here", hint)
+            return False
+        return True

@@ -1,0 +1,83 @@
+"""Pieces of code: how they are made, and what is asked of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import TypeVar
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
+def at(node: _Node, place: ast.AST) -> _Node:
+    """A new node stands where the old one stood; its parts get their places when the whole is compiled."""
+    return ast.copy_location(node, place)
+
+
+def load(name: str) -> ast.Name:
+    """A name that is read."""
+    return ast.Name(name, ast.Load())
+
+
+def call_of(name: str, *args: ast.expr) -> ast.Call:
+    """A call of a function by its name."""
+    return ast.Call(load(name), list(args), [])
+
+
+def statement_of(code: str, place: ast.AST) -> ast.stmt:
+    """A statement of our own, which stands where something of the text stood."""
+    new = ast.parse(code).body[0]
+    for node in ast.walk(new):
+        ast.copy_location(node, place)
+    return new
+
+
+def called_name(node: ast.expr) -> str | None:
+    """The name of the function that an expression calls; None if it calls none by name."""
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+
+
+def text_of(node: ast.expr) -> str | None:
+    """The text that an expression writes; None if it is no text."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def number_of(node: ast.expr) -> float | None:
+    """The number that an expression writes; None if it is no number."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = number_of(node.operand)
+        return None if inner is None else -inner
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value  # type: ignore[return-value]
+    return None
+
+
+def returns(body: Sequence[ast.stmt]) -> bool:
+    """Whether every way through these statements ends with return."""
+    if not body:
+        return False
+    last = body[-1]
+    return isinstance(last, ast.Return) or (isinstance(last, ast.If) and returns(last.body) and returns(last.orelse))
+
+
+def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
+    """The names that statements set."""
+    nodes = (node for statement in body for node in ast.walk(statement))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {"_"}
+
+
+def operations_of(body: Sequence[ast.stmt]) -> int:
+    """How many calls and operators a body has, loops inside it left out."""
+    waiting: list[ast.AST] = [*body]
+    found = 1
+    while waiting:
+        node = waiting.pop()
+        found += isinstance(node, (ast.Call, ast.BinOp, ast.Compare, ast.Subscript))
+        if not isinstance(node, (ast.For, ast.While)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def site(node: ast.expr | ast.stmt) -> str:
+    """Where a condition or loop stands in its text, as watched code reports it."""
+    return f"{node.lineno}:{node.col_offset}"

@@ -1,0 +1,120 @@
+"""What compiled texts call, and how they are stopped."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modelzoo import arithmetic, bounds
+from modelzoo.catalog import catalog
+
+
+class EndlessError(RuntimeError):
+    """Texts took more operations than allowed."""
+
+
+class LoopError(EndlessError):
+    """A loop of a `forward` or `fill` text did not end within the greatest number of steps allowed."""
+
+    def __init__(self, filename: str, line: int, steps: int) -> None:
+        self.filename, self.line, self.steps = filename, line, steps
+        super().__init__(filename, line, steps)
+
+    @property
+    def what(self) -> str:
+        text = linecache.getline(self.filename, self.line).strip()
+        return f"this loop did not end after {self.steps:,} steps: {text}"
+
+    def __str__(self) -> str:
+        return f"{self.what} (line {self.line} of {self.filename.strip('<>')})"
+
+
+ON_META = 20
+"""An operation on meta counts as so many: it takes at least so many times as long as one on little data."""
+
+
+class Operations:
+    """Counts what texts do, all together, up to the bound.
+
+    Args:
+        kind: of texts, as a message calls them.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.left, self.kind = bounds.OPERATIONS, kind
+
+    def spend(self, count: int) -> None:
+        """Counts so many operations.
+
+        Raises:
+            EndlessError: there were too many.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise EndlessError(f"all {self.kind} together take more than {bounds.OPERATIONS:,} operations")
+
+
+def globals_of(code: CodeType, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The globals that a code needs: of what is known, and of the catalog."""
+    scope = {name: known[name] for name in code.co_names if name in known}
+    for name in code.co_names:
+        function = catalog.find_function(name.removeprefix("_call_")) if name.startswith("_call_") else None
+        if function is not None:
+            scope[name] = function.call
+    return scope
+
+
+def device_of(owner: Any, *inputs: Any) -> torch.device:
+    """The device of the first tensor among a block's inputs; without one, of its first own tensor; else the CPU.
+
+    >>> device_of(None, 1, [torch.zeros(1, device="meta")])
+    device(type='meta')
+    """
+    tensor = _first_tensor(inputs)
+    if tensor is not None:
+        return tensor.device
+    if owner is not None:
+        for own in (*owner.parameters(), *owner.buffers()):
+            return own.device  # type: ignore[no-any-return]
+    return torch.device("cpu")
+
+
+def _first_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (tuple, list, dict)):
+        for each in value.values() if isinstance(value, dict) else value:
+            tensor = _first_tensor(each)
+            if tensor is not None:
+                return tensor
+    return None
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A value whose elements a text assigns.
+
+    Raises:
+        TypeError: it is no tensor.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"elements of a tensor are assigned, not of {type(value).__name__}")
+    return value
+
+
+HELPERS: Mapping[str, Any] = {
+    **{f"_{name}": dtype for name, dtype in catalog.DTYPES.items()},
+    "_add": arithmetic.add,
+    "_device_of": device_of,
+    "_items": arithmetic.counted,
+    "_modulo": arithmetic.modulo,
+    "_multiplied": arithmetic.multiplied,
+    "_multiply": arithmetic.multiply,
+    "_power": arithmetic.power,
+    "_subtract": arithmetic.subtract,
+    "_tensor": as_tensor,
+}
