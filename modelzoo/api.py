@@ -27,7 +27,7 @@ from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.plans import ambient, origins, records
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import ModuleRecord
-from modelzoo.spec import spec
+from modelzoo.spec import nodes, spec
 from modelzoo.spec.resolve import Instance, Resolver, Scope, resolve
 
 SMALL = 64 * 2**20
@@ -38,7 +38,7 @@ SMALL = 64 * 2**20
 class Examples:
     """All that decides the example inputs: their texts and shapes, and the args that the texts may read."""
 
-    inputs: tuple[spec.Input, ...]
+    inputs: tuple[nodes.Input, ...]
     shapes: tuple[Input, ...]
     values: dict[str, Any]
     seed: int
@@ -58,7 +58,7 @@ class Draft:
     record: dry_run.Record
     table: list[decide.Entry]
     given: Examples
-    rules: tuple[spec.Rule, ...]
+    rules: tuple[nodes.Rule, ...]
     values: dict[str, Any]
     seed: int
     dtype: str
@@ -175,7 +175,7 @@ def draft(
     problems = Problems()
     _check_options(seed, dtype, max_steps, problems)
     node = spec.parse(model, problems)
-    root = node if isinstance(node, spec.Block) else spec.Block(key=node.key)
+    root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
     instance = resolve(node, problems)
     rules = spec.parse_rules(init, frozenset(each.name for each in root.args), problems)
     problems.check()
@@ -202,7 +202,7 @@ def draft(
     )
 
 
-def sized(root: spec.Block, *, seed: int, dtype: str) -> Instance:
+def sized(root: nodes.Block, *, seed: int, dtype: str) -> Instance:
     """What a block is resolved to, with the sizes that the example inputs decide.
 
     Raises:
@@ -237,7 +237,9 @@ def _check_options(seed: Any, dtype: Any, max_steps: Any, problems: Problems) ->
         )
 
 
-def _examples(root: spec.Block, values: dict[str, Any], dtype: str) -> tuple[tuple[spec.Input, ...], tuple[Input, ...]]:
+def _examples(
+    root: nodes.Block, values: dict[str, Any], dtype: str
+) -> tuple[tuple[nodes.Input, ...], tuple[Input, ...]]:
     """The inputs that have an example, with their shapes computed."""
     problems = Problems()
     resolver, scope = Resolver(problems), Scope(values=values, origins={}, blocks={})
@@ -253,7 +255,7 @@ def _examples(root: spec.Block, values: dict[str, Any], dtype: str) -> tuple[tup
 def _dry(
     instance: Instance,
     given: Examples,
-    rules: tuple[spec.Rule, ...],
+    rules: tuple[nodes.Rule, ...],
     device: torch.device,
     dtype: torch.dtype,
     run: Callable[[building.Skeleton, dict[str, Tensor]], dry_run.Record],
@@ -275,7 +277,7 @@ def _dry(
 def _on_cpu(
     instance: Instance,
     given: Examples,
-    rules: tuple[spec.Rule, ...],
+    rules: tuple[nodes.Rule, ...],
     dtype: torch.dtype,
     run: Callable[[building.Skeleton, dict[str, Tensor]], dry_run.Record],
 ) -> tuple[building.Skeleton, dry_run.Record]:
@@ -402,13 +404,13 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
     return found
 
 
-def _example(given: spec.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> decide.Entry:
+def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> decide.Entry:
     """An example input without values, and its fill."""
     problems = Problems()
     tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype], device=device)
     if given.fill is None:
         default = "normal" if tensor.is_floating_point() else "zeros"
-        named = spec.Fill(
+        named = nodes.Fill(
             name=default, arguments=tuple(fills.bind(fills.FILLS[default], [], {}).items()), key=given.key
         )
     else:

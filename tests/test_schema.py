@@ -17,7 +17,7 @@ from modelzoo import register
 from modelzoo.__main__ import main
 from modelzoo.catalog import catalog, fills
 from modelzoo.cli import schema
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -114,7 +114,7 @@ def test_the_language_is_admitted(text, mistakes):
 
 def test_every_key_of_the_language_is_known():
     keys = committed("model")["definitions"]["block"]["properties"].keys()
-    assert keys == {*spec.BLOCK_KEYS, *spec.NODE_KEYS}
+    assert keys == {*nodes.BLOCK_KEYS, *nodes.NODE_KEYS}
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------------

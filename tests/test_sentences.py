@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 import modelzoo
-from modelzoo.spec import spec
+from modelzoo.spec import nodes, spec
 
 torch.set_num_threads(1)
 
@@ -73,7 +73,10 @@ def test_a_mapping_and_a_text_give_the_same_spec():
     mapping = parsed("layers: {hidden: {_target_: Linear, in_features: 20, out_features: 256, bias: false}}")
     assert text == mapping
     assert text.layers == (
-        ("hidden", spec.Call(target="Linear", arguments=(("in_features", 20), ("out_features", 256), ("bias", False)))),
+        (
+            "hidden",
+            nodes.Call(target="Linear", arguments=(("in_features", 20), ("out_features", 256), ("bias", False))),
+        ),
     )
 
 
@@ -507,7 +510,7 @@ def test_a_definition_is_used_with_positional_or_named_arguments():
 def test_a_signature_is_a_mapping_or_a_list_of_python_parameters():
     mapping = parsed("args: {dim: 3, stride: 1}\nlayers: [ReLU]").args
     listed = parsed("args: [dim=3, stride=1]\nlayers: [ReLU]").args
-    assert mapping == listed == (spec.Parameter(name="dim", default=3), spec.Parameter(name="stride", default=1))
+    assert mapping == listed == (nodes.Parameter(name="dim", default=3), nodes.Parameter(name="stride", default=1))
 
 
 def test_inputs_default_to_x():
@@ -531,7 +534,7 @@ def test_an_arg_is_required_by_question_marks_or_by_no_default_in_a_list():
         "model.args.dim", "this arg is required. Type model.args.dim=..."
     )
     assert parsed("blocks: {B: {args: [dim], layers: [ReLU]}}\nlayers: [B(1)]").blocks[0][1].args == (
-        spec.Parameter(name="dim", default=spec.REQUIRED),
+        nodes.Parameter(name="dim", default=nodes.REQUIRED),
     )
     assert answer("blocks: {B: {args: [stride=1, dim], layers: [ReLU]}}\nlayers: [ReLU]") == message(
         "model.blocks.B.args.1", "the arg 'dim' has no default but follows one that has. Put it first."

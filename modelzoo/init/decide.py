@@ -23,7 +23,7 @@ from modelzoo.language import compiler, runtime, syntax
 from modelzoo.modules import construct
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.strict import expands, strictly
-from modelzoo.spec import spec
+from modelzoo.spec.nodes import FILL_INPUTS, Fill, Formula, Rule, assigned_in, fill_names
 from modelzoo.spec.resolve import Recipe, Resolver, Scope
 
 _ROOT = Path()
@@ -52,12 +52,12 @@ class Decision:
 
     @property
     def reads_value(self) -> bool:
-        return bool(self.program) and spec.Fill(program=self.program).reads_value
+        return bool(self.program) and Fill(program=self.program).reads_value
 
     def translated(self) -> tuple[dict[str, Any], CodeType]:
         """The code of its text, and the values of the names that it reads."""
-        values = {name: each for name, each in self.values.items() if name not in spec.FILL_INPUTS}
-        translation = compiler.translate(self.program, spec.fill_names(frozenset(values)), "fill")
+        values = {name: each for name, each in self.values.items() if name not in FILL_INPUTS}
+        translation = compiler.translate(self.program, fill_names(frozenset(values)), "fill")
         if translation.code is None:
             raise translation.errors[0]
         return {name: values[name] for name in translation.names}, translation.code
@@ -163,7 +163,7 @@ def type_name(skeleton: construct.Skeleton, module: nn.Module) -> str:
 
 
 def decide(
-    skeleton: construct.Skeleton, rules: tuple[spec.Rule, ...], root_values: Mapping[str, Any], seed: int
+    skeleton: construct.Skeleton, rules: tuple[Rule, ...], root_values: Mapping[str, Any], seed: int
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
 
@@ -245,7 +245,7 @@ def _own_fills(skeleton: construct.Skeleton, table: list[Entry], problems: Probl
 
 
 def decision_of(
-    fill: spec.Fill,
+    fill: Fill,
     values: Mapping[str, Any],
     rule: str,
     strength: int,
@@ -260,7 +260,7 @@ def decision_of(
     known = dict(values)
     if len(shape) >= 2:
         known["fan_in"], known["fan_out"] = fills.fans_of(shape)
-    elif any(isinstance(value, spec.Formula) and _fans_in(value.tree) for _, value in fill.arguments):
+    elif any(isinstance(value, Formula) and _fans_in(value.tree) for _, value in fill.arguments):
         what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
         problems.add(fill.key, what, "" if strength < 2 else "Write param: weight.")
         return None
@@ -307,7 +307,7 @@ class _Homes:
         """The tensors with names that begin so and go on as a glob says, with these names."""
         return _grouped(self.found(pattern, start))
 
-    def selected(self, rule: spec.Rule) -> Grouped:
+    def selected(self, rule: Rule) -> Grouped:
         found = self.found("*" if rule.pattern is None else rule.pattern)
         return _grouped(each for each in found if _selects(self.skeleton, rule, *each))
 
@@ -330,13 +330,13 @@ def _grouped(found: Iterable[tuple[Entry, Home]]) -> Grouped:
 
 def _rules(
     homes: _Homes,
-    rules: tuple[spec.Rule, ...],
+    rules: tuple[Rule, ...],
     values: Mapping[str, Any],
     problems: Problems,
 ) -> dict[str, int]:
     hits = {rule.name: 0 for rule in rules}
     for rule in rules:
-        own = spec.assigned_in(rule.fill.program)  # a rule is written for many models, whatever their args are called
+        own = assigned_in(rule.fill.program)  # a rule is written for many models, whatever their args are called
         seen = {name: value for name, value in values.items() if name not in own} if own else values
         decisions: dict[tuple[torch.Size, bool], Decision | None] = {}  # tensors of one shape share them
         for entry, reached in homes.selected(rule):
@@ -354,7 +354,7 @@ def _rules(
     return hits
 
 
-def _selects(skeleton: construct.Skeleton, rule: spec.Rule, entry: Entry, home: Home) -> bool:
+def _selects(skeleton: construct.Skeleton, rule: Rule, entry: Entry, home: Home) -> bool:
     """Whether a rule means a name that fits its glob."""
     if entry.kind == "buffer" and rule.pattern != home.name:
         return False
@@ -442,7 +442,7 @@ def _chain(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
 
 def _unused(
     homes: _Homes,
-    rules: tuple[spec.Rule, ...],
+    rules: tuple[Rule, ...],
     hits: dict[str, int],
     problems: Problems,
     warnings: Problems,
@@ -464,7 +464,7 @@ def _unused(
             )
 
 
-def _nearest_selector(homes: _Homes, rule: spec.Rule) -> str:
+def _nearest_selector(homes: _Homes, rule: Rule) -> str:
     """What may have been meant by a rule that selects nothing."""
     if rule.pattern is not None:
         return nearest(rule.pattern, (home.name for _, home in homes.all))
@@ -474,7 +474,7 @@ def _nearest_selector(homes: _Homes, rule: spec.Rule) -> str:
     return nearest(rule.param or "", homes.local_names)
 
 
-def _selector(rule: spec.Rule) -> str:
+def _selector(rule: Rule) -> str:
     parts = {"layer": ", ".join(rule.layers), "param": rule.param, "name": rule.pattern}
     return ", ".join(f"{name}: {value}" for name, value in parts.items() if value)
 

@@ -21,7 +21,7 @@ from modelzoo.modules.blocks import Frozen, class_of, hashable
 from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
 from modelzoo.modules.user_layers import Constructor, Kept
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 from modelzoo.spec.resolve import Instance
 
 
@@ -255,7 +255,7 @@ class Builder:
             made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
         return made
 
-    def tensor(self, tensor: spec.Tensor, shape: tuple[int, ...]) -> Tensor:
+    def tensor(self, tensor: nodes.OwnTensor, shape: tuple[int, ...]) -> Tensor:
         dtype = self.skeleton.dtype if tensor.dtype is None else catalog.DTYPES[tensor.dtype]
         try:
             return self.factory.tensor(shape, dtype)
@@ -274,9 +274,9 @@ def _needed(layer: catalog.Layer) -> frozenset[str]:
     return frozenset(size for size in sizes.inferable(layer) if signature[size].default is signature[size].empty)
 
 
-def frozen(instance: Instance, block: spec.Block, max_steps: int) -> Frozen:
+def frozen(instance: Instance, block: nodes.Block, max_steps: int) -> Frozen:
     """What the class of a block is made of: its text, and the values that the text reads."""
-    names = spec.names_of(block, frozenset(instance.values))
+    names = nodes.names_of(block, frozenset(instance.values))
     inputs = [each.optional for each in block.inputs]
     assert block.forward is not None
     defaults = (None,) * (len(inputs) - inputs.index(True) if True in inputs else 0)
@@ -294,7 +294,7 @@ def frozen(instance: Instance, block: spec.Block, max_steps: int) -> Frozen:
     problems.check()
     values = tuple((name, hashable(instance.values[name])) for name in sorted(translation.names))
     # A class does not depend on args that its text does not read.
-    names = spec.names_of(block, frozenset(translation.names))
+    names = nodes.names_of(block, frozenset(translation.names))
     return Frozen(
         name=block.name, text=block.forward, names=names, values=values, defaults=defaults, max_steps=max_steps
     )

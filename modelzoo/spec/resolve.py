@@ -19,7 +19,7 @@ from modelzoo.catalog import catalog, sizes
 from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
 from modelzoo.language import formulas, runtime, syntax
 from modelzoo.names import Kind
-from modelzoo.spec import spec
+from modelzoo.spec import nodes, spec
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -44,10 +44,10 @@ class Instance:
     positional: tuple[Any, ...] = ()
     children: dict[str, Instance | None] = field(default_factory=dict)
     written: dict[str, Instance | None] = field(default_factory=dict)
-    block: spec.Block | None = None
+    block: nodes.Block | None = None
     values: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    init: list[tuple[str, spec.Fill, Mapping[str, Any]]] = field(default_factory=list)
+    init: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = field(default_factory=list)
 
     @property
     def sequence(self) -> bool:
@@ -68,11 +68,11 @@ class Instance:
 class Recipe:
     """A layer given as an argument: each use builds it anew, in the scope where it was written."""
 
-    node: spec.Node
+    node: nodes.Node
     scope: Scope
 
     def __repr__(self) -> str:
-        return self.node.target if isinstance(self.node, spec.Call) else "a layer"
+        return self.node.target if isinstance(self.node, nodes.Call) else "a layer"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -81,7 +81,7 @@ class Scope:
 
     values: dict[str, Any]
     origins: dict[str, Path]
-    blocks: Mapping[str, spec.Block]
+    blocks: Mapping[str, nodes.Block]
     children: Children | None = None
     depth: int = 0
 
@@ -93,7 +93,7 @@ class Scope:
 class Children:
     """The children of one block while they are being built, for references to find."""
 
-    def __init__(self, block: spec.Block, instance: Instance, outer: Children | None) -> None:
+    def __init__(self, block: nodes.Block, instance: Instance, outer: Children | None) -> None:
         self.nodes = dict(block.layers)
         self.instance, self.outer, self.block = instance, outer, block
         self.building: list[str] = []
@@ -106,7 +106,7 @@ class Children:
             yield from self.outer.visible()
 
 
-def resolve(node: spec.Node, problems: Problems) -> Instance | None:
+def resolve(node: nodes.Node, problems: Problems) -> Instance | None:
     """The tree of modules of a model, or None if it has problems.
 
     Args:
@@ -137,42 +137,42 @@ class Resolver:
         self.problems = problems
         self.count = self.items = 0
         self.operations = runtime.Operations("formulas")
-        self.owners: dict[int, spec.Block] = {}  # the block that holds a definition, by the definition's id
+        self.owners: dict[int, nodes.Block] = {}  # the block that holds a definition, by the definition's id
         self.literal: dict[
             tuple[str, int], tuple[Any, dict[str, Any]]
         ] = {}  # arguments without formulas, of equal nodes
 
     # -- nodes
 
-    def build(self, node: spec.Node, scope: Scope, name: str = "") -> Instance | None:
+    def build(self, node: nodes.Node, scope: Scope, name: str = "") -> Instance | None:
         self.add(1, node)
-        if isinstance(node, spec.Call):
+        if isinstance(node, nodes.Call):
             return self.build_call(node, scope)
-        if isinstance(node, spec.Block):
+        if isinstance(node, nodes.Block):
             return self.build_block(node, scope, {}, {})
-        if isinstance(node, spec.Reference):
+        if isinstance(node, nodes.Reference):
             return self.build_reference(node, scope)
-        if isinstance(node, spec.Condition):
+        if isinstance(node, nodes.Condition):
             return self.build(node.node, scope, name) if self.truth(node, scope) else None
-        if isinstance(node, spec.Repeat):
+        if isinstance(node, nodes.Repeat):
             return self.build_repeat(node, scope)
         value = self.value(node.formula, scope, node.key)
         return self.build_value(value, scope, node.key)
 
-    def add(self, count: int, node: spec.Node) -> None:
+    def add(self, count: int, node: nodes.Node) -> None:
         self.count += count
         if self.count > bounds.NODES:
             self.problems.add(node.key, f"the model has more than {bounds.NODES:,} nodes")
             self.problems.check()
 
-    def truth(self, node: spec.Condition, scope: Scope) -> bool:
+    def truth(self, node: nodes.Condition, scope: Scope) -> bool:
         value = self.value(node.test, scope, node.key / "_if_")
         if not isinstance(value, (bool, int, float, type(None))):
             self.problems.add(node.key / "_if_", f"_if_ must be true or false, not {value!r}")
             return False
         return bool(value)
 
-    def build_repeat(self, node: spec.Repeat, scope: Scope) -> Instance | None:
+    def build_repeat(self, node: nodes.Repeat, scope: Scope) -> Instance | None:
         count = self.value(node.count, scope, node.key / "_repeat_")
         if type(count) is not int or not 0 <= count <= bounds.REPEAT:
             what = f"_repeat_ must be an integer from 0 to {bounds.REPEAT:,}, not {count!r}."
@@ -197,15 +197,15 @@ class Resolver:
                 break
         return instance
 
-    def is_literal(self, child: Instance, node: spec.Repeat) -> bool:
+    def is_literal(self, child: Instance, node: nodes.Repeat) -> bool:
         """Whether further copies are the same layer with the same arguments, whatever is around them."""
         call = node.node
-        if not isinstance(call, spec.Call) or call.init or node.name != "{i}":
+        if not isinstance(call, nodes.Call) or call.init or node.name != "{i}":
             return False
         known = self.literal.get((call.target, id(call.arguments)))
         return known is not None and child.arguments is known[1]
 
-    def name(self, node: spec.Repeat, scope: Scope) -> str:
+    def name(self, node: nodes.Repeat, scope: Scope) -> str:
         def part(match: re.Match[str]) -> str:
             return str(self.formula(syntax.parse_expression(match[1]), scope, node.key / "_name_"))
 
@@ -217,7 +217,7 @@ class Resolver:
             self.problems.add(node.key / "_name_", wrong[0], 'Write _name_: "block{i}".')
         return name
 
-    def build_reference(self, node: spec.Reference, scope: Scope) -> Instance | None:
+    def build_reference(self, node: nodes.Reference, scope: Scope) -> Instance | None:
         first, *rest = node.target
         children = scope.children
         while children is not None and first not in children.nodes:
@@ -242,9 +242,9 @@ class Resolver:
             found = found.children[name]
         return found
 
-    def moves(self, block: spec.Block, text: str, node: spec.Reference) -> bool:
+    def moves(self, block: nodes.Block, text: str, node: nodes.Reference) -> bool:
         """Whether a reference is into a list whose indices depend on conditions."""
-        conditions = block.listed and any(isinstance(each, spec.Condition) for _, each in block.layers)
+        conditions = block.listed and any(isinstance(each, nodes.Condition) for _, each in block.layers)
         moving = conditions or bool(block.unpacked)
         if moving:
             key = "_if_" if conditions else "_unpack_"
@@ -252,7 +252,7 @@ class Resolver:
             self.problems.add(node.key / "_ref_", what, "Name the layers: write them as a mapping.")
         return moving
 
-    def child(self, children: Children, name: str, asked: spec.Node | None = None) -> Instance | None:
+    def child(self, children: Children, name: str, asked: nodes.Node | None = None) -> Instance | None:
         """A child of a block, built at the first time it is asked for."""
         if name in children.instance.children:
             return children.instance.children[name]
@@ -268,7 +268,7 @@ class Resolver:
         children.instance.children[name] = built
         return built
 
-    def build_call(self, node: spec.Call, scope: Scope) -> Instance | None:
+    def build_call(self, node: nodes.Call, scope: Scope) -> Instance | None:
         if node.target in scope.values:
             return self.build_recipe(node, scope)
         if node.target in scope.blocks:
@@ -291,20 +291,20 @@ class Resolver:
             return None
         return self.build_layer(node, layer, scope)
 
-    def argument(self, node: spec.Call, name: str, value: Any, scope: Scope) -> Any:
-        return value if type(value) in spec.SCALARS else self.value(value, scope, self.place(node, name, value))
+    def argument(self, node: nodes.Call, name: str, value: Any, scope: Scope) -> Any:
+        return value if type(value) in nodes.SCALARS else self.value(value, scope, self.place(node, name, value))
 
-    def place(self, node: spec.Call, name: str, value: Any) -> Path:
-        return value.key if isinstance(value, spec.Formula) else node.key / name
+    def place(self, node: nodes.Call, name: str, value: Any) -> Path:
+        return value.key if isinstance(value, nodes.Formula) else node.key / name
 
     def origin(self, value: Any, scope: Scope, key: Path) -> Path:
         """Where a value was decided: an arg passed on comes from where the arg was set."""
-        if isinstance(value, spec.Formula) and isinstance(value.tree, ast.Name):
+        if isinstance(value, nodes.Formula) and isinstance(value.tree, ast.Name):
             return scope.origins.get(value.tree.id, key)
         return key
 
-    def build_layer(self, node: spec.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
-        fills: list[tuple[str, spec.Fill, Mapping[str, Any]]] = [
+    def build_layer(self, node: nodes.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
+        fills: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = [
             (pattern, fill, scope.values) for pattern, fill in node.init
         ]
         equal = self.literal.get((layer.name, id(node.arguments)))
@@ -328,12 +328,12 @@ class Resolver:
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
         if len(self.problems.found) == before:
             self.add(catalog.layers_in(layer, arguments) - 1, node)
-        if layer.name in spec.CONTAINERS:
+        if layer.name in nodes.CONTAINERS:
             return self.build_container(node, layer, positional, arguments, scope)
         for name in layers:
             arguments[name] = self.build_value(arguments[name], scope, node.key / name)
         arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
-        literal = not positional and all(type(value) in spec.SCALARS for _, value in node.arguments)
+        literal = not positional and all(type(value) in nodes.SCALARS for _, value in node.arguments)
         if literal and len(self.problems.found) == before:
             self.literal[layer.name, id(node.arguments)] = node.arguments, arguments
         return Instance(
@@ -341,7 +341,7 @@ class Resolver:
         )
 
     def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
-        if type(value) in spec.SCALARS:
+        if type(value) in nodes.SCALARS:
             return False
         return isinstance(value, (Recipe, Instance)) or (
             catalog.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))
@@ -349,7 +349,7 @@ class Resolver:
 
     def build_container(
         self,
-        node: spec.Call,
+        node: nodes.Call,
         layer: catalog.Layer,
         positional: tuple[Any, ...],
         arguments: dict[str, Any],
@@ -363,7 +363,7 @@ class Resolver:
         instance = Instance(type=layer.name, key=node.key, layer=layer if layer.name != "Sequential" else None)
         for name, value in named:
             child = self.build_value(value, scope, node.key)
-            wrong = spec.CONTAINERS[layer.name].refused(str(name))
+            wrong = nodes.CONTAINERS[layer.name].refused(str(name))
             if wrong is not None:
                 self.problems.add(node.key, *wrong)
             elif child is not None:
@@ -371,7 +371,7 @@ class Resolver:
         instance.init = [(pattern, fill, scope.values) for pattern, fill in node.init]
         return instance
 
-    def build_recipe(self, node: spec.Call, scope: Scope) -> Instance | None:
+    def build_recipe(self, node: nodes.Call, scope: Scope) -> Instance | None:
         """`act()` or `=act`: the arg's layer, with further arguments if it was a name."""
         recipe = scope.values[node.target]
         if isinstance(recipe, (str, list, tuple)):
@@ -382,11 +382,11 @@ class Resolver:
             what = f"'{node.target}' is {recipe!r}, not a layer."
             self.problems.add(node.key, what, f"Give a layer: {node.target}: GELU.")
             return None
-        if (node.positional or node.arguments) and isinstance(recipe.node, spec.Call):
+        if (node.positional or node.arguments) and isinstance(recipe.node, nodes.Call):
             return self.build_extended(node, recipe, recipe.node, scope)
         return self.build(recipe.node, recipe.scope)
 
-    def build_extended(self, node: spec.Call, recipe: Recipe, call: spec.Call, scope: Scope) -> Instance | None:
+    def build_extended(self, node: nodes.Call, recipe: Recipe, call: nodes.Call, scope: Scope) -> Instance | None:
         values = [self.value(each, scope, node.key) for each in node.positional]
         named = {name: self.value(each, scope, node.key) for name, each in node.arguments}
         parser = spec.Parser(self.problems)
@@ -428,7 +428,12 @@ class Resolver:
     # -- blocks
 
     def build_block(
-        self, block: spec.Block, outer: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None = None
+        self,
+        block: nodes.Block,
+        outer: Scope,
+        given: dict[str, Any],
+        origins: dict[str, Path],
+        call: Path | None = None,
     ) -> Instance | None:
         """A block written in place, or a definition used by the `call`, which sees nothing of where it is used."""
         before, closed = len(self.problems.found), call is not None
@@ -457,11 +462,11 @@ class Resolver:
         instance.init = [(pattern, fill, scope.values) for pattern, fill in block.init]
         return instance
 
-    def seen_by(self, block: spec.Block) -> dict[str, spec.Block]:
+    def seen_by(self, block: nodes.Block) -> dict[str, nodes.Block]:
         """What a definition sees wherever it is used: its siblings, and its own definitions."""
         return {**dict(self.owners[id(block)].blocks), **dict(block.blocks)}
 
-    def arranged(self, block: spec.Block, built: dict[str, Instance | None]) -> dict[str, Instance | None]:
+    def arranged(self, block: nodes.Block, built: dict[str, Instance | None]) -> dict[str, Instance | None]:
         """In a sequence an absent child leaves no gap; a `forward` sees None."""
         if block.listed:
             items = [(name, node, built[name]) for name, node in block.layers]
@@ -472,12 +477,12 @@ class Resolver:
             return {name: each for name, each in built.items() if each is not None}
         return built
 
-    def unpacked(self, instance: Instance, node: spec.Node) -> list[Instance | None]:
+    def unpacked(self, instance: Instance, node: nodes.Node) -> list[Instance | None]:
         """The layers of a sequence, to stand in the list around it; of a repetition those of every copy.
 
         A copy that is no sequence stands there itself.
         """
-        repeated = isinstance(node.node if isinstance(node, spec.Condition) else node, spec.Repeat)
+        repeated = isinstance(node.node if isinstance(node, nodes.Condition) else node, nodes.Repeat)
         if not instance.sequence:
             what = f"_unpack_ needs layers that are called one after the other, and {instance.type} is one layer."
             self.problems.add(node.key / "_unpack_", what, "Remove _unpack_.")
@@ -493,13 +498,13 @@ class Resolver:
         return found
 
     def bind(
-        self, block: spec.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None
+        self, block: nodes.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None
     ) -> None:
         complete = True
         for parameter in block.args:
             if parameter.name in given:
                 value, origin = given[parameter.name], origins.get(parameter.name, parameter.key)
-            elif parameter.default is spec.REQUIRED:
+            elif parameter.default is nodes.REQUIRED:
                 complete = False
                 if call is None:
                     self.problems.add(parameter.key, "this arg is required.", f"Type {parameter.key}=...")
@@ -507,7 +512,7 @@ class Resolver:
                     what = f"{block.name} needs the arg '{parameter.name}'."
                     self.problems.add(call, what, f"Write {parameter.name}=...")
                 continue
-            elif not complete and isinstance(parameter.default, spec.Formula):
+            elif not complete and isinstance(parameter.default, nodes.Formula):
                 continue  # it may need what is missing
             else:
                 value = self.value(parameter.default, scope, parameter.key)
@@ -540,12 +545,12 @@ class Resolver:
     def value(self, value: Any, scope: Scope, key: Path) -> Any:
         """A value of the spec as plain data, recipes included; None where that is a problem."""
         found = self.computed(value, scope, key)
-        if type(found) in spec.SCALARS:
+        if type(found) in nodes.SCALARS:
             return found
         items, what = arithmetic.measure(found)
         self.items += items
         if what:
-            shown = f"{value.text} {what}." if isinstance(value, spec.Formula) else f"this value {what}."
+            shown = f"{value.text} {what}." if isinstance(value, nodes.Formula) else f"this value {what}."
             self.problems.add(key, shown)
             return None
         if self.items > bounds.VALUES:
@@ -557,9 +562,9 @@ class Resolver:
         raise ConfigError(self.problems.found)
 
     def computed(self, value: Any, scope: Scope, key: Path) -> Any:
-        if isinstance(value, spec.Formula):
+        if isinstance(value, nodes.Formula):
             return self.formula(value.tree, scope, value.key)
-        if isinstance(value, (spec.Block, spec.Call, spec.Computed, spec.Reference, spec.Repeat, spec.Condition)):
+        if isinstance(value, (nodes.Block, nodes.Call, nodes.Computed, nodes.Reference, nodes.Repeat, nodes.Condition)):
             return Recipe(node=value, scope=scope)
         if isinstance(value, tuple):
             return tuple(self.computed(each, scope, key) for each in value)
@@ -592,21 +597,21 @@ class Resolver:
             return {each.value: self.evaluated(v, scope, key) for each, v in zip(tree.keys, tree.values, strict=True)}  # type: ignore[union-attr]
         if isinstance(tree, ast.IfExp):
             return self.evaluated(tree.body if self.evaluated(tree.test, scope, key) else tree.orelse, scope, key)
-        if spec.is_layer(tree, scope.values, scope.blocks):
+        if nodes.is_layer(tree, scope.values, scope.blocks):
             node = spec.Parser(self.problems).call_of(tree, ast.unparse(tree), key, self.visible(scope))
             return None if node is None else Recipe(node=node, scope=scope)
         self.spend(tree, scope, key)
         return formulas.evaluate(tree, scope.values)
 
-    def visible(self, scope: Scope) -> spec.Visible:
+    def visible(self, scope: Scope) -> nodes.Visible:
         """What a layer that is written in a value sees."""
         signatures = {name: block.args for name, block in scope.blocks.items()}
-        return spec.Visible(values=frozenset(scope.values), signatures=signatures)
+        return nodes.Visible(values=frozenset(scope.values), signatures=signatures)
 
     def spend(self, tree: ast.expr, scope: Scope, key: Path) -> None:
         """Counts the operations of a formula: its own, once for each item of what it reads."""
         read = [scope.values.get(each.id) for each in syntax.formula_names(tree)]
-        items = sum(arithmetic.measure(each)[0] for each in read if type(each) not in spec.SCALARS)
+        items = sum(arithmetic.measure(each)[0] for each in read if type(each) not in nodes.SCALARS)
         try:
             self.operations.spend(syntax.nodes(tree) * (1 + items))
         except runtime.EndlessError as error:

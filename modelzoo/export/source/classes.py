@@ -21,7 +21,7 @@ from modelzoo.export.source.recipes import NONE, recipe, value
 from modelzoo.export.source.sequences import flat, frame_of, items, path
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 from modelzoo.spec.resolve import Instance
 
 _SELF = trees.name("self")
@@ -29,7 +29,7 @@ _SUPER = trees.statements("super().__init__()")
 
 
 def source_of(
-    node: spec.Node, made: Instance, variants: Sequence[Variant], pinned: Collection[str]
+    node: nodes.Node, made: Instance, variants: Sequence[Variant], pinned: Collection[str]
 ) -> tuple[Source, Class]:
     """The classes of a model; the last is that of the model itself, which is always called `Model`.
 
@@ -40,7 +40,7 @@ def source_of(
         pinned: args that its constructor does not take.
     """
     seen, scope = Occurrences(node, made, variants), Scope()
-    root = node if isinstance(node, spec.Block) else spec.Block(name="Model", listed=True, layers=(("0", node),))
+    root = node if isinstance(node, nodes.Block) else nodes.Block(name="Model", listed=True, layers=(("0", node),))
     source = Source(
         seen=seen,
         needs=Needs(seen),
@@ -53,12 +53,12 @@ def source_of(
         pinned={*pinned},
     )
     scope.take("Model")
-    if isinstance(node, spec.Block):
+    if isinstance(node, nodes.Block):
         return source, write(source, node, None, dict(node.blocks))
     return source, _layer(source, node, root)
 
 
-def _layer(source: Source, node: spec.Node, block: spec.Block) -> Class:
+def _layer(source: Source, node: nodes.Node, block: nodes.Block) -> Class:
     """A model of one layer is a class that inherits from it."""
     cls = _class(source, block, "Model")
     body: list[ast.stmt] = []
@@ -75,7 +75,7 @@ def _layer(source: Source, node: spec.Node, block: spec.Block) -> Class:
     return cls
 
 
-def write(source: Source, block: spec.Block, outer: Env | None, blocks: Mapping[str, spec.Block]) -> Class:
+def write(source: Source, block: nodes.Block, outer: Env | None, blocks: Mapping[str, nodes.Block]) -> Class:
     """The class of a block; of one written in place with what it sees from outside."""
     known = source.known.get(id(block))
     if known is not None:
@@ -102,7 +102,7 @@ def write(source: Source, block: spec.Block, outer: Env | None, blocks: Mapping[
     return cls
 
 
-def _class(source: Source, block: spec.Block, title: str) -> Class:
+def _class(source: Source, block: nodes.Block, title: str) -> Class:
     owned = [name for name, _ in block.layers] + [each.name for each in (*block.tensors, *block.buffers)]
     attributes = Scope(taken=[*names.names_of("Module"), *owned])
     return Class(name=title, block=block, scope=Scope(outer=source.scope), attributes=attributes)
@@ -114,7 +114,7 @@ def _is_same(one: ast.ClassDef, other: ast.ClassDef) -> bool:
     return len(stems) == 1 and trees.same([*one.bases, *one.body], [*other.bases, *other.body])
 
 
-def _body(cls: Class, source: Source, outer: Env | None, blocks: Mapping[str, spec.Block]) -> list[ast.stmt]:
+def _body(cls: Class, source: Source, outer: Env | None, blocks: Mapping[str, nodes.Block]) -> list[ast.stmt]:
     block = cls.block
     before: list[ast.stmt] = []
     if outer is not None:
@@ -144,7 +144,7 @@ def _parameters(cls: Class, env: Env, called: Mapping[str, str]) -> None:
     given = given | {each.name for each in block.args[:positional]}
     for each in block.args:
         name, default = trees.name(called[each.name]), None
-        if each.default is not spec.REQUIRED:
+        if each.default is not nodes.REQUIRED:
             default = recipe(each.default, env) if each.name in layers else value(each.default, env)
         computed = is_computed(each.default, cls.names)
         cls.names[each.name] = name
@@ -199,7 +199,7 @@ def _contents(cls: Class, env: Env) -> tuple[list[ast.stmt], ast.stmt | None]:
     return init, forward
 
 
-def _attribute(name: str, node: spec.Node, env: Env) -> list[ast.stmt]:
+def _attribute(name: str, node: nodes.Node, env: Env) -> list[ast.stmt]:
     """`self.name = ...`."""
     frame = env.frames[-1]
     home = trees.attribute(_SELF, name) if not names.is_index(name) else None
@@ -241,7 +241,7 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
     kept = {name: trees.attribute(_SELF, each) for name, each in cls.attributes.all(cls.names).items()}
     written = method(
         block.forward,
-        spec.names_of(block, frozenset(cls.names)),
+        nodes.names_of(block, frozenset(cls.names)),
         env.source.imports,
         block.key / "forward",
         values=kept,

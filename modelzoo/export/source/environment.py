@@ -10,7 +10,7 @@ from typing import Any
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.needs import Needs
 from modelzoo.export.source.occurrences import Occurrences
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 
 
 class DeadError(Exception):
@@ -34,7 +34,7 @@ class Class:
     """
 
     name: str
-    block: spec.Block
+    block: nodes.Block
     scope: Scope
     attributes: Scope
     names: dict[str, ast.expr] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Class:
 class Frame:
     """A block whose children are being written, and how those that are ready can be reached (None: not yet)."""
 
-    block: spec.Block
+    block: nodes.Block
     cls: Class
     ready: dict[str, ast.expr | None] = field(default_factory=dict)
     hoist: Callable[[str], ast.expr]
@@ -78,20 +78,20 @@ class Source:
     needs: Needs
     scope: Scope
     imports: Imports
-    root: spec.Block
-    node: Callable[[spec.Node, Env], ast.expr]
-    child: Callable[[spec.Node, Env], ast.expr]
+    root: nodes.Block
+    node: Callable[[nodes.Node, Env], ast.expr]
+    child: Callable[[nodes.Node, Env], ast.expr]
     write: Callable[..., Class]
     classes: list[ast.ClassDef] = field(default_factory=list)
     functions: list[ast.FunctionDef] = field(default_factory=list)
     known: dict[int, Class] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
 
-    def definition(self, block: spec.Block) -> Class:
+    def definition(self, block: nodes.Block) -> Class:
         """The class of a definition."""
         return self.write(self, block, None, self.seen.visible(block))
 
-    def layer_args(self, block: spec.Block) -> set[str]:
+    def layer_args(self, block: nodes.Block) -> set[str]:
         """The args that a definition uses as layers."""
         return self.needs.layers(block, self.seen.visible(block))
 
@@ -103,7 +103,7 @@ class Env:
     source: Source
     cls: Class
     names: Mapping[str, ast.expr]
-    blocks: Mapping[str, spec.Block]
+    blocks: Mapping[str, nodes.Block]
     frames: tuple[Frame, ...]
     before: list[ast.stmt]
     index: ast.expr | None = None
@@ -113,7 +113,7 @@ class Env:
         return replace(self, frames=(*self.frames, frame))
 
     @property
-    def visible(self) -> spec.Visible:
+    def visible(self) -> nodes.Visible:
         """What a text that is read here may name."""
         signatures = {name: block.args for name, block in self.blocks.items()}
-        return spec.Visible(values=frozenset(self.names), signatures=signatures)
+        return nodes.Visible(values=frozenset(self.names), signatures=signatures)

@@ -16,10 +16,10 @@ from modelzoo.export.source.occurrences import NODES, Seen, items_of
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 
 
-def child(node: spec.Node, env: Env) -> ast.expr:
+def child(node: nodes.Node, env: Env) -> ast.expr:
     """A child, or None where it is absent."""
     asked = test(node, env)
     if asked is FALSE:
@@ -31,22 +31,22 @@ def child(node: spec.Node, env: Env) -> ast.expr:
     return made if trees.is_constant(made, None) else trees.chosen(asked, made, NONE)
 
 
-def node_of(node: spec.Node, env: Env, home: ast.expr | None = None) -> ast.expr:
+def node_of(node: nodes.Node, env: Env, home: ast.expr | None = None) -> ast.expr:
     """The expression that makes a node anew; a repeat may make it at `home` at once."""
-    if isinstance(node, spec.Call):
+    if isinstance(node, nodes.Call):
         return _call(node, env)
-    if isinstance(node, spec.Block):
+    if isinstance(node, nodes.Block):
         return _block(node, env)
-    if isinstance(node, spec.Reference):
+    if isinstance(node, nodes.Reference):
         return _reference(node, env)
-    if isinstance(node, spec.Repeat):
+    if isinstance(node, nodes.Repeat):
         return repeat(node, env, home)
-    if isinstance(node, spec.Condition):
+    if isinstance(node, nodes.Condition):
         return child(node, env)
     return _computed(node.formula.tree, node, env)
 
 
-def _computed(tree: ast.expr, node: spec.Computed, env: Env) -> ast.expr:
+def _computed(tree: ast.expr, node: nodes.Computed, env: Env) -> ast.expr:
     """A layer that a formula chooses."""
     if is_none(tree):
         return NONE
@@ -60,7 +60,7 @@ def _computed(tree: ast.expr, node: spec.Computed, env: Env) -> ast.expr:
     return _call(parsed_call(tree, env, node.key), env, node)
 
 
-def _block(block: spec.Block, env: Env) -> ast.expr:
+def _block(block: nodes.Block, env: Env) -> ast.expr:
     blocks = {**env.blocks, **dict(block.blocks)}
     env.source.seen.own(block)
     inside = replace(env, blocks=blocks)
@@ -69,7 +69,7 @@ def _block(block: spec.Block, env: Env) -> ast.expr:
     return _construction(env.source.write(env.source, block, env, blocks), {}, block, inside)
 
 
-def _reference(node: spec.Reference, env: Env) -> ast.expr:
+def _reference(node: nodes.Reference, env: Env) -> ast.expr:
     first, *rest = node.target
     for frame in reversed(env.frames):
         if first in dict(frame.block.layers):
@@ -91,7 +91,7 @@ def _reach(frame: Frame, name: str, env: Env) -> ast.expr:
 # --- calls ---------------------------------------------------------------------------------------------------------
 
 
-def _call(node: spec.Call, env: Env, seen_as: spec.Node | None = None) -> ast.expr:
+def _call(node: nodes.Call, env: Env, seen_as: nodes.Node | None = None) -> ast.expr:
     """A layer: torch's, of a definition, or described by an arg."""
     place = seen_as or node
     if node.target in env.names:
@@ -105,7 +105,7 @@ def _call(node: spec.Call, env: Env, seen_as: spec.Node | None = None) -> ast.ex
         return _construction(cls, made, place, env)
     layer = catalog.find_layer(node.target)
     assert layer is not None
-    if layer.name in spec.CONTAINERS:
+    if layer.name in nodes.CONTAINERS:
         return _container(node, layer, env)
     arguments = {name: _argument(each, env, layer, name) for name, each in node.arguments}
     arguments.update(_found(node, layer, place, env))
@@ -113,7 +113,7 @@ def _call(node: spec.Call, env: Env, seen_as: spec.Node | None = None) -> ast.ex
     return trees.call(layer_class(layer, node, env), *arranged(layer, arguments, extra))
 
 
-def _found(node: spec.Call, layer: catalog.Layer, place: spec.Node, env: Env) -> dict[str, ast.expr]:
+def _found(node: nodes.Call, layer: catalog.Layer, place: nodes.Node, env: Env) -> dict[str, ast.expr]:
     """The sizes that the data decided."""
     found: dict[str, Sizes] = {}
     required = [
@@ -141,7 +141,7 @@ def _called(
     function: ast.expr,
     given: list[ast.expr],
     named: list[tuple[str, ast.expr]],
-    place: spec.Node,
+    place: nodes.Node,
     env: Env,
 ) -> ast.expr:
     """`act()`: a layer that an arg describes, with what the data decided about it."""
@@ -165,7 +165,7 @@ def _called(
     return trees.call(function, given, named)
 
 
-def _construction(cls: Class, given: Mapping[str, ast.expr], node: spec.Node, env: Env) -> ast.expr:
+def _construction(cls: Class, given: Mapping[str, ast.expr], node: nodes.Node, env: Env) -> ast.expr:
     """The call of a class."""
     positional = [env.names[name] for name in cls.free]
     positional += [given[name] for name, default in cls.parameters.items() if default is None]
@@ -178,7 +178,7 @@ def _construction(cls: Class, given: Mapping[str, ast.expr], node: spec.Node, en
     return trees.call(trees.name(cls.name), positional, named)
 
 
-def _container(node: spec.Call, layer: catalog.Layer, env: Env) -> ast.expr:
+def _container(node: nodes.Call, layer: catalog.Layer, env: Env) -> ast.expr:
     given = [*(each for _, each in node.arguments), *node.positional]
     cls = layer_class(layer, node, env)
     if len(given) == 1 and isinstance(given[0], dict):
@@ -198,7 +198,7 @@ def _argument(given: Any, env: Env, layer: catalog.Layer | None = None, name: st
     takes = layer is not None and not layer.registered and catalog.takes_layer(layer, name)
     if takes and given is not None and layer is not None and layer.name != "Identity":
         return _layer_value(given, env)
-    if isinstance(given, spec.Formula) and is_layer(given.tree, env):
+    if isinstance(given, nodes.Formula) and is_layer(given.tree, env):
         return _layer_value(given, env)
     return value(given, env)
 
@@ -209,7 +209,7 @@ def _layer_value(given: Any, env: Env) -> ast.expr:
         return NONE
     if isinstance(given, NODES):
         return child(given, env)
-    if isinstance(given, spec.Formula):
-        return _computed(given.tree, spec.Computed(formula=given, key=given.key), env)
+    if isinstance(given, nodes.Formula):
+        return _computed(given.tree, nodes.Computed(formula=given, key=given.key), env)
     node = env.source.seen.read(given, env.names, env.blocks)
     return node_of(node, env)

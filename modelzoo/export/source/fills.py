@@ -16,16 +16,16 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.texts import method
 from modelzoo.language import compiler, syntax
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 
 _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
 """Fills whose arguments are told apart by their names."""
 
 
-def sample(fill: spec.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+def sample(fill: nodes.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     """What a fill's text gives for one tensor, with zeros for what it draws."""
-    plain = {name: each for name, each in values.items() if name not in spec.FILL_INPUTS}
-    translation = compiler.translate(fill.program, spec.fill_names(frozenset(plain)), "fill")
+    plain = {name: each for name, each in values.items() if name not in nodes.FILL_INPUTS}
+    translation = compiler.translate(fill.program, nodes.fill_names(frozenset(plain)), "fill")
     assert translation.code is not None
     fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
     function = compiler.link(translation.code, plain, bounds.STEPS)
@@ -34,7 +34,7 @@ def sample(fill: spec.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) -
 
 
 def fill_program(
-    fill: spec.Fill,
+    fill: nodes.Fill,
     names: Mapping[str, ast.expr],
     scope: Scope,
     imports: Imports,
@@ -69,7 +69,7 @@ def fill_program(
         }
         return fill_call(name, given, trees.quoted("torch.empty(SIZE)", SIZE=size), imports, fill.key)
 
-    known = spec.fill_names(frozenset(names))
+    known = nodes.fill_names(frozenset(names))
     written = method(fill.program, known, imports, fill.key, values=inside, scope=inner, draw=draw)
     if written.expression is not None:
         return written.expression

@@ -23,7 +23,7 @@ from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
 from modelzoo.init import decide
 from modelzoo.language import syntax
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 
 LARGEST = 1_000
 """A random buffer that no state dict carries may have so many elements: they are written into the source."""
@@ -131,7 +131,7 @@ class Weights:
 
     # -- rules
 
-    def way(self, rule: spec.Rule) -> Way | None:
+    def way(self, rule: nodes.Rule) -> Way | None:
         """How a rule selects, if Python can say it as simply."""
         if rule.pattern is not None and not rule.layers and rule.param is None:
             return self.by_name(rule.pattern)
@@ -192,7 +192,7 @@ class Weights:
 
     # -- fills
 
-    def filled(self, fill: spec.Fill, target: ast.expr, title: str, rule: str) -> list[ast.stmt]:
+    def filled(self, fill: nodes.Fill, target: ast.expr, title: str, rule: str) -> list[ast.stmt]:
         """The statement of a rule's fill; root args are read as arguments of `init_weights`."""
         shape, imports = trees.attribute(target, "shape"), self.source.imports
         if fill.program:
@@ -205,7 +205,7 @@ class Weights:
         return [ast.Expr(fill_call(fill.name, given, target, imports, fill.key))]
 
     def value(self, value: Any, names: Mapping[str, ast.expr], rule: str, argument: str) -> ast.expr:
-        if not isinstance(value, spec.Formula):
+        if not isinstance(value, nodes.Formula):
             return trees.literal(value)
         decided = [each.arguments for entry in self.table for each in entry.chain if each.rule == rule]
         if argument == "std" and any(each.get("std") == 0 for each in decided):  # torch may divide by it
@@ -258,7 +258,7 @@ class Weights:
         if decision.value is not None:
             return []
         names = {name: trees.literal(value) for name, value in decision.values.items() if _is_plain(value)}
-        fill = spec.Fill(program=decision.program, key=decision.key)
+        fill = nodes.Fill(program=decision.program, key=decision.key)
         scope, functions = self.source.scope, self.source.functions
         return [_put(fill_program(fill, names, scope, imports, functions, "fill", shape, target), target)]
 

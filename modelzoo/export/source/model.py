@@ -19,7 +19,7 @@ from modelzoo.export.source.environment import Class, Source
 from modelzoo.export.source.init_weights import Weights
 from modelzoo.export.source.occurrences import Variant
 from modelzoo.export.source.sequences import path
-from modelzoo.spec import spec
+from modelzoo.spec import nodes, spec
 
 HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
 ENOUGH = 2
@@ -98,18 +98,18 @@ def _slot(module: nn.Module, dotted: str) -> tuple[int, str]:
 # --- variants ------------------------------------------------------------------------------------------------------
 
 
-def _variants(node: spec.Node, draft: api.Draft) -> tuple[list[Variant], frozenset[str]]:
+def _variants(node: nodes.Node, draft: api.Draft) -> tuple[list[Variant], frozenset[str]]:
     """The model with other values for its args, where sizes were left out that may follow them; and args not tried."""
-    if not isinstance(node, spec.Block) or not draft.skeleton.unsized:
+    if not isinstance(node, nodes.Block) or not draft.skeleton.unsized:
         return [], frozenset()
     variants = [each for position in range(len(node.args[:ARGS])) for each in _with_another(node, position, draft)]
     return variants, frozenset(each.name for each in node.args[ARGS:])
 
 
-def _with_another(node: spec.Block, position: int, draft: api.Draft) -> Iterator[Variant]:
+def _with_another(node: nodes.Block, position: int, draft: api.Draft) -> Iterator[Variant]:
     """The model with other values for one arg, those that it can have."""
     arg, found = node.args[position], 0
-    for value in _others(draft.values[arg.name]) if not isinstance(arg.default, spec.Formula) else ():
+    for value in _others(draft.values[arg.name]) if not isinstance(arg.default, nodes.Formula) else ():
         args = (*node.args[:position], replace(arg, default=value), *node.args[position + 1 :])
         root = replace(node, args=args)
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from modelzoo.catalog import catalog
 from modelzoo.export.source.occurrences import NODES, Occurrences, items_of
 from modelzoo.language import syntax
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 
 
 class Needs:
@@ -20,7 +20,7 @@ class Needs:
         self.seen = seen
         self.known: dict[int, set[str]] = {}
 
-    def layers(self, block: spec.Block, blocks: Mapping[str, spec.Block]) -> set[str]:
+    def layers(self, block: nodes.Block, blocks: Mapping[str, nodes.Block]) -> set[str]:
         """The names that a block uses as layers: its args that are recipes, and those of blocks around it."""
         known = self.known.get(id(block))
         if known is not None:
@@ -36,14 +36,14 @@ class Needs:
                     _chosen(each.default, found)
         return found
 
-    def _uses(self, node: Any, blocks: Mapping[str, spec.Block], found: set[str]) -> None:
-        if isinstance(node, spec.Call):
+    def _uses(self, node: Any, blocks: Mapping[str, nodes.Block], found: set[str]) -> None:
+        if isinstance(node, nodes.Call):
             self._call(node, blocks, found)
-        elif isinstance(node, spec.Computed):
+        elif isinstance(node, nodes.Computed):
             _chosen(node.formula, found)
-        elif isinstance(node, (spec.Repeat, spec.Condition)):
+        elif isinstance(node, (nodes.Repeat, nodes.Condition)):
             self._uses(node.node, blocks, found)
-        elif isinstance(node, spec.Block):
+        elif isinstance(node, nodes.Block):
             inside = {**blocks, **dict(node.blocks)}
             self.seen.own(node)
             own = {each.name for each in node.args}
@@ -52,7 +52,7 @@ class Needs:
             for each in node:
                 self._uses(each, blocks, found)
 
-    def _call(self, node: spec.Call, blocks: Mapping[str, spec.Block], found: set[str]) -> None:
+    def _call(self, node: nodes.Call, blocks: Mapping[str, nodes.Block], found: set[str]) -> None:
         layer = None if node.target in blocks else catalog.find_layer(node.target)
         if node.target in blocks:
             inner = self.layers(blocks[node.target], self.seen.visible(blocks[node.target]))
@@ -65,7 +65,7 @@ class Needs:
             for name, value in node.arguments:
                 if not layer.registered and catalog.takes_layer(layer, name) and layer.name != "Identity":
                     _chosen(value, found)
-            for value in items_of(node) if layer.name in spec.CONTAINERS else ():
+            for value in items_of(node) if layer.name in nodes.CONTAINERS else ():
                 _chosen(value, found)
         for value in [*dict(node.arguments).values(), *node.positional]:
             self._uses(value, blocks, found)
@@ -73,7 +73,7 @@ class Needs:
 
 def _chosen(value: Any, found: set[str]) -> None:
     """The names that the value of a formula may be."""
-    if isinstance(value, spec.Formula):
+    if isinstance(value, nodes.Formula):
         _chosen(value.tree, found)
     elif isinstance(value, ast.Name):
         found.add(value.id)
@@ -87,11 +87,11 @@ def _chosen(value: Any, found: set[str]) -> None:
             _chosen(each, found)
     elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         found.add(value.func.id)
-    elif isinstance(value, spec.Call):
+    elif isinstance(value, nodes.Call):
         found.add(value.target)
 
 
-def names_used(block: spec.Block) -> Iterator[str]:
+def names_used(block: nodes.Block) -> Iterator[str]:
     """Every name in the formulas and texts of a block and those written in place in it."""
     yield from names_in(block.args)
     for each in (*block.tensors, *block.buffers):
@@ -111,7 +111,7 @@ def names_used(block: spec.Block) -> Iterator[str]:
                 yield node.id
 
 
-def _of_fill(fill: spec.Fill | None) -> Iterator[str]:
+def _of_fill(fill: nodes.Fill | None) -> Iterator[str]:
     if fill is not None:
         yield from names_in(fill.arguments)
         if fill.program:
@@ -121,22 +121,22 @@ def _of_fill(fill: spec.Fill | None) -> Iterator[str]:
 
 def names_in(value: Any) -> Iterator[str]:
     """Every name in formulas, down to blocks written in place."""
-    if isinstance(value, spec.Formula):
+    if isinstance(value, nodes.Formula):
         yield from (each.id for each in ast.walk(value.tree) if isinstance(each, ast.Name))
-    elif isinstance(value, spec.Call):
+    elif isinstance(value, nodes.Call):
         yield value.target
         yield from names_in(value.arguments)
         yield from names_in(value.positional)
-    elif isinstance(value, spec.Block):
+    elif isinstance(value, nodes.Block):
         own = {each.name for each in value.args}
         yield from (name for name in names_used(value) if name not in own)
-    elif isinstance(value, spec.Repeat):
+    elif isinstance(value, nodes.Repeat):
         yield from names_in(value.count)
         yield from (name for name in names_in(value.node) if name != "i")
         for _, part in parts_of(value.name):
             tree = syntax.parse_expression(part)
             yield from (each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id != "i")
-    elif isinstance(value, (spec.Condition, spec.Computed, spec.Parameter)):
+    elif isinstance(value, (nodes.Condition, nodes.Computed, nodes.Parameter)):
         for name in ("test", "node", "formula", "default"):
             if hasattr(value, name):
                 yield from names_in(getattr(value, name))
@@ -149,7 +149,7 @@ def names_in(value: Any) -> Iterator[str]:
 
 def is_computed(value: Any, known: Mapping[str, Any]) -> bool:
     """Whether a default depends on other args."""
-    return isinstance(value, (spec.Formula, *NODES)) and any(name in known for name in names_in((value,)))
+    return isinstance(value, (nodes.Formula, *NODES)) and any(name in known for name in names_in((value,)))
 
 
 def parts_of(pattern: str) -> Iterator[tuple[int, str]]:
@@ -160,18 +160,18 @@ def parts_of(pattern: str) -> Iterator[tuple[int, str]]:
 
 def references(node: Any, hidden: frozenset[str] = frozenset()) -> Iterator[str]:
     """The first names of references in a node, down to blocks written in place that do not have the name themselves."""
-    if isinstance(node, spec.Reference):
+    if isinstance(node, nodes.Reference):
         if node.target[0] not in hidden:
             yield node.target[0]
-    elif isinstance(node, spec.Block):
+    elif isinstance(node, nodes.Block):
         inside = hidden | {name for name, _ in node.layers}
         for _, each in node.layers:
             yield from references(each, inside)
         for parameter in node.args:
             yield from references(parameter.default, hidden)
-    elif isinstance(node, (spec.Repeat, spec.Condition)):
+    elif isinstance(node, (nodes.Repeat, nodes.Condition)):
         yield from references(node.node, hidden)
-    elif isinstance(node, spec.Call):
+    elif isinstance(node, nodes.Call):
         yield from references(dict(node.arguments), hidden)
         yield from references(node.positional, hidden)
     elif isinstance(node, (list, tuple)):
@@ -182,8 +182,8 @@ def references(node: Any, hidden: frozenset[str] = frozenset()) -> Iterator[str]
             yield from references(each, hidden)
 
 
-def bare(node: spec.Node) -> spec.Node:
+def bare(node: nodes.Node) -> nodes.Node:
     """A node without its conditions."""
-    while isinstance(node, spec.Condition):
+    while isinstance(node, nodes.Condition):
         node = node.node
     return node

@@ -13,7 +13,7 @@ from typing import Any
 
 from modelzoo.catalog import sizes
 from modelzoo.errors import Path, Problems
-from modelzoo.spec import spec
+from modelzoo.spec import nodes, spec
 from modelzoo.spec.resolve import Instance, Recipe, Resolver, Scope
 
 
@@ -32,7 +32,7 @@ class _Place:
     owner: Instance | None
     index: int | None
     values: Mapping[str, Any]
-    blocks: Mapping[str, spec.Block]
+    blocks: Mapping[str, nodes.Block]
 
     def scope(self) -> Scope:
         values = dict(self.values) if self.index is None else {**self.values, "i": self.index}
@@ -44,23 +44,23 @@ class Variant:
     """A model with another value for one of its args."""
 
     arg: str
-    root: spec.Block
+    root: nodes.Block
     made: Instance
 
 
 class Occurrences:
     """Everything that each node of a spec became."""
 
-    def __init__(self, root: spec.Node, made: Instance, variants: Sequence[Variant] = ()) -> None:
+    def __init__(self, root: nodes.Node, made: Instance, variants: Sequence[Variant] = ()) -> None:
         self.of: dict[int, list[Seen]] = {}
         self.varied: dict[int, list[Seen]] = {}
         self.variant = ""
         self.given: dict[str, set[str]] = {}  # the args that some use of a definition may give, by its name
-        self.owners: dict[int, spec.Block] = {}  # the block that holds a definition
+        self.owners: dict[int, nodes.Block] = {}  # the block that holds a definition
         self.definitions: set[int] = set()
         self.late: dict[tuple[int, int], set[str]] = {}  # the sizes that a use of an arg's layer was left without
-        self.parsed: dict[tuple[str, tuple[int, ...]], spec.Node | None] = {}
-        self.kept: list[spec.Node] = []  # an id stays one node's as long as that lives
+        self.parsed: dict[tuple[str, tuple[int, ...]], nodes.Node | None] = {}
+        self.kept: list[nodes.Node] = []  # an id stays one node's as long as that lives
         self.resolver = Resolver(Problems())
         for target, names in _uses(root):
             self.given.setdefault(target, set()).update(names)
@@ -72,37 +72,37 @@ class Occurrences:
     def note(self, key: int, seen: Seen) -> None:
         (self.varied if seen.variant else self.of).setdefault(key, []).append(seen)
 
-    def everywhere(self, node: spec.Node) -> list[Seen]:
+    def everywhere(self, node: nodes.Node) -> list[Seen]:
         """What a node became in the model, then in its variants."""
         return [*self.of.get(id(node), ()), *self.varied.get(id(node), ())]
 
-    def own(self, holder: spec.Block) -> None:
+    def own(self, holder: nodes.Block) -> None:
         """Remembers which block holds its definitions."""
         self.owners.update((id(each), holder) for _, each in holder.blocks)
 
-    def node(self, node: spec.Node, made: Instance | None, place: _Place) -> None:
+    def node(self, node: nodes.Node, made: Instance | None, place: _Place) -> None:
         self.kept.append(node)
         self.note(id(node), Seen(owner=place.owner, index=place.index, made=made, variant=self.variant))
         if made is None:
             return
-        if isinstance(node, spec.Condition):
+        if isinstance(node, nodes.Condition):
             self.node(node.node, made, place)
-        elif isinstance(node, spec.Repeat):
+        elif isinstance(node, nodes.Repeat):
             for index, child in enumerate(made.children.values()):
                 inside = _Place(owner=place.owner, index=index, values=place.values, blocks=place.blocks)
                 self.node(node.node, child, inside)
-        elif isinstance(node, spec.Block):
+        elif isinstance(node, nodes.Block):
             self.block(node, made, place, {**place.blocks, **dict(node.blocks)})
-        elif isinstance(node, spec.Computed):
+        elif isinstance(node, nodes.Computed):
             recipe = self.resolver.value(node.formula, place.scope(), node.key)
             self.value(recipe, made, place)
             tree = node.formula.tree
             if not isinstance(tree, ast.IfExp) or made.layer is None:
                 self.note_late(node, recipe, {}, 0, made, place)
-        elif isinstance(node, spec.Call):
+        elif isinstance(node, nodes.Call):
             self.call(node, made, place)
 
-    def call(self, node: spec.Call, made: Instance, place: _Place) -> None:
+    def call(self, node: nodes.Call, made: Instance, place: _Place) -> None:
         if node.target in place.scope().values:
             recipe = place.scope().values[node.target]
             self.value(recipe, made, place)
@@ -114,7 +114,7 @@ class Occurrences:
         elif node.target in place.blocks:
             block = place.blocks[node.target]
             self.definition(block, made)
-        elif made.layer is None or made.layer.name in spec.CONTAINERS:
+        elif made.layer is None or made.layer.name in nodes.CONTAINERS:
             children = iter(made.children.values())
             for value in items_of(node):
                 found = self.plain(value, place)
@@ -127,11 +127,11 @@ class Occurrences:
                     self.argument(value, child, place)
 
     def note_late(
-        self, node: spec.Node, recipe: Any, named: Mapping[str, Any], positional: int, made: Instance, place: _Place
+        self, node: nodes.Node, recipe: Any, named: Mapping[str, Any], positional: int, made: Instance, place: _Place
     ) -> None:
         """Remembers which sizes were left to the data where an arg's layer is used."""
         described = recipe.node if isinstance(recipe, Recipe) else self.read(recipe, place.values, place.blocks)
-        if made.layer is None or not isinstance(described, spec.Call):
+        if made.layer is None or not isinstance(described, nodes.Call):
             return
         known = dict(described.arguments)
         if any(isinstance(each, NODES) for each in known.values()):
@@ -162,27 +162,27 @@ class Occurrences:
             if node is not None:
                 self.node(node, made, place)
 
-    def read(self, value: Any, values: Mapping[str, Any], blocks: Mapping[str, spec.Block]) -> Any:
+    def read(self, value: Any, values: Mapping[str, Any], blocks: Mapping[str, nodes.Block]) -> Any:
         """The node of a layer that is written in an arg; the same for the same text and scope."""
         key = repr(value), tuple(sorted(map(id, blocks.values())))
         if key not in self.parsed:
             signatures = {name: block.args for name, block in blocks.items()}
-            visible = spec.Visible(values=frozenset(values), signatures=signatures)
+            visible = nodes.Visible(values=frozenset(values), signatures=signatures)
             self.parsed[key] = spec.Parser(Problems()).node(value, Path(), visible)
         return self.parsed[key]
 
-    def definition(self, block: spec.Block, made: Instance) -> None:
+    def definition(self, block: nodes.Block, made: Instance) -> None:
         holder = self.owners.get(id(block), block)
         self.definitions.add(id(block))
         self.block(block, made, _Place(owner=made, index=None, values={}, blocks={}), self.visible(block, holder), True)
 
-    def visible(self, block: spec.Block, holder: spec.Block | None = None) -> dict[str, spec.Block]:
+    def visible(self, block: nodes.Block, holder: nodes.Block | None = None) -> dict[str, nodes.Block]:
         """The definitions that a definition sees."""
         holder = holder or self.owners.get(id(block), block)
         return {**dict(holder.blocks), **dict(block.blocks)}
 
     def block(
-        self, block: spec.Block, made: Instance, place: _Place, blocks: Mapping[str, spec.Block], called: bool = False
+        self, block: nodes.Block, made: Instance, place: _Place, blocks: Mapping[str, nodes.Block], called: bool = False
     ) -> None:
         self.own(block)
         if called or block.forward is not None:
@@ -194,35 +194,35 @@ class Occurrences:
             self.node(node, made.written[name], place)
 
 
-NODES = (spec.Block, spec.Call, spec.Computed, spec.Reference, spec.Repeat, spec.Condition)
+NODES = (nodes.Block, nodes.Call, nodes.Computed, nodes.Reference, nodes.Repeat, nodes.Condition)
 
 
-def items_of(node: spec.Call) -> list[Any]:
+def items_of(node: nodes.Call) -> list[Any]:
     """What a container holds."""
     given: list[Any] = [*(value for _, value in node.arguments), *node.positional]
     if len(given) == 1 and isinstance(given[0], (list, tuple)):
         return list(given[0])
-    if len(given) == 1 and isinstance(given[0], spec.Formula) and isinstance(given[0].tree, (ast.List, ast.Tuple)):
+    if len(given) == 1 and isinstance(given[0], nodes.Formula) and isinstance(given[0].tree, (ast.List, ast.Tuple)):
         one = given[0]
-        return [spec.Formula(text=ast.unparse(each), tree=each, key=one.key) for each in one.tree.elts]  # type: ignore[attr-defined]
+        return [nodes.Formula(text=ast.unparse(each), tree=each, key=one.key) for each in one.tree.elts]  # type: ignore[attr-defined]
     return list(given[0].values()) if len(given) == 1 and isinstance(given[0], dict) else given
 
 
 def _uses(value: Any) -> Iterator[tuple[str, set[str]]]:
     """The names of what is used anywhere as a layer, with the arguments it is given."""
-    if isinstance(value, spec.Call):
+    if isinstance(value, nodes.Call):
         yield value.target, set(dict(value.arguments))
         yield from _uses((value.arguments, value.positional))
-    elif isinstance(value, spec.Formula):
+    elif isinstance(value, nodes.Formula):
         for node in ast.walk(value.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 yield node.func.id, {str(each.arg) for each in node.keywords} | {str(len(node.args))}
-    elif isinstance(value, spec.Block):
+    elif isinstance(value, nodes.Block):
         yield from _uses((value.layers, value.blocks, value.args))
-    elif isinstance(value, (spec.Repeat, spec.Condition)):
+    elif isinstance(value, (nodes.Repeat, nodes.Condition)):
         yield from _uses(value.node)
-    elif isinstance(value, (spec.Computed, spec.Parameter)):
-        yield from _uses(value.formula if isinstance(value, spec.Computed) else value.default)
+    elif isinstance(value, (nodes.Computed, nodes.Parameter)):
+        yield from _uses(value.formula if isinstance(value, nodes.Computed) else value.default)
     elif isinstance(value, dict):
         yield from _uses(tuple(value.values()))
     elif isinstance(value, (list, tuple)):

@@ -12,14 +12,14 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
-from modelzoo.spec import spec
+from modelzoo.spec import nodes, spec
 
 NONE = ast.Constant(None)
 
 
 def value(given: Any, env: Env) -> ast.expr:
     """A plain value, or a formula."""
-    if isinstance(given, spec.Formula):
+    if isinstance(given, nodes.Formula):
         if _chooses_layer(given.tree, env):
             return _of_formula(given.tree, env, given.key)
         return formula(given.tree, env, given.key)
@@ -34,9 +34,9 @@ def value(given: Any, env: Env) -> ast.expr:
 
 def recipe(given: Any, env: Env) -> ast.expr:
     """A layer as an argument."""
-    if given is None or (isinstance(given, spec.Formula) and is_none(given.tree)):
+    if given is None or (isinstance(given, nodes.Formula) and is_none(given.tree)):
         return NONE
-    if isinstance(given, spec.Formula):
+    if isinstance(given, nodes.Formula):
         return _of_formula(given.tree, env, given.key)
     if isinstance(given, (list, tuple)):
         return ast.Tuple([recipe(each, env) for each in given], ast.Load())
@@ -46,10 +46,10 @@ def recipe(given: Any, env: Env) -> ast.expr:
 
 def is_layer(tree: ast.expr, env: Env) -> bool:
     """Whether a formula is a layer, written there."""
-    return spec.is_layer(tree, env.visible.values, env.visible.signatures)
+    return nodes.is_layer(tree, env.visible.values, env.visible.signatures)
 
 
-def parsed_call(tree: ast.expr, env: Env, key: Path) -> spec.Call:
+def parsed_call(tree: ast.expr, env: Env, key: Path) -> nodes.Call:
     """The layer that is written in a formula."""
     call = spec.Parser(Problems()).call_of(tree, ast.unparse(tree), key, env.visible)
     assert call is not None
@@ -80,14 +80,14 @@ def _of_formula(tree: ast.expr, env: Env, key: Path) -> ast.expr:
     return formula(tree, env, key)
 
 
-def _of_node(node: spec.Node, env: Env) -> ast.expr:
-    if isinstance(node, spec.Computed):
+def _of_node(node: nodes.Node, env: Env) -> ast.expr:
+    if isinstance(node, nodes.Computed):
         return _of_formula(node.formula.tree, env, node.key)
-    if isinstance(node, spec.Call):
+    if isinstance(node, nodes.Call):
         if node.target in env.names and not node.arguments and not node.positional:
             return env.names[node.target]
         plain = not any(isinstance(each, NODES) for each in [*dict(node.arguments).values(), *node.positional])
-        formulas = [each for each in dict(node.arguments).values() if isinstance(each, spec.Formula)]
+        formulas = [each for each in dict(node.arguments).values() if isinstance(each, nodes.Formula)]
         if plain and not any(is_layer(each.tree, env) for each in formulas):
             found = _partial(node, env)
             if found is not None:
@@ -101,7 +101,7 @@ def _of_node(node: spec.Node, env: Env) -> ast.expr:
     return trees.name(name)
 
 
-def _partial(node: spec.Call, env: Env) -> ast.expr | None:
+def _partial(node: nodes.Call, env: Env) -> ast.expr | None:
     """The class of a layer with some of its arguments; None if that says it not."""
     if node.target in env.names:
         function, positional = env.names[node.target], [value(each, env) for each in node.positional]
@@ -114,7 +114,7 @@ def _partial(node: spec.Call, env: Env) -> ast.expr | None:
     else:
         layer = catalog.find_layer(node.target)
         assert layer is not None
-        if layer.name in spec.CONTAINERS:
+        if layer.name in nodes.CONTAINERS:
             return None
         function = layer_class(layer, node, env)
         given = {name: value(each, env) for name, each in node.arguments}
@@ -129,7 +129,7 @@ def argument(given: Any, env: Env, as_layer: bool) -> ast.expr:
     return recipe(given, env) if as_layer else value(given, env)
 
 
-def layer_class(layer: catalog.Layer, node: spec.Call, env: Env) -> ast.expr:
+def layer_class(layer: catalog.Layer, node: nodes.Call, env: Env) -> ast.expr:
     """The class of a layer: torch's, or a registered one that is imported."""
     if layer.registered:
         return env.source.imports.registered(layer.cls, node.key)

@@ -13,13 +13,13 @@ from modelzoo.export.source.needs import bare, parts_of, references
 from modelzoo.export.source.recipes import recipe, value
 from modelzoo.export.source.values import FALSE, formula, is_there, number, sometimes_none, test
 from modelzoo.language import syntax
-from modelzoo.spec import spec
+from modelzoo.spec.nodes import Block, Node, Reference, Repeat
 
 SHORT = 60
 """A repeat whose copies have names is one expression up to this width, else a loop."""
 
 
-def frame_of(block: spec.Block, env: Env, hoist_all: bool = False) -> Frame:
+def frame_of(block: Block, env: Env, hoist_all: bool = False) -> Frame:
     """Makes the children that others refer to before they are made where they stand."""
     nodes = dict(block.layers)
 
@@ -46,13 +46,13 @@ def frame_of(block: spec.Block, env: Env, hoist_all: bool = False) -> Frame:
     return frame
 
 
-def items(block: spec.Block, env: Env, pairs: bool = False) -> list[ast.expr]:
+def items(block: Block, env: Env, pairs: bool = False) -> list[ast.expr]:
     """The items of a sequence that are there; as pairs with their names."""
     found = (_item(name, node, env, pairs) for name, node in block.layers)
     return [each for each in found if each is not None]
 
 
-def _item(name: str, node: spec.Node, env: Env, pair: bool) -> ast.expr | None:
+def _item(name: str, node: Node, env: Env, pair: bool) -> ast.expr | None:
     """An item of a sequence; None if it is never there."""
     frame = env.frames[-1]
     made, asked = frame.ready.get(name), test(node, env)
@@ -67,7 +67,7 @@ def _item(name: str, node: spec.Node, env: Env, pair: bool) -> ast.expr | None:
             return None
     if trees.is_constant(made, None):
         return None
-    if asked is None and isinstance(node, spec.Reference) and sometimes_none(node, env):
+    if asked is None and isinstance(node, Reference) and sometimes_none(node, env):
         asked = is_there(made)
     if name in frame.block.unpacked:
         return _unpacked(made, asked, bare(node), env)
@@ -84,9 +84,9 @@ def _starred(tree: ast.expr) -> ast.expr:
     return ast.Starred(tree, ast.Load())
 
 
-def _unpacked(made: ast.expr, asked: ast.expr | None, node: spec.Node, env: Env) -> ast.expr:
+def _unpacked(made: ast.expr, asked: ast.expr | None, node: Node, env: Env) -> ast.expr:
     """The layers of a sequence as items of the list around it; of a repeat those of every copy."""
-    seen = env.source.seen.of.get(id(node.node), ()) if isinstance(node, spec.Repeat) else ()
+    seen = env.source.seen.of.get(id(node.node), ()) if isinstance(node, Repeat) else ()
     if any(each.made is not None and each.made.sequence for each in seen):
         made = _copies(made, env)
     elif isinstance(made, ast.Call) and trees.is_name(made.func, "nn", "Sequential") and _is_open(made, node):
@@ -94,9 +94,9 @@ def _unpacked(made: ast.expr, asked: ast.expr | None, node: spec.Node, env: Env)
     return _starred(made if asked is None else ast.IfExp(asked, made, ast.List([], ast.Load())))
 
 
-def _is_open(made: ast.Call, node: spec.Node) -> bool:
+def _is_open(made: ast.Call, node: Node) -> bool:
     """Whether the arguments of a sequence are its layers as they stand."""
-    return not isinstance(node, spec.Repeat) or all(isinstance(each, ast.Starred) for each in made.args)
+    return not isinstance(node, Repeat) or all(isinstance(each, ast.Starred) for each in made.args)
 
 
 class _Items(ast.Tuple):
@@ -130,7 +130,7 @@ def _copies(tree: ast.expr, env: Env) -> ast.expr:
 # --- blocks in place -----------------------------------------------------------------------------------------------
 
 
-def in_place(block: spec.Block, env: Env) -> ast.expr:
+def in_place(block: Block, env: Env) -> ast.expr:
     """A block without a forward, where it stands."""
     names = dict(env.names)
     layers = env.source.needs.layers(block, env.blocks)
@@ -163,7 +163,7 @@ def _ordered(found: list[ast.expr], numbered: bool, env: Env) -> list[ast.expr]:
     return [trees.call(ordered, [ast.List(found, ast.Load())])]
 
 
-def path(base: ast.expr, dotted: str, block: spec.Block | None) -> ast.expr:
+def path(base: ast.expr, dotted: str, block: Block | None) -> ast.expr:
     """What a dotted name below a module is in Python; `block` is what the module was made from."""
     for position, part in enumerate(dotted.split(".")):
         if not names.is_index(part):
@@ -178,7 +178,7 @@ def path(base: ast.expr, dotted: str, block: spec.Block | None) -> ast.expr:
 # --- repeats -------------------------------------------------------------------------------------------------------
 
 
-def repeat(node: spec.Repeat, env: Env, home: ast.expr | None = None) -> ast.expr:
+def repeat(node: Repeat, env: Env, home: ast.expr | None = None) -> ast.expr:
     """The copies of a layer; a loop adds to `home` at once where that is known."""
     count = number(node.count, env)
     scope = env.cls.scope
@@ -231,7 +231,7 @@ def _generated(
     return whole
 
 
-def _name_of_copy(node: spec.Repeat, env: Env) -> ast.expr:
+def _name_of_copy(node: Repeat, env: Env) -> ast.expr:
     """The name of a copy as an expression."""
     index = env.names["i"]
     if node.name == "{i}":

@@ -14,7 +14,7 @@ from modelzoo.export.source.environment import Class, Env
 from modelzoo.export.source.fills import fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
 from modelzoo.export.source.values import number
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 from modelzoo.spec.resolve import Instance, Scope
 
 
@@ -42,13 +42,13 @@ def _instances(cls: Class, env: Env) -> list[Instance]:
     return [each.made for each in env.source.seen.of.get(-id(cls.block), ()) if each.made is not None]
 
 
-def _shape(tensor: spec.Tensor, cls: Class, env: Env) -> list[ast.expr]:
+def _shape(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[ast.expr]:
     """The sizes of a tensor as arguments of `torch.zeros`."""
     sizes: list[ast.expr] = []
     made = _instances(cls, env)
     for each in _flat(tensor.shape):
         tree = number(each, env)
-        if isinstance(each, spec.Formula) and made:
+        if isinstance(each, nodes.Formula) and made:
             scope = Scope(values=made[0].values, origins={}, blocks=env.blocks)
             if isinstance(env.source.seen.resolver.value(each, scope, each.key), (list, tuple)):
                 tree = ast.Starred(tree, ast.Load())
@@ -61,7 +61,7 @@ def _flat(shape: Any) -> list[Any]:
     return [one for each in shape for one in (_flat(each) if isinstance(each, (list, tuple)) else [each])]
 
 
-def _tensor(tensor: spec.Tensor, cls: Class, env: Env) -> ast.expr:
+def _tensor(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
     shape = _shape(tensor, cls, env)
     dtype = {} if tensor.dtype in (None, "float32") else {"dtype": _dtype(tensor)}
     kind = catalog.DTYPES[tensor.dtype or "float32"]
@@ -83,7 +83,7 @@ def _tensor(tensor: spec.Tensor, cls: Class, env: Env) -> ast.expr:
     return trees.quoted("DRAWN.to(DTYPE)", DRAWN=drawn, DTYPE=_dtype(tensor))
 
 
-def _dtype(tensor: spec.Tensor) -> ast.expr:
+def _dtype(tensor: nodes.OwnTensor) -> ast.expr:
     return trees.attribute(trees.name("torch"), tensor.dtype or "float32")
 
 
@@ -93,12 +93,12 @@ def _size(shape: list[ast.expr]) -> ast.expr:
     return shape[0] if empty else ast.Tuple(shape, ast.Load())
 
 
-def _fixed(fill: spec.Fill, shape: list[ast.expr], dtype: dict[str, ast.expr], kind: torch.dtype) -> ast.expr | None:
+def _fixed(fill: nodes.Fill, shape: list[ast.expr], dtype: dict[str, ast.expr], kind: torch.dtype) -> ast.expr | None:
     """A tensor of one number, or of torch's own distributions; None for any other fill."""
     given = dict(fill.arguments)
     if fill.name in ("zeros", "ones"):
         return trees.call(trees.attribute(trees.name("torch"), fill.name), shape, dtype)
-    if fill.name == "constant" and not isinstance(given["value"], spec.Formula):
+    if fill.name == "constant" and not isinstance(given["value"], nodes.Formula):
         value = given["value"]
         if value in (0, 1):
             return trees.call(trees.dotted("torch.ones" if value else "torch.zeros"), shape, dtype)
@@ -111,7 +111,7 @@ def _fixed(fill: spec.Fill, shape: list[ast.expr], dtype: dict[str, ast.expr], k
     return None
 
 
-def _program(tensor: spec.Tensor, fill: spec.Fill, cls: Class, env: Env, shape: list[ast.expr]) -> ast.expr:
+def _program(tensor: nodes.OwnTensor, fill: nodes.Fill, cls: Class, env: Env, shape: list[ast.expr]) -> ast.expr:
     """A tensor that a text computes; its memory is its own, whatever the text makes a view of."""
     made = _instances(cls, env)
     title = fill_title(tensor.name)

@@ -9,7 +9,7 @@ from modelzoo.errors import Path, fail
 from modelzoo.export.source import texts, trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import Seen
-from modelzoo.spec import spec
+from modelzoo.spec import nodes
 from modelzoo.spec.resolve import Instance
 
 FALSE = ast.Constant(False)
@@ -26,27 +26,27 @@ def formula(tree: ast.expr, env: Env, key: Path) -> ast.expr:
 
 def number(value: Any, env: Env) -> ast.expr:
     """A number, or the formula of one."""
-    return formula(value.tree, env, value.key) if isinstance(value, spec.Formula) else trees.literal(value)
+    return formula(value.tree, env, value.key) if isinstance(value, nodes.Formula) else trees.literal(value)
 
 
 # --- conditions ----------------------------------------------------------------------------------------------------
 
 
-def test(node: spec.Node, env: Env) -> ast.expr | None:
+def test(node: nodes.Node, env: Env) -> ast.expr | None:
     """When a child is there; None for always, `FALSE` for never."""
     found: list[ast.expr] = []
-    while isinstance(node, spec.Condition):
-        if isinstance(node.test, spec.Formula):
+    while isinstance(node, nodes.Condition):
+        if isinstance(node.test, nodes.Formula):
             found.append(formula(node.test.tree, env, node.test.key))
         elif not node.test:
             return FALSE
         node = node.node
-    if isinstance(node, spec.Call) and node.target in env.names and sometimes_none(node, env):
+    if isinstance(node, nodes.Call) and node.target in env.names and sometimes_none(node, env):
         found.append(is_there(env.names[node.target]))
-    elif isinstance(node, (spec.Computed, spec.Reference)) and sometimes_none(node, env):
+    elif isinstance(node, (nodes.Computed, nodes.Reference)) and sometimes_none(node, env):
         if all(each.made is None for each in env.source.seen.of.get(id(node), ())):
             return FALSE
-        if isinstance(node, spec.Computed):
+        if isinstance(node, nodes.Computed):
             presence = _presence(node.formula.tree, env, node.key)
             found += [] if presence is None else [presence]
     return trees.everything(found)
@@ -57,7 +57,7 @@ def is_there(tree: ast.expr) -> ast.expr:
     return trees.quoted("LAYER is not None", LAYER=tree)
 
 
-def sometimes_none(node: spec.Node, env: Env) -> bool:
+def sometimes_none(node: nodes.Node, env: Env) -> bool:
     """Whether a node is absent in some instance."""
     return any(each.made is None for each in env.source.seen.of.get(id(node), ()))
 

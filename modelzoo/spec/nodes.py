@@ -1,0 +1,255 @@
+"""What a config says, as frozen values: the nodes that may stand where a layer stands, and what they are made of."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from modelzoo.catalog import catalog, fills
+from modelzoo.errors import Path
+from modelzoo.language import syntax
+from modelzoo.language.names import Names
+from modelzoo.names import Kind
+
+
+class Required:
+    """The default of an argument that has none."""
+
+    def __repr__(self) -> str:
+        return "???"
+
+
+REQUIRED = Required()
+
+
+BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "blocks", "tie")
+
+
+SCALARS = (int, float, bool, type(None))
+
+
+NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
+
+
+TENSOR_KEYS = ("shape", "fill", "dtype")
+
+
+CONTAINERS = MappingProxyType({"Sequential": Kind.ITEM, "ModuleList": Kind.LAYER, "ModuleDict": Kind.ENTRY})
+"""The layers that hold layers, and what may be their names in it."""
+
+
+FILL_INPUTS = ("shape", "fan_in", "fan_out", "value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """An expression over the args of a block, with the place it was written at."""
+
+    text: str
+    tree: ast.expr = field(compare=False, repr=False)
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """How a tensor is filled: a named fill with arguments, or a program (a text that computes the values)."""
+
+    name: str = ""
+    arguments: tuple[tuple[str, Any], ...] = ()
+    program: str = ""
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+    @property
+    def reads_value(self) -> bool:
+        """Whether it builds on what the tensor holds so far."""
+        return bool(self.program) and "value" in _names_in(self.program)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter of a block's signature: `stride=1`."""
+
+    name: str
+    default: Any = REQUIRED
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What a block takes; at the root with an example."""
+
+    name: str
+    shape: tuple[Any, ...] | None = None
+    dtype: str | None = None
+    fill: Fill | None = None
+    optional: bool = False
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTensor:
+    """A block's own parameter or buffer."""
+
+    name: str
+    shape: tuple[Any, ...]
+    fill: Fill | None = None
+    dtype: str | None = None
+    trainable: bool = True
+    persistent: bool = True
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A layer of the catalog, a block's definition or a recipe, with its arguments bound to their names."""
+
+    target: str
+    positional: tuple[Any, ...] = ()
+    arguments: tuple[tuple[str, Any], ...] = ()
+    init: tuple[tuple[str, Fill], ...] = ()
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """A layer that a formula chooses: `=act if wide else ReLU`."""
+
+    formula: Formula
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The same module again."""
+
+    target: tuple[str, ...]
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """An `nn.Sequential` of copies, each built anew."""
+
+    node: Node
+    count: Any
+    name: str = "{i}"
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A node that is present only if its test is true."""
+
+    node: Node
+    test: Any
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The only idea: a layer made of layers."""
+
+    name: str = "Block"
+    args: tuple[Parameter, ...] = ()
+    inputs: tuple[Input, ...] = (Input(name="x"),)
+    layers: tuple[tuple[str, Node], ...] = ()
+    listed: bool = False
+    unpacked: frozenset[str] = frozenset()  # of a list, the items whose own layers stand there in their place
+    tensors: tuple[OwnTensor, ...] = ()
+    buffers: tuple[OwnTensor, ...] = ()
+    forward: str | None = None
+    blocks: tuple[tuple[str, Block], ...] = ()
+    tie: tuple[tuple[str, str], ...] = ()
+    init: tuple[tuple[str, Fill], ...] = ()
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+Node = Block | Call | Computed | Reference | Repeat | Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """An initialisation rule: which tensors, and how they are filled."""
+
+    name: str
+    layers: tuple[str, ...] = ()
+    param: str | None = None
+    pattern: str | None = None
+    fill: Fill
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visible:
+    """The names that texts of a block may use while its file is read."""
+
+    values: frozenset[str] = frozenset()
+    signatures: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
+    outer: tuple[frozenset[str], ...] = ()  # the layers and tensors of each block outside
+
+    def defines(self, target: str) -> bool:
+        """Whether a layer's name is not the catalog's here."""
+        return target in self.values or target in self.signatures
+
+
+@lru_cache(maxsize=1_024)
+def _names_in(text: str) -> frozenset[str]:
+    statements = syntax.parse_statements(text)
+    return frozenset(node.id for each in statements for node in ast.walk(each) if isinstance(node, ast.Name))
+
+
+def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> Names:
+    """What the names of a block's `forward` mean."""
+    layers = frozenset(name for name, _ in block.layers)
+    tensors = frozenset(each.name for each in (*block.tensors, *block.buffers))
+    inputs = tuple(each.name for each in block.inputs)
+    return Names(
+        inputs=inputs, values=values - set(inputs) - layers - tensors, layers=layers, tensors=tensors, outer=outer
+    )
+
+
+@lru_cache(maxsize=1_024)
+def joined(names: tuple[frozenset[str], ...]) -> frozenset[str]:
+    """All of them; the same object for all children of a block, which are many."""
+    return frozenset().union(*names)
+
+
+def fill_names(values: frozenset[str]) -> Names:
+    """What the names of a `fill` text mean."""
+    known = frozenset(fills.FILLS) | {f"{name}_" for name in fills.FILLS}
+    return Names(inputs=FILL_INPUTS, values=values - set(FILL_INPUTS), fills=known)
+
+
+def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> bool:
+    """Whether an expression in a value names or calls a layer, where these values and definitions are seen."""
+    name = dotted_name(tree.func if isinstance(tree, ast.Call) else tree)
+    if name is None or (name in values and not isinstance(tree, ast.Call)):
+        return False
+    function = catalog.find_function(name)
+    return name in blocks or name in values or (function is None and catalog.find_layer(name) is not None)
+
+
+@lru_cache(maxsize=1_024)
+def assigned_in(text: str) -> frozenset[str]:
+    """The names that a text assigns.
+
+    >>> sorted(assigned_in("w = normal(); w[0] = 0; return w"))
+    ['w']
+    """
+    if "=" not in text:
+        return frozenset()
+    nodes = (node for each in syntax.parse_statements(text) for node in ast.walk(each))
+    return frozenset(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+
+
+def dotted_name(tree: ast.expr) -> str | None:
+    if isinstance(tree, ast.Name):
+        return tree.id
+    if isinstance(tree, ast.Attribute):
+        owner = dotted_name(tree.value)
+        return None if owner is None else f"{owner}.{tree.attr}"
+    return None
