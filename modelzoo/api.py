@@ -27,7 +27,7 @@ from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.plans import ambient, origins, records
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import ModuleRecord
-from modelzoo.spec import nodes, spec
+from modelzoo.spec import nodes, parser
 from modelzoo.spec.resolve import Instance, Resolver, Scope, resolve
 
 SMALL = 64 * 2**20
@@ -174,10 +174,10 @@ def draft(
     """
     problems = Problems()
     _check_options(seed, dtype, max_steps, problems)
-    node = spec.parse(model, problems)
+    node = parser.parse(model, problems)
     root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
     instance = resolve(node, problems)
-    rules = spec.parse_rules(init, frozenset(each.name for each in root.args), problems)
+    rules = parser.parse_rules(init, frozenset(each.name for each in root.args), problems)
     problems.check()
     if instance is None:
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")

@@ -19,7 +19,7 @@ import modelzoo
 from modelzoo import ConfigError
 from modelzoo.errors import Problems
 from modelzoo.names import Kind, is_index
-from modelzoo.spec import spec
+from modelzoo.spec import parser
 
 CONF = pathlib.Path(__file__).resolve().parents[1] / "conf"
 LONGEST = "a" * 64
@@ -156,7 +156,7 @@ def read(model: object) -> list[tuple[Any, ...]]:
     """The keys of what is wrong with a model as it is read, before anything is computed."""
     problems = Problems()
     with contextlib.suppress(ConfigError):
-        spec.parse(model, problems)
+        parser.parse(model, problems)
     return [problem.key for problem in problems.found]
 
 
@@ -208,7 +208,7 @@ OF_RULES: dict[str, tuple[Kind, Put, Where]] = {
 def test_what_a_rule_names_is_a_name_or_is_refused_there(position: str, name: str) -> None:
     kind, put, where = OF_RULES[position]
     problems = Problems()
-    spec.parse_rules(put(name), frozenset(), problems)
+    parser.parse_rules(put(name), frozenset(), problems)
     assert [problem.key for problem in problems.found] == ([] if kind.fits(name) else [where(name)])
 
 

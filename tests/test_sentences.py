@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 import modelzoo
-from modelzoo.spec import nodes, spec
+from modelzoo.spec import nodes, parser
 
 torch.set_num_threads(1)
 
@@ -32,7 +32,7 @@ def build(text, **options):
 
 
 def parsed(text):
-    return spec.parse(data(text))
+    return parser.parse(data(text))
 
 
 def answer(text):

@@ -288,7 +288,7 @@ class Rules:
     def decided(config: Config, made: api.Draft) -> list[Problem] | None:
         """Warnings; None if a rule selects nothing, or a fill reads an arg that this model does not have."""
         from modelzoo.init import decide
-        from modelzoo.spec import spec
+        from modelzoo.spec import parser as spec
 
         try:
             problems = Problems()

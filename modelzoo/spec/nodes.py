@@ -247,6 +247,7 @@ def assigned_in(text: str) -> frozenset[str]:
 
 
 def dotted_name(tree: ast.expr) -> str | None:
+    """The dotted name that an expression is, or None."""
     if isinstance(tree, ast.Name):
         return tree.id
     if isinstance(tree, ast.Attribute):

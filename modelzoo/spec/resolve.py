@@ -19,7 +19,8 @@ from modelzoo.catalog import catalog, sizes
 from modelzoo.errors import ConfigError, Path, Problems, TextError, nearest
 from modelzoo.language import formulas, runtime, syntax
 from modelzoo.names import Kind
-from modelzoo.spec import nodes, spec
+from modelzoo.spec import nodes
+from modelzoo.spec.parser import Parser
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -389,7 +390,7 @@ class Resolver:
     def build_extended(self, node: nodes.Call, recipe: Recipe, call: nodes.Call, scope: Scope) -> Instance | None:
         values = [self.value(each, scope, node.key) for each in node.positional]
         named = {name: self.value(each, scope, node.key) for name, each in node.arguments}
-        parser = spec.Parser(self.problems)
+        parser = Parser(self.problems)
         visible = self.visible(recipe.scope)
         given = dict(call.arguments)
         names = self.names_of(call.target, recipe.scope)
@@ -398,7 +399,7 @@ class Resolver:
             what = f"{call.target} takes at most {len(free)} more arguments, not {len(values)}."
             self.problems.add(node.key, what)
             return None
-        bound = parser.bound(
+        bound = parser.calls.bound(
             call.target, [], {**given, **dict(zip(free, values, strict=False)), **named}, node.key, visible, None
         )
         return None if bound is None else self.build(bound, recipe.scope)
@@ -410,7 +411,7 @@ class Resolver:
         return [] if layer is None else [each.name for each in layer.signature.values()]
 
     def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
-        node = spec.Parser(self.problems).node(text, key, self.visible(scope))
+        node = Parser(self.problems).node(text, key, self.visible(scope))
         return None if node is None else Recipe(node=node, scope=scope)
 
     def build_value(self, value: Any, scope: Scope, key: Path) -> Instance | None:
@@ -598,7 +599,7 @@ class Resolver:
         if isinstance(tree, ast.IfExp):
             return self.evaluated(tree.body if self.evaluated(tree.test, scope, key) else tree.orelse, scope, key)
         if nodes.is_layer(tree, scope.values, scope.blocks):
-            node = spec.Parser(self.problems).call_of(tree, ast.unparse(tree), key, self.visible(scope))
+            node = Parser(self.problems).calls.call_of(tree, ast.unparse(tree), key, self.visible(scope))
             return None if node is None else Recipe(node=node, scope=scope)
         self.spend(tree, scope, key)
         return formulas.evaluate(tree, scope.values)

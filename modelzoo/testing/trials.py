@@ -21,7 +21,7 @@ from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import decide
 from modelzoo.plans import records
 from modelzoo.run import compare, gradients, job, load, save
-from modelzoo.spec import spec
+from modelzoo.spec import parser
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     problems = Problems()
     rule = {"name": name, "fill": fill}
     values = built.draft.values
-    (parsed,) = spec.parse_rules({"equals": rule}, frozenset(values), problems) or (None,)
+    (parsed,) = parser.parse_rules({"equals": rule}, frozenset(values), problems) or (None,)
     problems.check()
     tensor = torch.empty(like.shape, dtype=like.dtype)
     entry = decide.Entry(tensor, fact.kind, Path(("equals",)))

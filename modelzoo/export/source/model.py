@@ -19,7 +19,7 @@ from modelzoo.export.source.environment import Class, Source
 from modelzoo.export.source.init_weights import Weights
 from modelzoo.export.source.occurrences import Variant
 from modelzoo.export.source.sequences import path
-from modelzoo.spec import nodes, spec
+from modelzoo.spec import nodes, parser
 
 HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
 ENOUGH = 2
@@ -40,7 +40,7 @@ def written(draft: api.Draft, model: Any) -> str:
         ConfigError: it holds something that no source can say.
     """
     made = draft.skeleton.instances[id(draft.skeleton.root)]
-    node = made.block if made.block is not None else spec.parse(model)
+    node = made.block if made.block is not None else parser.parse(model)
     variants, untried = _variants(node, draft)
     source, root = source_of(node, made, variants, untried)
     _finish(source.classes[-1], source, root, draft)

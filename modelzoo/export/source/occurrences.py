@@ -13,7 +13,8 @@ from typing import Any
 
 from modelzoo.catalog import sizes
 from modelzoo.errors import Path, Problems
-from modelzoo.spec import nodes, spec
+from modelzoo.spec import nodes
+from modelzoo.spec.parser import Parser
 from modelzoo.spec.resolve import Instance, Recipe, Resolver, Scope
 
 
@@ -168,7 +169,7 @@ class Occurrences:
         if key not in self.parsed:
             signatures = {name: block.args for name, block in blocks.items()}
             visible = nodes.Visible(values=frozenset(values), signatures=signatures)
-            self.parsed[key] = spec.Parser(Problems()).node(value, Path(), visible)
+            self.parsed[key] = Parser(Problems()).node(value, Path(), visible)
         return self.parsed[key]
 
     def definition(self, block: nodes.Block, made: Instance) -> None:

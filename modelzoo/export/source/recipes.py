@@ -12,7 +12,8 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
-from modelzoo.spec import nodes, spec
+from modelzoo.spec import nodes
+from modelzoo.spec.parser import Parser
 
 NONE = ast.Constant(None)
 
@@ -51,7 +52,7 @@ def is_layer(tree: ast.expr, env: Env) -> bool:
 
 def parsed_call(tree: ast.expr, env: Env, key: Path) -> nodes.Call:
     """The layer that is written in a formula."""
-    call = spec.Parser(Problems()).call_of(tree, ast.unparse(tree), key, env.visible)
+    call = Parser(Problems()).calls.call_of(tree, ast.unparse(tree), key, env.visible)
     assert call is not None
     return call
 

@@ -1,0 +1,221 @@
+"""A block: a layer made of layers, and the definitions in it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelzoo import bounds
+from modelzoo.errors import Path, nearest
+from modelzoo.language import compiler, syntax
+from modelzoo.names import Kind, of_class
+from modelzoo.spec.keys import Keys, kind_of
+from modelzoo.spec.nodes import (
+    BLOCK_KEYS,
+    NODE_KEYS,
+    Block,
+    Computed,
+    Formula,
+    Input,
+    Node,
+    OwnTensor,
+    Parameter,
+    Visible,
+    joined,
+    names_of,
+)
+from modelzoo.spec.rules import Rules
+from modelzoo.spec.tensors import Tensors
+
+_ABSENT = Computed(formula=Formula(text="None", tree=ast.Constant(None)))
+
+
+class Blocks:
+    """Reads blocks.
+
+    Args:
+        keys: asks what every reader asks.
+        rules: reads fills.
+        tensors: reads tensors and signatures.
+        node: reads whatever may stand where a layer stands.
+        signature_of: the args of a definition, read before its body.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        rules: Rules,
+        tensors: Tensors,
+        node: Callable[[Any, Path, Visible, str], Node | None],
+        signature_of: Callable[[Any, Path], tuple[Parameter, ...]],
+    ) -> None:
+        self.keys, self.problems = keys, keys.problems
+        self.rules, self.tensors, self.node = rules, tensors, node
+        self.signature_of = signature_of
+
+    def block(
+        self, value: Mapping[str, Any], key: Path, visible: Visible, name: str, listed_at: Path | None = None
+    ) -> Block:
+        for each in value:
+            if each not in BLOCK_KEYS and each != "_init_":
+                self.problems.add(
+                    key / each, f"'{each}' is not a key of a block.", nearest(str(each), (*BLOCK_KEYS, *NODE_KEYS))
+                )
+        args = self.tensors.args(value.get("args"), key / "args", visible)
+        inputs = self.tensors.inputs(value.get("inputs"), key / "inputs", visible, args)
+        own = frozenset(each.name for each in args)
+        definitions = value.get("blocks") or {}
+        if not isinstance(definitions, Mapping):
+            self.problems.add(key / "blocks", f"blocks must be a mapping of definitions, not {kind_of(definitions)}")
+            definitions = {}
+        self.keys.check_count(visible.signatures, definitions, key / "blocks", bounds.DEFINITIONS, "definitions")
+        signatures = {str(each): self.signature_of(body, key / "blocks" / each) for each, body in definitions.items()}
+        inside = Visible(
+            values=visible.values | own, signatures={**visible.signatures, **signatures}, outer=visible.outer
+        )
+        layers_key = listed_at or key / "layers"
+        raw_layers = self.layer_items(value.get("layers"), layers_key)
+        tensors = self.tensors.tensors(value.get("parameters"), key / "parameters", inside, buffers=False)
+        buffers = self.tensors.tensors(value.get("buffers"), key / "buffers", inside, buffers=True)
+        owned = [each for each, _, _ in raw_layers]
+        of_layers = Kind.ITEM if value.get("forward") is None else Kind.LAYER
+        self.check_names(layers_key, args, inputs, owned, tensors, buffers, of_layers)
+        seen = replace(inside, outer=(*inside.outer, frozenset(owned + [t.name for t in (*tensors, *buffers)])))
+        listed = isinstance(value.get("layers"), (list, tuple))
+        unpacked = frozenset(each for each, node, _ in raw_layers if listed and _unpacks(node))
+        nodes = tuple(
+            (each, self.node(_packed(node) if each in unpacked else node, at, seen, of_class(each)))
+            for each, node, at in raw_layers
+        )
+        blocks = tuple(
+            (str(each), self.definition(str(each), body, key / "blocks" / each, signatures))
+            for each, body in definitions.items()
+        )
+        block = Block(
+            name=name,
+            args=args,
+            inputs=inputs,
+            layers=tuple((each, node or _ABSENT) for each, node in nodes),
+            listed=listed,
+            unpacked=unpacked,
+            tensors=tensors,
+            buffers=buffers,
+            forward=self.forward(value.get("forward"), key / "forward"),
+            blocks=blocks,
+            tie=tuple(self.ties(value.get("tie"), key / "tie")),
+            init=self.rules.init(value.get("_init_"), key / "_init_", inside),
+            key=key,
+        )
+        self.check_forward(block, inside, owned)
+        return block
+
+    def definition(self, name: str, body: Any, key: Path, signatures: Mapping[str, tuple[Parameter, ...]]) -> Block:
+        self.keys.check_name(name, key, Kind.BLOCK)
+        closed = Visible(signatures=signatures)
+        if isinstance(body, (list, tuple)):
+            return self.block({"layers": body}, key, closed, name, listed_at=key)
+        if not isinstance(body, Mapping):
+            self.problems.add(
+                key, f"a definition is a block, not {body!r}", f"Write {name}: {{args: [dim], layers: [...]}}."
+            )
+            return Block(name=name, key=key)
+        return self.block(body, key, closed, name)
+
+    def layer_items(self, value: Any, key: Path) -> list[tuple[str, Any, Path]]:
+        """(name, node, place) of each child."""
+        if value is None:
+            return []
+        if isinstance(value, Mapping):
+            cut = next((each for each in value if syntax.unbalanced(str(each))), None)
+            if cut is not None:
+                self.keys.cut(value, cut, key)
+            broken = {name for name, each in value.items() if isinstance(each, str) and syntax.unbalanced(each)}
+            gone = {cut, *(broken if cut is not None else ())}
+            return [(str(name), each, key / name) for name, each in value.items() if name not in gone]
+        if not isinstance(value, (list, tuple)):
+            self.problems.add(key, f"layers must be a mapping or a list, not {value!r}", "Write [ReLU], or act: ReLU.")
+            return []
+        pieces = self.keys.joined(list(value), key)
+        return [(str(index), each, key / index) for index, each in pieces]
+
+    def forward(self, value: Any, key: Path) -> str | None:
+        if value is not None and not isinstance(value, str):
+            self.problems.add(key, f"forward must be a text, not {value!r}", "Write forward: out(relu(hidden(x))).")
+            return None
+        return value
+
+    def check_forward(self, block: Block, visible: Visible, owned: list[str]) -> None:
+        """A text is checked here; without one the block is an nn.Sequential."""
+        if block.forward is not None:
+            for error in compiler.translate(
+                block.forward, names_of(block, visible.values, joined(visible.outer)), "forward"
+            ).errors:
+                self.problems.add_text(block.key / "forward", error)
+            return
+        if len(block.inputs) != 1:
+            what = f"without forward a block is an nn.Sequential and takes one input, not {len(block.inputs)}."
+            self.problems.add(block.key / "inputs", what, "Write a forward.")
+        for tensor in (*block.tensors, *block.buffers):
+            what = f"without forward a block is an nn.Sequential and has no tensors of its own, not '{tensor.name}'."
+            self.problems.add(tensor.key, what, "Write a forward that uses it.")
+
+    def check_names(
+        self,
+        layers_key: Path,
+        args: tuple[Parameter, ...],
+        inputs: tuple[Input, ...],
+        layers: list[str],
+        tensors: tuple[OwnTensor, ...],
+        buffers: tuple[OwnTensor, ...],
+        of_layers: Kind,
+    ) -> None:
+        kinds: dict[str, str] = {}
+        for name, kind, at in [
+            *((each.name, Kind.ARG, each.key) for each in args),
+            *((each.name, Kind.INPUT, each.key) for each in inputs),
+            *((each, of_layers, layers_key / each) for each in layers),
+            *((each.name, Kind.PARAMETER, each.key) for each in tensors),
+            *((each.name, Kind.BUFFER, each.key) for each in buffers),
+        ]:
+            if name in kinds and not (kinds[name] == Kind.INPUT.what and not inputs[0].key[-1:]):
+                other = kinds[name]
+                same = other == kind.what
+                what = f"'{name}' is {other} twice" if same else f"'{name}' is {other} and {kind.what} of this block"
+                self.problems.add(at, f"{what}.", "Rename one.")
+            kinds.setdefault(name, kind.what)
+            if kind is of_layers:
+                self.keys.check_name(name, at, kind)
+
+    def ties(self, value: Any, key: Path) -> Iterator[tuple[str, str]]:
+        if value is None:
+            return
+        if not isinstance(value, Mapping):
+            self.problems.add(key, f"tie must be a mapping, not {kind_of(value)}", "Write {head.weight: embed.weight}.")
+            return
+        for left, right in _flattened(value):
+            if isinstance(right, str):
+                for name in (left, right):
+                    self.keys.check_name(name, key / left, Kind.TIED)
+                yield left, right
+            else:
+                self.problems.add(
+                    key / left, f"a tie names a tensor, not {right!r}", "Write {head.weight: embed.weight}."
+                )
+
+
+def _flattened(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, each in value.items():
+        if isinstance(each, Mapping):
+            yield from _flattened(each, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", each
+
+
+def _unpacks(node: Any) -> bool:
+    return isinstance(node, Mapping) and node.get("_unpack_") is True
+
+
+def _packed(node: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: each for name, each in node.items() if name != "_unpack_"}

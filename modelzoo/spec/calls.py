@@ -1,0 +1,275 @@
+"""A layer as a text or a mapping writes it, with its arguments bound to their names, and values."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from modelzoo.catalog import catalog
+from modelzoo.errors import Beside, Path, TextError, nearest
+from modelzoo.language import formulas, syntax
+from modelzoo.names import Kind
+from modelzoo.spec.keys import Keys
+from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node, Visible, dotted_name, is_layer
+
+_NO_LITERAL = object()
+
+
+class Calls:
+    """Reads layers and values.
+
+    Args:
+        keys: asks what every reader asks.
+        node: reads whatever may stand where a layer stands.
+    """
+
+    def __init__(self, keys: Keys, node: Callable[[Any, Path, Visible], Node | None]) -> None:
+        self.keys, self.problems, self.node = keys, keys.problems, node
+
+    def text(self, text: str, key: Path, visible: Visible) -> Node | None:
+        with self.problems.at(key):
+            if text == "???":
+                raise TextError("this layer is required", f"Type {key}=...")
+            tree = syntax.parse_expression(text)
+            if isinstance(tree, (ast.IfExp, ast.Subscript)) or (isinstance(tree, ast.Constant) and tree.value is None):
+                self.check_formula(tree, key, visible)
+                return Computed(formula=Formula(text=text.lstrip("= "), tree=tree, key=key), key=key)
+            return self.call_of(tree, text, key, visible)
+        return None
+
+    def call_of(
+        self,
+        tree: ast.expr,
+        text: str,
+        key: Path,
+        visible: Visible,
+        items: Sequence[Any] = (),
+        others: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Call | None:
+        """A layer written as Python writes it: `Linear(20, 256, bias=False)`; a mapping may add `others`."""
+        function = tree.func if isinstance(tree, ast.Call) else tree
+        target = dotted_name(function)
+        if target is None:
+            raise TextError(
+                f"'{text.strip()}' is not a layer",
+                "Write a layer such as ReLU or Linear(20, 256).",
+                1,
+                tree.col_offset + 1,
+            )
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
+        if isinstance(tree, ast.Call):
+            if _is_starred(tree):
+                raise TextError(
+                    "starred arguments have no place here", "Write each argument.", tree.lineno, tree.col_offset + 1
+                )
+            positional = [self.from_tree(each, key, visible) for each in tree.args]
+            named = {str(each.arg): self.from_tree(each.value, key, visible) for each in tree.keywords}
+        for name in [name for name in others if name in named]:
+            self.problems.add(Path(key[:-1]) / name, f"{target} gets '{name}' twice.", "Remove one.")
+        return self.bound(target, [*positional, *items], {**named, **others}, key, visible, place=function)
+
+    def from_tree(self, tree: ast.expr, key: Path, visible: Visible) -> Any:
+        """A value of a text: a literal as itself, everything else as a formula."""
+        literal = _literal(tree)
+        if literal is not _NO_LITERAL:
+            return literal
+        self.check_formula(tree, key, visible)
+        return Formula(text=ast.unparse(tree), tree=tree, key=key)
+
+    def call(self, value: dict[str, Any], key: Path, visible: Visible) -> Call | None:
+        """A layer written as a mapping."""
+        target = value.pop("_target_")
+        positional = value.pop("_args_", [])
+        for accepted in ("_convert_", "_recursive_"):
+            if value.pop(accepted, True) is False:
+                self.problems.add(
+                    key / accepted,
+                    "_recursive_: false has no meaning here: nested layers are always built",
+                    "Remove it.",
+                )
+        if not isinstance(target, str):
+            self.problems.add(
+                key / "_target_", f"_target_ must be the name of a layer, not {target!r}", "Write _target_: Linear."
+            )
+            return None
+        if not isinstance(positional, (list, tuple)):
+            self.problems.add(key / "_args_", f"_args_ must be a list, not {positional!r}")
+            positional = []
+        items = [self.value(each, key / "_args_" / index, visible) for index, each in enumerate(positional)]
+        for name in [name for name in value if str(name).startswith("_")]:
+            del value[name]
+            known = ("_target_", "_args_", *NODE_KEYS, "_ref_")
+            what = (
+                "is not accepted: a layer is built, not prepared" if name == "_partial_" else "is not a key of a layer"
+            )
+            self.problems.add(
+                key / name, f"'{name}' {what}.", nearest(str(name), known) if name != "_partial_" else "Remove it."
+            )
+        named = {str(name): self.value(each, key / name, visible) for name, each in value.items()}
+        with self.problems.at(key / "_target_"):
+            tree = syntax.parse_expression(target)
+            if isinstance(tree, ast.Call):
+                call = self.call_of(tree, target, key / "_target_", visible, items, named)
+                return None if call is None else replace(call, key=key)
+            dotted = dotted_name(tree)
+            if dotted is None:
+                raise TextError(f"'{target}' is not the name of a layer", "Write _target_: Linear.")
+            return self.bound(dotted, items, named, key, visible, place=None)
+        return None
+
+    def bound(
+        self,
+        target: str,
+        positional: list[Any],
+        named: dict[str, Any],
+        key: Path,
+        visible: Visible,
+        place: ast.expr | None,
+    ) -> Call | None:
+        """Binds arguments to the names of the target's signature, as far as the target is known."""
+        at: dict[str, Any] = {} if place is None else {"line": place.lineno, "column": place.col_offset + 1}
+        if target in visible.values:
+            self.check_arguments(named, key, at)
+            return Call(target=target, positional=tuple(positional), arguments=tuple(named.items()), key=key)
+        if target in visible.signatures:
+            names = tuple(each.name for each in visible.signatures[target])
+            own = catalog.Accepted(positional=names, variable=None, named=frozenset(names), open=False, required=())
+            return self.to_names(target, own, positional, named, key, at)
+        layer = catalog.find_layer(target)
+        if layer is None:
+            reason = (
+                catalog.EXCLUDED.get(target.rpartition(".")[2])
+                if target.startswith("torch.nn.") or "." not in target
+                else None
+            )
+            hint = reason or nearest(target.rpartition(".")[2], [*visible.signatures, *catalog.layer_names()])
+            target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
+            self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at)
+            return None
+        if layer.name in CONTAINERS:
+            given = {key / "_args_" / index: each for index, each in enumerate(positional)}
+            given |= {key / name: each for name, each in named.items()}
+            self.check_children(given, CONTAINERS[layer.name], key, at)
+        return self.to_names(target, catalog.accepted(layer), positional, named, key, at)
+
+    def check_arguments(self, names: Iterable[str], key: Path, at: dict[str, Any]) -> None:
+        """The names of arguments that no signature knows."""
+        for name in names:
+            self.keys.check_name(name, key if at else key / name, Kind.ARGUMENT, **at)
+
+    def check_children(self, given: Mapping[Path, Any], kind: Kind, key: Path, at: dict[str, Any]) -> None:
+        """The names of the layers in a container, where they are written there."""
+        if len(given) == 1:
+            ((place, value),) = given.items()
+            for name in _children(value):
+                self.keys.check_name(name, key if at else place / name, kind, **at)
+
+    def to_names(
+        self,
+        target: str,
+        accepted: catalog.Accepted,
+        positional: list[Any],
+        named: dict[str, Any],
+        key: Path,
+        at: dict[str, Any],
+    ) -> Call | None:
+        order, extra = accepted.positional, ()
+        if len(positional) > len(order):
+            if accepted.variable is None:
+                takes = f"at most {len(order)} arguments by position, not {len(positional)}"
+                self.problems.add(key, f"{target} takes {takes}.", **at)
+                return None
+            positional, extra = positional[: len(order)], tuple(positional[len(order) :])
+        arguments = dict(zip(order, positional, strict=False))
+        self.check_arguments([name for name in named if accepted.open and name not in accepted.named], key, at)
+        for name, value in named.items():
+            where = key / name if not at else key
+            if name in arguments:
+                self.problems.add(where, f"{target} gets '{name}' twice.", "Remove one.", **at)
+            elif name not in accepted.named and not accepted.open:
+                text = f"If the _target_ was changed{{}}, type ~{where} to remove this key."
+                stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
+                whole = name in ("device", "dtype") and target in catalog.layer_names()
+                hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
+                self.problems.add(where, f"{target} has no argument '{name}'.", hint, beside=stale, **at)
+            else:
+                arguments[name] = value
+        if named:
+            first = {name: arguments[name] for name in order if name in arguments}
+            arguments = {**first, **arguments}
+        return Call(target=target, positional=extra, arguments=tuple(arguments.items()), key=key)
+
+    def value(self, value: Any, key: Path, visible: Visible) -> Any:
+        """An argument of the mapping form: a text is a text unless it starts with `=`; nodes may nest."""
+        if syntax.is_formula(value):
+            return self.code(value, key, visible)
+        if isinstance(value, Mapping):
+            if "_target_" in value or {"layers", "forward"} & value.keys():
+                return self.node(value, key, visible)
+            return {name: self.value(each, key / name, visible) for name, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return tuple(self.value(each, key / index, visible) for index, each in enumerate(value))
+        return value
+
+    def code(self, value: Any, key: Path, visible: Visible) -> Any:
+        """A value where text is code."""
+        if not isinstance(value, str):
+            return value
+        with self.problems.at(key):
+            return self.from_tree(syntax.parse_expression(value), key, visible)
+        return None
+
+    def check_formula(self, tree: ast.expr, key: Path, visible: Visible) -> None:
+        """Every name must be a value or a layer that can be seen from here; layers may be called in arguments."""
+        if isinstance(tree, (ast.Tuple, ast.List)):
+            for each in tree.elts:
+                self.check_formula(each, key, visible)
+        elif isinstance(tree, ast.Dict):
+            for each in tree.values:
+                self.check_formula(each, key, visible)
+        elif isinstance(tree, ast.IfExp):
+            for each in (tree.test, tree.body, tree.orelse):
+                self.check_formula(each, key, visible)
+        elif is_layer(tree, visible.values, visible.signatures):
+            with self.problems.at(key):
+                self.call_of(tree, ast.unparse(tree), key, visible)
+        elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
+            for error in formulas.check_formula(tree, visible.values):
+                self.problems.add_text(key, error)
+
+
+def _children(value: Any) -> Iterator[str]:
+    """The names of the layers that a container is given as a mapping, or as a list of one."""
+    if isinstance(value, Formula):
+        yield from _children(value.tree)
+    elif isinstance(value, Mapping):
+        yield from map(str, value)
+    elif isinstance(value, ast.Dict):
+        yield from (str(each.value) for each in value.keys if isinstance(each, ast.Constant))
+    elif isinstance(value, ast.IfExp):
+        yield from itertools.chain(_children(value.body), _children(value.orelse))
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        yield from _children(value[0])
+    elif isinstance(value, (ast.List, ast.Tuple)) and len(value.elts) == 1:
+        yield from _children(value.elts[0])
+
+
+def _is_starred(tree: ast.Call) -> bool:
+    return ast.Starred in map(type, tree.args) or None in [each.arg for each in tree.keywords]
+
+
+def _literal(tree: ast.expr) -> Any:
+    if isinstance(tree, ast.Constant):
+        return _NO_LITERAL if isinstance(tree.value, (bytes, complex)) or tree.value is ... else tree.value
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        value = _literal(tree.operand)
+        return -value if isinstance(value, (int, float)) and not isinstance(value, bool) else _NO_LITERAL
+    if isinstance(tree, (ast.Tuple, ast.List)):
+        values = tuple(_literal(each) for each in tree.elts)
+        return _NO_LITERAL if any(each is _NO_LITERAL for each in values) else values
+    return _NO_LITERAL

@@ -1,0 +1,156 @@
+"""Fills, `_init_` and the rules of an init config."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from modelzoo.catalog import catalog, fills
+from modelzoo.errors import Path, Problems, TextError, nearest
+from modelzoo.language import compiler, syntax
+from modelzoo.names import Kind
+from modelzoo.spec.calls import Calls
+from modelzoo.spec.keys import Keys
+from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule, Visible, assigned_in, fill_names
+
+
+class Rules:
+    """Reads what fills tensors."""
+
+    def __init__(self, keys: Keys, calls: Calls) -> None:
+        self.keys, self.problems, self.calls = keys, keys.problems, calls
+
+    def init(self, value: Any, key: Path, visible: Visible) -> tuple[tuple[str, Fill], ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, Mapping):
+            self.problems.add(
+                key, f"_init_ must be a mapping, not {value!r}", "Write _init_: {weight: xavier_uniform, bias: 0}."
+            )
+            return ()
+        found = []
+        for name, each in value.items():
+            fill = self.fill(each, key / name, visible.values)
+            if fill is not None:
+                found.append((str(name), fill))
+        return tuple(found)
+
+    def rule(self, name: str, value: Any, key: Path, values: frozenset[str]) -> Rule | None:
+        known = ("layer", "param", "name", "fill")
+        self.keys.check_name(name, key, Kind.RULE)
+        if not isinstance(value, Mapping):
+            self.problems.add(
+                key, f"a rule is a mapping, not {value!r}", "Write {layer: Linear, param: weight, fill: 0}."
+            )
+            return None
+        if self.keys.is_cut(value, key):
+            return None
+        for each in value.keys() - set(known):
+            self.problems.add(key / each, f"'{each}' is not a key of a rule.", nearest(str(each), known))
+        if value.get("fill") is None:
+            self.problems.add(key, "this rule has no fill", "Write fill: xavier_uniform.")
+            return None
+        if not any(value.get(each) is not None for each in known[:3]):
+            self.problems.add(
+                key, "this rule selects nothing", "Write layer: Linear, param: weight or name: '*.weight'."
+            )
+        layers = self.rule_layers(value.get("layer"), key / "layer")
+        fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
+        param, pattern = value.get("param"), value.get("name")
+        odd = {name: each for name, each in (("param", param), ("name", pattern)) if not isinstance(each, str | None)}
+        for each, given in odd.items():
+            self.problems.add(key / each, f"{each} must be a text, not {given!r}")
+        if isinstance(param, str):
+            self.keys.check_name(param, key / "param", Kind.LOCAL)
+        if fill is None or odd:
+            return None
+        return Rule(name=name, layers=layers, param=param, pattern=pattern, fill=fill, key=key)
+
+    def rule_layers(self, value: Any, key: Path) -> tuple[str, ...]:
+        """The types of layers that a rule selects."""
+        if value is None:
+            return ()
+        given = value if isinstance(value, (list, tuple)) else (value,)
+        if not given or not all(isinstance(each, str) for each in given):
+            self.problems.add(key, f"layer is the name of a layer or a list of names, not {value!r}.", "Write Linear.")
+            return ()
+        for each in given:
+            if not Kind.TYPE.fits(each):
+                self.problems.add(key, f"'{each}' cannot be the name of a layer.", "Write Linear.")
+        return tuple(given)
+
+    def fill(self, value: Any, key: Path, values: frozenset[str]) -> Fill | None:
+        """A number, a fill's name, a call, a text, or a mapping with `_target_`."""
+        visible = Visible(values=values | {"fan_in", "fan_out"})
+        with self.problems.at(key):
+            if isinstance(value, (bool, int, float)):
+                return Fill(name="constant", arguments=(("value", value),), key=key)
+            if isinstance(value, Mapping):
+                given = {
+                    str(name): self.calls.value(each, key / name, visible)
+                    for name, each in value.items()
+                    if name != "_target_"
+                }
+                positional = given.pop("_args_", ())
+                return self.named_fill(str(value.get("_target_")), list(positional), given, key)
+            if not isinstance(value, str):
+                raise TextError(
+                    f"a fill is a number, a name, a call or a text, not {value!r}", "Write xavier_uniform or 0."
+                )
+            return self.fill_text(value, key, values, visible)
+        return None
+
+    def fill_text(self, text: str, key: Path, values: frozenset[str], visible: Visible) -> Fill | None:
+        statements = syntax.parse_statements(text)
+        tree = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Return) else None
+        if isinstance(tree, ast.Name) and tree.id not in values | set(FILL_INPUTS):
+            return self.named_fill(tree.id, [], {}, key)
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and self.is_plain_fill(tree, visible):
+            positional = [self.calls.from_tree(each, key, visible) for each in tree.args]
+            named = {str(each.arg): self.calls.from_tree(each.value, key, visible) for each in tree.keywords}
+            return self.named_fill(tree.func.id, positional, named, key, tree)
+        if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
+            return Fill(name="constant", arguments=(("value", tree.value),), key=key)
+        errors = compiler.translate(text, fill_names(values), "fill").errors
+        for error in errors:
+            self.problems.add_text(key, error)
+        return None if errors else Fill(program=text, key=key)
+
+    def own_names(self, fill: Any, key: Path) -> frozenset[str]:
+        """The names that the text of a rule assigns: they hide the args of whatever model it meets."""
+        with Problems().at(key):
+            return assigned_in(fill) if isinstance(fill, str) else frozenset()
+        return frozenset()
+
+    @staticmethod
+    def is_plain_fill(tree: ast.Call, visible: Visible) -> bool:
+        """Whether a call is a fill whose arguments are numbers known before any tensor exists."""
+        assert isinstance(tree.func, ast.Name)
+        if fills.find_fill(tree.func.id) is None:
+            return catalog.find_function(tree.func.id) is None
+        if tree.args and catalog.find_function(tree.func.id) is not None:
+            return False
+        names = {
+            node.id for each in ast.walk(tree) if each is not tree.func for node in [each] if isinstance(node, ast.Name)
+        }
+        functions = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        plain = all(
+            (found := catalog.find_function(name)) is not None and found.number for name in functions - {tree.func.id}
+        )
+        return plain and names - functions <= visible.values
+
+    def named_fill(
+        self, name: str, positional: list[Any], named: dict[str, Any], key: Path, tree: ast.Call | None = None
+    ) -> Fill | None:
+        fill = fills.find_fill(name)
+        if fill is None:
+            raise TextError(
+                f"there is no fill '{name}'.",
+                nearest(name.rstrip("_"), fills.FILLS),
+                *((1, 1) if tree is not None else ()),
+            )
+        arguments = fills.bind(fill, positional, named)
+        return Fill(name=fill.name, arguments=tuple(arguments.items()), key=key)
