@@ -28,7 +28,9 @@ from modelzoo.plans import ambient, origins, records
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import ModuleRecord
 from modelzoo.spec import nodes, parser
-from modelzoo.spec.resolve import Instance, Resolver, Scope, resolve
+from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.instances import Instance, Scope
+from modelzoo.spec.resolve import resolve
 
 SMALL = 64 * 2**20
 """Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
@@ -242,10 +244,10 @@ def _examples(
 ) -> tuple[tuple[nodes.Input, ...], tuple[Input, ...]]:
     """The inputs that have an example, with their shapes computed."""
     problems = Problems()
-    resolver, scope = Resolver(problems), Scope(values=values, origins={}, blocks={})
+    evaluation, scope = Evaluation(problems), Scope(values=values, origins={}, blocks={})
     given = tuple(each for each in root.inputs if each.shape is not None)
     found = tuple(
-        Input(name=each.name, shape=resolver.shape(each.shape or (), scope, each.key), dtype=each.dtype or dtype)
+        Input(name=each.name, shape=evaluation.shape(each.shape or (), scope, each.key), dtype=each.dtype or dtype)
         for each in given
     )
     problems.check()

@@ -18,7 +18,7 @@ def _environment() -> Any:
     import jinja2
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("modelzoo"),
+        loader=jinja2.PackageLoader("modelzoo.export"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -23,8 +23,9 @@ from modelzoo.language import compiler, runtime, syntax
 from modelzoo.modules import construct
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.strict import expands, strictly
+from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.instances import Recipe, Scope
 from modelzoo.spec.nodes import FILL_INPUTS, Fill, Formula, Rule, assigned_in, fill_names
-from modelzoo.spec.resolve import Recipe, Resolver, Scope
 
 _ROOT = Path()
 
@@ -264,10 +265,10 @@ def decision_of(
         what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
         problems.add(fill.key, what, "" if strength < 2 else "Write param: weight.")
         return None
-    resolver = Resolver(problems)
+    evaluation = Evaluation(problems)
     scope = Scope(values=known, origins={}, blocks={})
     before = len(problems.found)
-    arguments = {name: resolver.value(value, scope, fill.key / name) for name, value in fill.arguments}
+    arguments = {name: evaluation.value(value, scope, fill.key / name) for name, value in fill.arguments}
     if len(problems.found) > before:
         return None
     return Decision(

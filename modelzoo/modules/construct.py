@@ -22,7 +22,7 @@ from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
 from modelzoo.modules.user_layers import Constructor, Kept
 from modelzoo.spec import nodes
-from modelzoo.spec.resolve import Instance
+from modelzoo.spec.instances import Instance
 
 
 class Unsized(nn.Module):

@@ -27,7 +27,7 @@ from modelzoo.modules.inputs import Input
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import Factory, TooLargeError
 from modelzoo.modules.uncompiled import uncompiled
-from modelzoo.spec.resolve import Instance
+from modelzoo.spec.instances import Instance
 
 MAX_ACTIVATIONS = 2**30
 """Up to this many bytes of what layers return a run on the CPU takes less time than the first operation on meta."""

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
-from modelzoo.spec.resolve import Instance
+from modelzoo.spec.instances import Instance
 
 Returned = list[tuple[nn.Module, Any]]
 """What modules returned, in the order of their calls."""

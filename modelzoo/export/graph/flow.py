@@ -19,7 +19,7 @@ from modelzoo.export.graph.graph import SIGNS, Cluster, Edge, Graph, Node
 from modelzoo.export.graph.shapes import Seen, traced
 from modelzoo.language import formulas, syntax
 from modelzoo.plans.lines import shape_text
-from modelzoo.spec.resolve import Instance
+from modelzoo.spec.instances import Instance
 
 SIMPLE, MOST = 24, 44
 """With more nodes than the first, blocks without layers of their own are drawn as one node each; with more than the

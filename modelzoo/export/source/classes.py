@@ -22,7 +22,7 @@ from modelzoo.export.source.sequences import flat, frame_of, items, path
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
 from modelzoo.spec import nodes
-from modelzoo.spec.resolve import Instance
+from modelzoo.spec.instances import Instance
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")

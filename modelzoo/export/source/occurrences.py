@@ -14,8 +14,9 @@ from typing import Any
 from modelzoo.catalog import sizes
 from modelzoo.errors import Path, Problems
 from modelzoo.spec import nodes
+from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.instances import Instance, Recipe, Scope
 from modelzoo.spec.parser import Parser
-from modelzoo.spec.resolve import Instance, Recipe, Resolver, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Occurrences:
         self.late: dict[tuple[int, int], set[str]] = {}  # the sizes that a use of an arg's layer was left without
         self.parsed: dict[tuple[str, tuple[int, ...]], nodes.Node | None] = {}
         self.kept: list[nodes.Node] = []  # an id stays one node's as long as that lives
-        self.resolver = Resolver(Problems())
+        self.evaluation = Evaluation(Problems())
         for target, names in _uses(root):
             self.given.setdefault(target, set()).update(names)
         self.node(root, made, _Place(owner=made, index=None, values={}, blocks={}))
@@ -95,7 +96,7 @@ class Occurrences:
         elif isinstance(node, nodes.Block):
             self.block(node, made, place, {**place.blocks, **dict(node.blocks)})
         elif isinstance(node, nodes.Computed):
-            recipe = self.resolver.value(node.formula, place.scope(), node.key)
+            recipe = self.evaluation.value(node.formula, place.scope(), node.key)
             self.value(recipe, made, place)
             tree = node.formula.tree
             if not isinstance(tree, ast.IfExp) or made.layer is None:
@@ -151,10 +152,10 @@ class Occurrences:
             self.value(self.plain(value, place), made, place)
 
     def plain(self, value: Any, place: _Place) -> Any:
-        return self.resolver.value(value, place.scope(), Path())
+        return self.evaluation.value(value, place.scope(), Path())
 
     def value(self, value: Any, made: Instance, place: _Place) -> None:
-        """A layer that a value describes, as `Resolver.build_value` builds it."""
+        """A layer that a value describes, as `Recipes.build_value` builds it."""
         if isinstance(value, Recipe):
             node, scope = value.node, value.scope
             self.node(node, made, _Place(owner=None, index=None, values=scope.values, blocks=scope.blocks))

@@ -15,7 +15,7 @@ from modelzoo.export.source.fills import fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
 from modelzoo.export.source.values import number
 from modelzoo.spec import nodes
-from modelzoo.spec.resolve import Instance, Scope
+from modelzoo.spec.instances import Instance, Scope
 
 
 def own(cls: Class, env: Env) -> list[ast.stmt]:
@@ -50,7 +50,7 @@ def _shape(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[ast.expr]:
         tree = number(each, env)
         if isinstance(each, nodes.Formula) and made:
             scope = Scope(values=made[0].values, origins={}, blocks=env.blocks)
-            if isinstance(env.source.seen.resolver.value(each, scope, each.key), (list, tuple)):
+            if isinstance(env.source.seen.evaluation.value(each, scope, each.key), (list, tuple)):
                 tree = ast.Starred(tree, ast.Load())
         sizes.append(tree)
     return sizes or [ast.Tuple([], ast.Load())]

@@ -10,7 +10,7 @@ from modelzoo.export.source import texts, trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import Seen
 from modelzoo.spec import nodes
-from modelzoo.spec.resolve import Instance
+from modelzoo.spec.instances import Instance
 
 FALSE = ast.Constant(False)
 

@@ -1,0 +1,117 @@
+"""What is to be constructed: a tree in which the same module is the same object, and what its nodes see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelzoo.catalog import catalog
+from modelzoo.errors import Path
+from modelzoo.spec import nodes
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Instance:
+    """One module to construct. The same instance under several names is the same module.
+
+    Attributes:
+        type: a layer's name, "Sequential", or a block's name.
+        layer: the catalog's entry, or None for a block.
+        arguments, positional: plain values and instances.
+        children: by local name, in order; None is absent.
+        written: of a block, the children by the names in the config, before a list is closed up and unpacked.
+        block: what a block was made from; `values` are its args, and what its texts see from outside.
+        shapes: the sizes of its own tensors, by name.
+        init: its own fills: a glob over the names below it, the fill, and the values its texts see.
+    """
+
+    type: str
+    key: Path
+    layer: catalog.Layer | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    positional: tuple[Any, ...] = ()
+    children: dict[str, Instance | None] = field(default_factory=dict)
+    written: dict[str, Instance | None] = field(default_factory=dict)
+    block: nodes.Block | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    init: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = field(default_factory=list)
+
+    @property
+    def sequence(self) -> bool:
+        """Whether it is an `nn.Sequential` made of a list, a repetition or a block without `forward`."""
+        return self.layer is None and (self.block is None or self.block.forward is None)
+
+    def call(self) -> str:
+        """As it would be written: `Linear(in_features=20, out_features=64)`."""
+        parts = [repr(each) for each in self.positional]
+        parts += [f"{name}={value!r}" for name, value in self.arguments.items()]
+        return f"{self.type}({', '.join(parts)})"
+
+    def __repr__(self) -> str:
+        return self.call()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Recipe:
+    """A layer given as an argument: each use builds it anew, in the scope where it was written."""
+
+    node: nodes.Node
+    scope: Scope
+
+    def __repr__(self) -> str:
+        return self.node.target if isinstance(self.node, nodes.Call) else "a layer"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Scope:
+    """What a node sees: values, definitions, and the children of the blocks around it."""
+
+    values: dict[str, Any]
+    origins: dict[str, Path]
+    blocks: Mapping[str, nodes.Block]
+    children: Children | None = None
+    depth: int = 0
+
+    def with_index(self, index: int) -> Scope:
+        values = {**self.values, "i": index}
+        return Scope(values=values, origins=self.origins, blocks=self.blocks, children=self.children, depth=self.depth)
+
+
+class Children:
+    """The children of one block while they are being built, for references to find."""
+
+    def __init__(self, block: nodes.Block, instance: Instance, outer: Children | None) -> None:
+        self.nodes = dict(block.layers)
+        self.instance, self.outer, self.block = instance, outer, block
+        self.building: list[str] = []
+        self.scope: Scope | None = None
+
+    def visible(self) -> Iterator[str]:
+        """The names that a reference may start with, the nearest first."""
+        yield from self.nodes
+        if self.outer is not None:
+            yield from self.outer.visible()
+
+
+def names_in(instance: Instance, known: dict[int, int]) -> int:
+    """How many names an instance and all inside it have, which one that stands in two places has twice."""
+    if id(instance) not in known:
+        given = (*instance.arguments.values(), *instance.positional) if instance.layer is not None else ()
+        parts = [each for each in (*instance.children.values(), *given) if isinstance(each, Instance)]
+        known[id(instance)] = 1 + sum(names_in(each, known) for each in parts)
+    return known[id(instance)]
+
+
+def walk(instance: Instance) -> Iterator[Instance]:
+    """Every instance once, the root first."""
+    seen: set[int] = set()
+    stack = [instance]
+    while stack:
+        each = stack.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        stack.extend(child for child in reversed(list(each.children.values())) if child is not None)

@@ -1,0 +1,103 @@
+"""A layer of the catalog: its arguments computed and checked, and the layers in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from modelzoo.catalog import catalog, sizes
+from modelzoo.spec import nodes
+from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.instances import Instance, Recipe, Scope
+from modelzoo.spec.recipes import Recipes
+
+
+class Layers:
+    """Builds layers of the catalog.
+
+    Args:
+        values: computes values.
+        recipes: builds layers given as arguments.
+        add: counts nodes.
+    """
+
+    def __init__(self, values: Evaluation, recipes: Recipes, add: Callable[[int, nodes.Node], None]) -> None:
+        self.values, self.problems, self.recipes, self.add = values, values.problems, recipes, add
+        # arguments without formulas, of equal nodes
+        self.literal: dict[tuple[str, int], tuple[Any, dict[str, Any]]] = {}
+
+    def is_literal(self, child: Instance, node: nodes.Repeat) -> bool:
+        """Whether further copies are the same layer with the same arguments, whatever is around them."""
+        call = node.node
+        if not isinstance(call, nodes.Call) or call.init or node.name != "{i}":
+            return False
+        known = self.literal.get((call.target, id(call.arguments)))
+        return known is not None and child.arguments is known[1]
+
+    def build_layer(self, node: nodes.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
+        fills: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = [
+            (pattern, fill, scope.values) for pattern, fill in node.init
+        ]
+        equal = self.literal.get((layer.name, id(node.arguments)))
+        if equal is not None and not node.positional:
+            self.add(catalog.layers_in(layer, equal[1]) - 1, node)
+            return Instance(type=layer.name, key=node.key, layer=layer, arguments=equal[1], init=fills)
+        before = len(self.problems.found)
+        arguments = {name: self.values.argument(node, name, value, scope) for name, value in node.arguments}
+        positional = tuple(self.values.value(value, scope, node.key) for value in node.positional)
+        if len(self.problems.found) > before:
+            return None
+        layers = [name for name, value in arguments.items() if self.is_layer_argument(layer, name, value)]
+        plain = {name: value for name, value in arguments.items() if name not in layers} if layers else arguments
+        for name, what in catalog.problem_with_all(layer, plain):
+            written = dict(node.arguments).get(name)
+            origin = self.values.origin(written, scope, self.values.place(node, name, written))
+            shown = f"{node.key}.{name}"
+            self.problems.add(origin, f"{name} of {layer.name} {what}" if str(origin) in shown else f"{shown} {what}")
+        for name in catalog.accepted(layer).required:
+            if name not in arguments and name not in sizes.inferable(layer):
+                self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
+        if len(self.problems.found) == before:
+            self.add(catalog.layers_in(layer, arguments) - 1, node)
+        if layer.name in nodes.CONTAINERS:
+            return self.build_container(node, layer, positional, arguments, scope)
+        for name in layers:
+            arguments[name] = self.recipes.build_value(arguments[name], scope, node.key / name)
+        arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+        literal = not positional and all(type(value) in nodes.SCALARS for _, value in node.arguments)
+        if literal and len(self.problems.found) == before:
+            self.literal[layer.name, id(node.arguments)] = node.arguments, arguments
+        return Instance(
+            type=layer.name, key=node.key, layer=layer, arguments=arguments, positional=positional, init=fills
+        )
+
+    def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
+        if type(value) in nodes.SCALARS:
+            return False
+        return isinstance(value, (Recipe, Instance)) or (
+            catalog.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))
+        )
+
+    def build_container(
+        self,
+        node: nodes.Call,
+        layer: catalog.Layer,
+        positional: tuple[Any, ...],
+        arguments: dict[str, Any],
+        scope: Scope,
+    ) -> Instance:
+        """`Sequential(a, b)`, `ModuleList([a, b])`: children of a block in all but the notation."""
+        given: list[Any] = [*positional, *arguments.values()]
+        if len(given) == 1 and isinstance(given[0], (list, tuple)):
+            given = list(given[0])
+        named = given[0].items() if len(given) == 1 and isinstance(given[0], dict) else enumerate(given)
+        instance = Instance(type=layer.name, key=node.key, layer=layer if layer.name != "Sequential" else None)
+        for name, value in named:
+            child = self.recipes.build_value(value, scope, node.key)
+            wrong = nodes.CONTAINERS[layer.name].refused(str(name))
+            if wrong is not None:
+                self.problems.add(node.key, *wrong)
+            elif child is not None:
+                instance.children[str(name)] = child
+        instance.init = [(pattern, fill, scope.values) for pattern, fill in node.init]
+        return instance

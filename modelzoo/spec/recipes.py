@@ -1,0 +1,79 @@
+"""Layers given as arguments: each use builds them anew, in the scope where they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from modelzoo.catalog import catalog
+from modelzoo.errors import Path
+from modelzoo.spec import nodes
+from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.instances import Instance, Recipe, Scope
+from modelzoo.spec.parser import Parser
+
+
+class Recipes:
+    """Builds layers that values describe.
+
+    Args:
+        values: computes values.
+        build: builds whatever may stand where a layer stands.
+    """
+
+    def __init__(self, values: Evaluation, build: Callable[[nodes.Node, Scope], Instance | None]) -> None:
+        self.values, self.problems, self.build = values, values.problems, build
+
+    def build_recipe(self, node: nodes.Call, scope: Scope) -> Instance | None:
+        """`act()` or `=act`: the arg's layer, with further arguments if it was a name."""
+        recipe = scope.values[node.target]
+        if isinstance(recipe, (str, list, tuple)):
+            recipe = self.read_recipe(recipe, scope, scope.origins.get(node.target, node.key))
+        if recipe is None and not node.arguments and not node.positional:
+            return None
+        if not isinstance(recipe, Recipe):
+            what = f"'{node.target}' is {recipe!r}, not a layer."
+            self.problems.add(node.key, what, f"Give a layer: {node.target}: GELU.")
+            return None
+        if (node.positional or node.arguments) and isinstance(recipe.node, nodes.Call):
+            return self.build_extended(node, recipe, recipe.node, scope)
+        return self.build(recipe.node, recipe.scope)
+
+    def build_extended(self, node: nodes.Call, recipe: Recipe, call: nodes.Call, scope: Scope) -> Instance | None:
+        values = [self.values.value(each, scope, node.key) for each in node.positional]
+        named = {name: self.values.value(each, scope, node.key) for name, each in node.arguments}
+        parser = Parser(self.problems)
+        visible = self.values.visible(recipe.scope)
+        given = dict(call.arguments)
+        names = self.names_of(call.target, recipe.scope)
+        free = [name for name in names if name not in given]
+        if len(values) > len(free) and names:
+            what = f"{call.target} takes at most {len(free)} more arguments, not {len(values)}."
+            self.problems.add(node.key, what)
+            return None
+        bound = parser.calls.bound(
+            call.target, [], {**given, **dict(zip(free, values, strict=False)), **named}, node.key, visible, None
+        )
+        return None if bound is None else self.build(bound, recipe.scope)
+
+    def names_of(self, target: str, scope: Scope) -> list[str]:
+        if target in scope.blocks:
+            return [each.name for each in scope.blocks[target].args]
+        layer = catalog.find_layer(target)
+        return [] if layer is None else [each.name for each in layer.signature.values()]
+
+    def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
+        node = Parser(self.problems).node(text, key, self.values.visible(scope))
+        return None if node is None else Recipe(node=node, scope=scope)
+
+    def build_value(self, value: Any, scope: Scope, key: Path) -> Instance | None:
+        """The layer that a computed value describes."""
+        if value is None or isinstance(value, Instance):
+            return value
+        if isinstance(value, Recipe):
+            return self.build(value.node, value.scope)
+        if isinstance(value, (str, list, tuple, dict)):
+            recipe = self.read_recipe(value, scope, key)
+            return None if recipe is None else self.build(recipe.node, recipe.scope)
+        self.problems.add(key, f"{value!r} is not a layer.", "Write a layer such as ReLU.")
+        return None
