@@ -16,7 +16,7 @@ from modelzoo import bounds, streams
 from modelzoo.catalog import catalog, fills
 from modelzoo.config import config
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
-from modelzoo.init import decide
+from modelzoo.init import attempt, decide, filling, ledger
 from modelzoo.language import runtime
 from modelzoo.modules import construct as building
 from modelzoo.modules import dry_run, memory
@@ -58,7 +58,7 @@ class Draft:
 
     skeleton: building.Skeleton
     record: dry_run.Record
-    table: list[decide.Entry]
+    table: list[ledger.Entry]
     given: Examples
     rules: tuple[nodes.Rule, ...]
     values: dict[str, Any]
@@ -309,7 +309,7 @@ def _on_cpu(
         try:
             building.finish(skeleton, Problems())
             table, _ = decide.decide(skeleton, rules, given.values, given.seed)
-            decide.fill(skeleton, table, given.seed)
+            filling.fill(skeleton, table, given.seed)
             inputs = _example_inputs(given, cpu)
         except ConfigError:
             raise error from error.__cause__
@@ -340,7 +340,7 @@ def _modules(skeleton: building.Skeleton, record: dry_run.Record) -> tuple[Modul
             ModuleRecord(
                 name=name,
                 aliases=tuple(aliases),
-                type=decide.type_name(skeleton, modules[each]),
+                type=ledger.type_name(skeleton, modules[each]),
                 call="" if instance is None or instance.layer is None else instance.call(),
                 block=instance is not None and instance.layer is None,
                 key=Path() if instance is None else instance.key,
@@ -364,9 +364,9 @@ def fill(
         _construct_again(draft)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
-        decide.fill(draft.skeleton, draft.table, draft.seed, threads)
+        filling.fill(draft.skeleton, draft.table, draft.seed, threads)
     chains = [entry.chain for entry in draft.table]
-    tensors = decide.filled(draft.skeleton, draft.table)
+    tensors = filling.filled(draft.skeleton, draft.table)
     origins.remember(draft.skeleton.root, tensors, chains, partial(_example_inputs, draft.given))
     return draft.skeleton.root
 
@@ -401,12 +401,12 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
             needed = f"this example needs {memory.shown(each.bytes)} and {memory.shown(free)} are there."
             fail(given.key, needed, "Choose a smaller one.")
         entry = _example(given, each, examples.values)
-        decide.fill_one(entry, examples.seed, examples.max_steps)
+        filling.fill_one(entry, examples.seed, examples.max_steps)
         found[each.name] = entry.tensor.to(device)
     return found
 
 
-def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> decide.Entry:
+def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> ledger.Entry:
     """An example input without values, and its fill."""
     problems = Problems()
     tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype], device=device)
@@ -417,9 +417,9 @@ def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: st
         )
     else:
         named = given.fill
-    home = decide.Home(f"input {each.name}", nn.Module(), each.name)
-    entry = decide.Entry(tensor, key=given.key, homes=[home])
-    decision = decide.decision_of(named, values, str(given.key), 1, problems, entry)
+    home = ledger.Home(f"input {each.name}", nn.Module(), each.name)
+    entry = ledger.Entry(tensor, key=given.key, homes=[home])
+    decision = ledger.decision_of(named, values, str(given.key), 1, problems, entry)
     problems.check()
     assert decision is not None
     if decision.reads_value:
@@ -445,6 +445,6 @@ def _try_examples(examples: Examples) -> None:
             continue
         decision = entry.chain[0]
         if decision.program:  # a named fill was checked; an example may be infinite
-            for wrong in decide.attempt(entry, examples.seed, examples.max_steps, finite=False):
+            for wrong in attempt.attempt(entry, examples.seed, examples.max_steps, finite=False):
                 problems.note(wrong.problem(decision.rule, decision.key, entry.name))
     problems.check()

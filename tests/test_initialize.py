@@ -10,6 +10,7 @@ import modelzoo
 from modelzoo import api
 from modelzoo.catalog import catalog, fills
 from modelzoo.init import decide
+from modelzoo.init import filling as init_filling
 from modelzoo.streams import key
 
 MODEL = {
@@ -115,7 +116,7 @@ WITH_TENSORS = {
 
 def poisoned(monkeypatch):
     """From now on storage holds values that no fill makes, until it is filled."""
-    fill = decide.fill
+    fill = init_filling.fill
 
     def poison(skeleton, *more):
         with torch.no_grad():

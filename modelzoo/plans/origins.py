@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 if TYPE_CHECKING:
-    from modelzoo.init.decide import Decision
+    from modelzoo.init.decisions import Decision
 
 Examples = Callable[[torch.device], dict[str, Tensor]]
 

@@ -10,7 +10,7 @@ import torch
 
 from modelzoo import streams
 from modelzoo.errors import Path
-from modelzoo.init.decide import Entry
+from modelzoo.init.ledger import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from modelzoo import api
 from modelzoo.catalog import fills
 from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
-from modelzoo.init import decide
+from modelzoo.init import ledger, program
 from modelzoo.plans import records
 from modelzoo.run import compare, gradients, job, load, save
 from modelzoo.spec import parser
@@ -92,16 +92,16 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     (parsed,) = parser.parse_rules({"equals": rule}, frozenset(values), problems) or (None,)
     problems.check()
     tensor = torch.empty(like.shape, dtype=like.dtype)
-    entry = decide.Entry(tensor, fact.kind, Path(("equals",)))
+    entry = ledger.Entry(tensor, fact.kind, Path(("equals",)))
     assert parsed is not None
-    decision = decide.decision_of(parsed.fill, values, "equals", 1, problems, entry)
+    decision = ledger.decision_of(parsed.fill, values, "equals", 1, problems, entry)
     problems.check()
     assert decision is not None
     if decision.fill is not None:
         wrong = fills.problem_with(decision.fill, decision.arguments, tuple(tensor.shape), tensor.dtype)
         if wrong is not None:
             fail(Path(("equals",)), f"{decision.fill.name} {wrong}.")
-    decide.Program(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()
+    program.Program(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()
     return tensor
 
 

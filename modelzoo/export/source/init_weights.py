@@ -21,7 +21,7 @@ from modelzoo.export.source.fills import fans, fill_call, fill_program
 from modelzoo.export.source.naming import Scope, fill_title
 from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
-from modelzoo.init import decide
+from modelzoo.init import decisions, ledger, program, selection
 from modelzoo.language import syntax
 from modelzoo.spec import nodes
 
@@ -122,7 +122,7 @@ class Weights:
         found[0].body = inside
         return found
 
-    def replaced(self, entry: decide.Entry) -> bool:
+    def replaced(self, entry: ledger.Entry) -> bool:
         """Whether a tie leaves another tensor than the one that was made with the fill that decides."""
         kept = self.skeleton.tied.get(id(entry.tensor))
         last = entry.chain[-1]
@@ -176,7 +176,7 @@ class Weights:
                 kinds.append(trees.attribute(trees.name("nn"), name))
         if not kinds:
             return None
-        modules = [each for each in self.skeleton.root.modules() if names & decide._types(self.skeleton, each)]
+        modules = [each for each in self.skeleton.root.modules() if names & selection.types(self.skeleton, each)]
         homes = [(entry, home) for entry in self.table if entry.kind == "parameter" for home in entry.homes]
         reached = [
             id(entry) for module in modules for entry, home in homes if home.owner is module and home.local == param
@@ -220,8 +220,8 @@ class Weights:
 
     # -- what no rule says so simply
 
-    def exceptions(self, entries: list[decide.Entry]) -> list[ast.stmt]:
-        groups: dict[tuple[str, ...], list[decide.Entry]] = {}
+    def exceptions(self, entries: list[ledger.Entry]) -> list[ast.stmt]:
+        groups: dict[tuple[str, ...], list[ledger.Entry]] = {}
         for entry in entries:
             chain = tuple(text for each in entry.chain for text in (each.text(), _values(each)))
             groups.setdefault(chain, []).append(entry)
@@ -232,7 +232,7 @@ class Weights:
                 body += self.looped(loop, self.asked(test, lines))
         return body
 
-    def selections(self, group: list[decide.Entry]) -> Iterator[tuple[str, ast.expr | None, ast.expr]]:
+    def selections(self, group: list[ledger.Entry]) -> Iterator[tuple[str, ast.expr | None, ast.expr]]:
         """Tensors by their names, with the numbers in names folded where all fit."""
         if len(group) > 3 and all(entry.kind == "parameter" for entry in group):
             names = {home.name: entry for entry in self.table for home in entry.homes if entry.kind == "parameter"}
@@ -245,7 +245,7 @@ class Weights:
         for entry in group:
             yield "", None, self.path(entry.name)
 
-    def decided(self, decision: decide.Decision, target: ast.expr, entry: decide.Entry) -> list[ast.stmt]:
+    def decided(self, decision: decisions.Decision, target: ast.expr, entry: ledger.Entry) -> list[ast.stmt]:
         imports = self.source.imports
         shape = trees.attribute(target, "shape")
         if decision.fill is not None:
@@ -280,13 +280,13 @@ class Weights:
             body += trees.statements("TARGET.copy_(torch.tensor(NUMBERS))", TARGET=target, NUMBERS=numbers)
         return body
 
-    def drawn(self, entry: decide.Entry) -> Any:
+    def drawn(self, entry: ledger.Entry) -> Any:
         tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype)
-        decide.Program(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
+        program.Program(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
         return tensor
 
     @staticmethod
-    def draws(decision: decide.Decision) -> bool:
+    def draws(decision: decisions.Decision) -> bool:
         if decision.fill is not None:
             return decision.fill.draws
         if decision.value is not None:
@@ -317,7 +317,7 @@ def _put(made: ast.expr, target: ast.expr) -> ast.stmt:
     return trees.statements("TARGET[...] = MADE", TARGET=target, MADE=made)[0]
 
 
-def _values(decision: decide.Decision) -> str:
+def _values(decision: decisions.Decision) -> str:
     if not decision.program:
         return ""
     names = set(re.findall(r"\w+", decision.program))

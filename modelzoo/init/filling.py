@@ -1,0 +1,88 @@
+"""The ledger carried out: every tensor filled once, in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from modelzoo.catalog import fills
+from modelzoo.errors import ConfigError, Problems, first_line
+from modelzoo.init.attempt import NOT_FINITE, is_finite
+from modelzoo.init.decisions import Decision
+from modelzoo.init.ledger import Entry
+from modelzoo.init.program import Program, Wrong
+from modelzoo.language import runtime
+from modelzoo.modules import construct
+
+
+def fill(skeleton: construct.Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
+    """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
+    fills.run(_tasks(skeleton, table, seed), threads)
+    problems = Problems()
+    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
+        last = entry.chain[-1]
+        if last.program and not is_finite(tensor):
+            wrong = Wrong(does="fills", how=NOT_FINITE)
+            problems.note(wrong.problem(last.rule, last.key, entry.name))
+    problems.check()
+
+
+def filled(skeleton: construct.Skeleton, table: list[Entry]) -> list[Tensor]:
+    """The tensors of the table that stand in the model now."""
+    placed = skeleton.placed
+    return [placed.get(entry.tensor, entry.tensor) if placed else entry.tensor for entry in table]
+
+
+def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
+    """Fills a tensor that belongs to no model."""
+    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
+
+
+def _tasks(skeleton: construct.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
+    fillings: Fillings = {}
+    operations = runtime.Operations("fills")
+    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
+        yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
+
+
+def _tasks_of(
+    entry: Entry,
+    tensor: Tensor,
+    seed: int,
+    max_steps: int,
+    fillings: Fillings,
+    operations: runtime.Operations,
+) -> Iterable[fills.Task]:
+    chain = entry.chain
+    decision = chain[0]
+    if entry.computed is not None:
+        computed, entry.computed = entry.computed, None
+        return [fills.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
+    if len(chain) > 1 or decision.fill is None:
+        if len(chain) == 1 and decision.value is tensor:
+            return []
+        return [fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps, operations))]
+    case = (id(decision), tensor.shape)
+    filling = fillings.get(case)
+    if filling is None:
+        filling = fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
+    if decision.fill.name in fills.TORCHS:
+        return filling.begin(tensor, seed, entry.name)
+    tasks = filling.tasks(tensor, seed, entry.name)
+    return [fills.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
+
+
+def _told(fill: Callable[[], object], decision: Decision, entry: Entry) -> None:
+    """A user's own fill may raise anything."""
+    try:
+        fill()
+    except Exception as error:
+        wrong = Wrong(how=f": {first_line(error).rstrip('.')}.")
+        raise ConfigError([wrong.problem(decision.rule, decision.key or entry.key, entry.name)]) from error
+
+
+Fillings = dict[tuple[int, torch.Size], fills.Filling]
+"""Of a fill, by its decision's id, and a shape: tensors of one shape share them."""

@@ -1,0 +1,142 @@
+"""The ledger: every unique tensor with all its names, and the fills that reach them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from modelzoo.catalog import fills
+from modelzoo.errors import Path, Problems
+from modelzoo.init.decisions import Decision
+from modelzoo.language import syntax
+from modelzoo.modules import construct
+from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.instances import Scope
+from modelzoo.spec.nodes import Fill, Formula
+
+_ROOT = Path()
+
+
+@dataclass(slots=True)
+class Home:
+    """One name of a tensor."""
+
+    name: str
+    owner: nn.Module
+    local: str
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(slots=True)
+class Entry:
+    """A unique tensor with all its homes, and the fills that will be computed; `computed` is what a try gave."""
+
+    tensor: Tensor
+    kind: str = "buffer"
+    key: Path = _ROOT
+    owner: str = ""
+    homes: list[Home] = field(default_factory=list)
+    chain: tuple[Decision, ...] = ()
+    matched: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
+    computed: Tensor | None = None
+
+    @property
+    def name(self) -> str:
+        return self.homes[0].name
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it is in the state dict."""
+        home = self.homes[0]
+        return self.kind == "parameter" or home.local not in home.owner._non_persistent_buffers_set
+
+
+Named = list[tuple[str, nn.Module]]
+"""Every module under each of its names."""
+
+
+Decided = Mapping[int, Mapping[str, tuple[Decision, ...]]]
+"""What fills the tensors of modules, by a module's id and a tensor's local name."""
+
+
+def entries(skeleton: construct.Skeleton, modules: Named, decided: Decided) -> list[Entry]:
+    """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
+    found: dict[int, Entry] = {}
+    for kind in ("parameter", "buffer"):
+        for prefix, module in modules:
+            own = module._parameters if kind == "parameter" else module._buffers
+            if not own:
+                continue
+            instance, owner = skeleton.instances.get(id(module)), type_name(skeleton, module)
+            key, fills_of = _ROOT if instance is None else instance.key, decided.get(id(module), {})
+            for local, tensor in own.items():
+                if tensor is None:
+                    continue
+                name, known = f"{prefix}.{local}" if prefix else local, found.get(id(tensor))
+                if known is None:
+                    home = Home(name, module, local, fills_of.get(local, ()))
+                    found[id(tensor)] = Entry(tensor, kind, key, owner, [home])
+                else:
+                    known.homes.append(Home(name, module, local, known.homes[0].decisions))
+    for each, (source, local) in skeleton.tied.items():
+        for home in found[each].homes if each in found else ():
+            home.decisions = decided.get(source, {}).get(local, ())  # of a tie, the right-hand side's
+    return list(found.values())
+
+
+def named_in(module: nn.Module, prefix: str, found: Named) -> Named:
+    """As `named_modules(remove_duplicate=False)`, in a third of the time."""
+    found.append((prefix, module))
+    start = f"{prefix}." if prefix else ""
+    for name, child in module._modules.items():
+        if child is not None:
+            named_in(child, start + name, found)
+    return found
+
+
+def type_name(skeleton: construct.Skeleton, module: nn.Module) -> str:
+    """A layer's type, or the name of the block that a module was made from."""
+    instance = skeleton.instances.get(id(module))
+    if instance is None or instance.block is None:
+        return type(module).__name__
+    return "Sequential" if instance.block.forward is None else instance.block.name
+
+
+def decision_of(
+    fill: Fill,
+    values: Mapping[str, Any],
+    rule: str,
+    strength: int,
+    problems: Problems,
+    entry: Entry,
+    exact: bool = False,
+) -> Decision | None:
+    """A fill with its formulas computed for one tensor, or None where that is a problem."""
+    if fill.program:
+        return Decision(rule=rule, strength=strength, program=fill.program, values=values, key=fill.key, exact=exact)
+    shape = tuple(entry.tensor.shape)
+    known = dict(values)
+    if len(shape) >= 2:
+        known["fan_in"], known["fan_out"] = fills.fans_of(shape)
+    elif any(isinstance(value, Formula) and _fans_in(value.tree) for _, value in fill.arguments):
+        what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
+        problems.add(fill.key, what, "" if strength < 2 else "Write param: weight.")
+        return None
+    evaluation = Evaluation(problems)
+    scope = Scope(values=known, origins={}, blocks={})
+    before = len(problems.found)
+    arguments = {name: evaluation.value(value, scope, fill.key / name) for name, value in fill.arguments}
+    if len(problems.found) > before:
+        return None
+    return Decision(
+        rule=rule, strength=strength, fill=fills.FILLS[fill.name], arguments=arguments, key=fill.key, exact=exact
+    )
+
+
+def _fans_in(tree: ast.expr) -> bool:
+    return any(each.id in ("fan_in", "fan_out") for each in syntax.formula_names(tree))
