@@ -15,6 +15,7 @@ import modelzoo
 from modelzoo import bounds
 from modelzoo.config import document as marks
 from modelzoo.config import interpolation, modelfile
+from modelzoo.config import plain as config_plain
 from modelzoo.config.config import from_mapping
 from modelzoo.errors import ConfigError, Path, Problems
 
@@ -40,7 +41,7 @@ def refusal(path: str) -> str:
 
 def plain(text: str) -> object:
     problems = Problems()
-    data = marks.plain(marks.read(text, "x.yaml"), problems)
+    data = config_plain.plain(marks.read(text, "x.yaml"), problems)
     problems.check()
     return data
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from modelzoo import system
 from modelzoo.cli import sandbox
-from modelzoo.config import document
+from modelzoo.config import document, plain
 from modelzoo.errors import ConfigError, Locate, Path, Problem, located, nearest
 from modelzoo.terminal import say
 
@@ -58,7 +58,7 @@ def read_options(texts: list[str]) -> dict[str, Any]:
             what = "A file from elsewhere is run as it is: this is no option."
             hint = f"Options are written seed=1. {nearest(name, [*names, *_ADDED])}"
             raise ConfigError([Problem(where="command line", path=text, what=what, hint=hint)])
-        found[name] = document.typed(value)
+        found[name] = plain.typed(value)
     return found
 
 

@@ -146,7 +146,7 @@ def _init_file() -> Schema:
 
 def _config_file() -> Schema:
     """The options that ship, each with the comment beside it."""
-    from modelzoo.config import document, search_path
+    from modelzoo.config import document, scalars, search_path
 
     written = (search_path.conf_directory() / "config.yaml").read_text("utf-8")
     root = document.read(written, "config.yaml").root
@@ -156,7 +156,7 @@ def _config_file() -> Schema:
     for key, value in root.value:
         if key.value not in options:
             comment = lines[key.start_mark.line].partition("  # ")[2]
-            default = {"default": document.scalar(value.value)} if isinstance(value.value, str) else {}
+            default = {"default": scalars.scalar(value.value)} if isinstance(value.value, str) else {}
             kind = _or_computed({"type": "boolean"}) if isinstance(default.get("default"), bool) else {}
             options[key.value] = {"description": comment, **kind, **default}
     return {

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelzoo import arithmetic
 from modelzoo.config import interpolation, modelfile
-from modelzoo.config.document import bad_key
+from modelzoo.config.plain import bad_key
 from modelzoo.errors import Locate, Path, Problems, located
 
 _ROOT = Path()

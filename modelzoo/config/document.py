@@ -10,41 +10,21 @@ from typing import Any
 
 import yaml
 
-from modelzoo import arithmetic, bounds
-from modelzoo.errors import ConfigError, Path, Problem, Problems
+from modelzoo import bounds
+from modelzoo.config.scalars import Scalars, is_merge, scalar_of
+from modelzoo.errors import ConfigError, Path, Problem
 from modelzoo.names import is_index
 
 Mark = yaml.error.Mark
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader where PyYAML was built with one
-_STR = "tag:yaml.org,2002:str"
-_MERGE = "tag:yaml.org,2002:merge"
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _ANY, _QUOTE = re.compile("."), re.compile("''|.")
 _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.|$)|.")
 
 
-class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
-    """Plain scalars as OmegaConf reads them: YAML 1.1, but `1e-3` is a float and a date is a text."""
-
-    def __init__(self) -> None:
-        yaml.constructor.SafeConstructor.__init__(self)
-        yaml.resolver.Resolver.__init__(self)
-
-    def read(self, text: str) -> Any:
-        tag: str = self.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-        if tag in (_STR, _MERGE):
-            return text
-        return self.yaml_constructors[tag](self, yaml.ScalarNode(tag, text))  # KeyError: '=' alone
-
-
-_Scalars.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.resolver.Resolver.yaml_implicit_resolvers.items()
-}
-_Scalars.add_implicit_resolver(
+Scalars.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
-_scalars = _Scalars()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +84,7 @@ class Document:
             if child is not None:
                 return child
         for key, value in reversed(node.value):
-            if _is_merge(key):
+            if is_merge(key):
                 for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     child = self.child(base, part)
                     if child:
@@ -242,136 +222,13 @@ def yaml_problem(error: yaml.YAMLError, shown: str) -> Problem:
     return Problem(where=at(shown, mark) if mark else shown, what=what, hint=hint)
 
 
-def plain(document: Document, problems: Problems) -> Any:
-    """The document as plain data; what is not plain data is a problem.
-
-    Refused are tags, keys that are no text or integer, and keys that are one after normalisation (`1` and `'1'`).
-    """
-
-    def refuse(node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
-        problems.note(Problem(where=at(document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key))
-
-    def value(node: yaml.Node, key: Path) -> Any:
-        if node.tag:
-            refuse(node, key, f"The tag '{_short(node.tag)}' is not allowed: a file is plain data.", "Remove it.")
-            return None
-        match node:
-            case yaml.ScalarNode():
-                return scalar(node, key)
-            case yaml.SequenceNode():
-                return [value(each, key / index) for index, each in enumerate(node.value)]
-            case _:
-                return mapping(node, key)
-
-    def scalar(node: yaml.ScalarNode, key: Path) -> Any:
-        try:
-            value = _scalar(node)
-        except (KeyError, ValueError):
-            refuse(node, key, f"'{node.value[:40]}' cannot be read as a value.", "Quote it, if a text is meant.")
-            return None
-        if arithmetic.too_large(value):
-            refuse(node, key, *arithmetic.large_integer(value))
-            return None
-        return value
-
-    def mapping(node: yaml.Node, key: Path) -> dict[str | int, Any]:
-        own: dict[str | int, Any] = {}
-        inherited: dict[str | int, Any] = {}
-        seen: set[str] = set()
-        for key_node, value_node in node.value:
-            if _is_merge(key_node):
-                inherited |= merged(value_node, key)
-                continue
-            name = name_of(key_node, key)
-            if name is None:
-                continue
-            if str(name) in seen:
-                refuse(key_node, key / name, f"The key '{name}' stands twice in one mapping.")
-            seen.add(str(name))
-            own[name] = value(value_node, key / name)
-        return inherited | own
-
-    def merged(node: yaml.Node, key: Path) -> dict[str | int, Any]:
-        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        result: dict[str | int, Any] = {}
-        for part in reversed(parts):
-            if isinstance(part, yaml.MappingNode):
-                result |= mapping(part, key)
-            else:
-                refuse(part, key, "'<<' takes a mapping or a list of mappings.")
-        return result
-
-    def name_of(node: yaml.Node, key: Path) -> str | int | None:
-        if not isinstance(node, yaml.ScalarNode):
-            refuse(node, key, "A key must be a name or an index, not a list or a mapping.", "Quote it.")
-            return None
-        before = len(problems.found)
-        name = value(node, key / str(node.value))
-        if isinstance(name, str) or type(name) is int:
-            return name
-        if len(problems.found) == before:
-            refuse(node, key / str(node.value), *bad_key(name, str(node.value)))
-        return None
-
-    return value(document.root, Path()) if document.root is not None else None
-
-
-def bad_key(name: object, written: str = "") -> tuple[str, str]:
-    """What is wrong with a key that is no text and no integer, and what to type."""
-    kind = {bool: "a boolean", type(None): "nothing (null)", float: "a number"}.get(type(name), "no name")
-    shown = written or str(name)
-    example = repr(written) if written else "'no' or 'on'" if isinstance(name, bool) else repr(str(name))
-    return f"YAML reads the key '{shown}' as {kind}.", f"Put it in quotes: {example}."
-
-
-def scalar(text: str) -> Any:
-    """A plain scalar's value; what cannot be read as one stays a text.
-
-    >>> scalar("1e-3"), scalar("null"), scalar("*.bias")
-    (0.001, None, '*.bias')
-    """
-    try:
-        return _scalars.read(text)
-    except (KeyError, ValueError):
-        return text
-
-
-def typed(text: str) -> Any:
-    """The value of an option as it is typed: a scalar, or a list of plain data in brackets; anything else is a text.
-
-    >>> typed("[source, report]"), typed("3"), typed("[ab].bias")
-    (['source', 'report'], 3, '[ab].bias')
-    """
-    if text.startswith("["):
-        try:
-            problems = Problems()
-            found = plain(read(text, "command line"), problems)
-            problems.check()
-            return found
-        except ConfigError:  # such as the pattern of a name
-            return text
-    return scalar(text)
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    return _scalars.read(node.value) if node.style in (None, "") and not node.tag else node.value
-
-
-def _is_merge(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.value == "<<" and node.style in (None, "") and not node.tag
-
-
-def _short(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")
-
-
 def _index(text: str) -> int | None:
     return int(text) if is_index(text) else None
 
 
 def _as_read(key: yaml.ScalarNode) -> str:
     try:
-        return str(_scalar(key))
+        return str(scalar_of(key))
     except (KeyError, ValueError):
         return key.value  # type: ignore[no-any-return]
 

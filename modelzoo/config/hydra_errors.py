@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,8 @@ from omegaconf.errors import (
 
 from modelzoo import files, system
 from modelzoo.config import modelfile, search_path
-from modelzoo.config.document import Document, at, read, yaml_problem
+from modelzoo.config.document import at, yaml_problem
+from modelzoo.config.hydra_messages import as_typed, command_line, document_of, known_message, quoted, sentence
 from modelzoo.config.places import parts
 from modelzoo.errors import Path, Problem, nearest
 from modelzoo.names import is_index
@@ -72,7 +73,7 @@ def composition_problem(error: Exception, overrides: Sequence[str]) -> Problem |
         return replace(problem, path=" ".join(overrides)) if problem.where == "command line" else problem
     if _is_hydras(error):
         kind, *_ = traceback.format_exception_only(error)
-        return _command_line(" ".join(overrides), _sentence(f"Hydra ended in {kind.strip()}"))
+        return command_line(" ".join(overrides), sentence(f"Hydra ended in {kind.strip()}"))
     return None
 
 
@@ -81,20 +82,6 @@ def _is_hydras(error: Exception) -> bool:
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     packages = [each.partition(".")[0] for each in modules]
     return next((each for each in reversed(packages) if each not in sys.stdlib_module_names), "") in _HYDRAS
-
-
-def quoted(key: str, value: str) -> str:
-    """The override as it has to be typed so that Hydra takes the value as a text.
-
-    >>> print(quoted("model.layers.act", "LeakyReLU(0.1)"))
-    "model.layers.act='LeakyReLU(0.1)'"
-    """
-    text = f"{key}='" + value.replace("'", r"\'") + "'"
-    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
-
-
-def _command_line(override: str, what: str, hint: str = "") -> Problem:
-    return Problem(where="command line", path=override, what=what, hint=hint)
 
 
 def _syntax(error: yaml.YAMLError) -> Problem:
@@ -119,9 +106,9 @@ def _in_full(error: yaml.YAMLError, file: pathlib.Path) -> yaml.YAMLError:
 def _unreadable(override: str, message: str) -> Problem:
     key, equals, value = override.partition("=")
     if not equals:
-        return _command_line(override, "This sets nothing: an override is written key=value.")
+        return command_line(override, "This sets nothing: an override is written key=value.")
     if not re.fullmatch(r"[~+]{0,2}[\w.$/@\[\]:-]+", key):
-        return _command_line(override, f"'{key}' cannot be the key of an override.")
+        return command_line(override, f"'{key}' cannot be the key of an override.")
     value = value.strip()
     if _CALL.match(value):
         what = f"Hydra reads {value.split('(')[0]}(...) as a function of its own."
@@ -130,10 +117,10 @@ def _unreadable(override: str, message: str) -> Problem:
     else:
         what = f"Hydra cannot read the value {value}."
     if value[:1] in ("[", "{", "'", '"'):
-        return _command_line(override, what, "Close every bracket and every quote.")
+        return command_line(override, what, "Close every bracket and every quote.")
     typed = quoted(key, value)
     hint = f"Put the text in quotes of its own: {typed}" if _parses(shlex.split(typed)[0]) else ""
-    return _command_line(override, what, hint)
+    return command_line(override, what, hint)
 
 
 def _no_utf8(error: UnicodeDecodeError, overrides: Sequence[str]) -> Problem:
@@ -164,7 +151,7 @@ def _unknown_name(error: MissingConfigException, overrides: Sequence[str]) -> Pr
     for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+").partition("@")[0] == group and name in re.split(r"[,\[\]\s'\"]+", value):
-            return _command_line(override, what, hint)
+            return command_line(override, what, hint)
     parent = re.match("In '(.*?)'", str(error))
     where = _in_defaults(parent[1], name) if parent else ""
     return Problem(where=where, path="defaults", what=what, hint=hint)
@@ -172,7 +159,7 @@ def _unknown_name(error: MissingConfigException, overrides: Sequence[str]) -> Pr
 
 def _in_defaults(config: str, name: str) -> str:
     """Where the defaults of a config name another, as far as that can be found."""
-    document = _document(config)
+    document = document_of(config)
     if document is None:
         return ""
     found = document.find(Path(("defaults",)))
@@ -186,22 +173,11 @@ def _in_defaults(config: str, name: str) -> str:
     return document.place(Path(("defaults",)))
 
 
-def _document(config: str) -> Document | None:
-    cwd = pathlib.Path.cwd()
-    for directory in (cwd / "conf", search_path.conf_directory()):
-        file = directory / f"{config}.yaml"
-        try:
-            return read(file.read_text("utf-8-sig"), files.shown(file, cwd))
-        except Exception:  # an explanation without a line is better than none
-            continue
-    return None
-
-
 def _unknown_key(
     error: ConfigCompositionException, cause: ConfigAttributeError | ConfigKeyError, overrides: Sequence[str]
 ) -> Problem:
     key = _overridden(error)
-    override = _typed(key, overrides)
+    override = as_typed(key, overrides)
     keys = parts(key)
     known = parts(str(cause.full_key))
     name = known[len(known) - 1] if known else key
@@ -214,14 +190,14 @@ def _unknown_key(
     value = override.partition("=")[2]
     if isinstance(written, str):
         instead = quoted(str(parent), written)
-        return _command_line(override, f"'{parent}' is written as text, {written}.", f"Replace it whole: {instead}")
+        return command_line(override, f"'{parent}' is written as text, {written}.", f"Replace it whole: {instead}")
     names = [str(each) for each in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
     names = [each for each in names if each != "hydra"]
     what = f"There is no '{name}' in {parent}." if parent else f"There is no key '{name}'."
     hint = nearest(str(name), names)
     if not hint.startswith("Did") and len(keys) == len(known) and parent:
         hint = f"{hint} To add it, type +{key}={value}".strip()
-    return _command_line(override, what, hint)
+    return command_line(override, what, hint)
 
 
 def _unknown_index(error: ConfigCompositionException, cause: ConfigIndexError, overrides: Sequence[str]) -> Problem:
@@ -229,14 +205,14 @@ def _unknown_index(error: ConfigCompositionException, cause: ConfigIndexError, o
     known = parts(str(cause.full_key))
     count = len(cause.parent_node) if isinstance(cause.parent_node, ListConfig) else 0
     what = f"The list {'.'.join(known[:-1])} has {count} entries, 0 to {count - 1}; there is no {known[-1]}."
-    return _command_line(override if override in overrides else _typed(".".join(known), overrides), what)
+    return command_line(override if override in overrides else as_typed(".".join(known), overrides), what)
 
 
 def _unfit(error: ConfigCompositionException, cause: OmegaConfBaseException, overrides: Sequence[str]) -> Problem:
     """A value that a key of Hydra's own does not take, or a name where a list takes an index."""
     message = str(cause).splitlines()[0]
     override = str(error).rpartition("override ")[2]
-    return _known(message, overrides) or _command_line(override, _sentence(message))
+    return known_message(message, overrides) or command_line(override, sentence(message))
 
 
 def _deletion(overrides: Sequence[str]) -> Problem | None:
@@ -250,7 +226,7 @@ def _deletion(overrides: Sequence[str]) -> Problem | None:
         hint = f"Type the whole list without it: {key}=[...]"
         if _holds_layers(above):
             hint = f"To leave the layer out, type {key}.{last}=null; to put another in its place, {key}.{last}=Identity"
-        return _command_line(override, what, hint)
+        return command_line(override, what, hint)
     return None
 
 
@@ -268,7 +244,7 @@ def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) ->
     inside = Path(parts(key[1])) if key else Path()
     for override in overrides:
         group, _, name = override.partition("=")
-        document = _document(f"{group}/{name}") if inside else None
+        document = document_of(f"{group}/{name}") if inside else None
         found = document.find(inside) if document else None
         if document and found and found.depth == len(inside) and isinstance(found.node, yaml.ScalarNode):
             text, path = found.node.value, str(Path((*parts(group.replace("/", ".")), *inside)))
@@ -285,112 +261,22 @@ def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) ->
 def _other(error: BaseException, overrides: Sequence[str]) -> Problem:
     message = str(error).strip()
     first = message.splitlines()[0] if message else type(error).__name__
-    if known := _known(message, overrides):
+    if known := known_message(message, overrides):
         return known
     where = re.match("In '(.*?)': ", first)
-    document = _document(where[1]) if where else None
+    document = document_of(where[1]) if where else None
     lines = [each.strip() for each in message.splitlines() if "full_key" not in each and "object_type" not in each]
     what = re.sub(r"^In '.*?': \w+ raised while composing config: ?", "", " ".join(filter(None, lines)))
     return Problem(
         where=document.shown if document else "command line",
         path="" if document else " ".join(overrides),
-        what=_sentence(what),
+        what=sentence(what),
     )
-
-
-def _known(message: str, overrides: Sequence[str]) -> Problem | None:
-    """A message of Hydra's that has a better answer here."""
-    matches = ((re.search(pattern, message, re.DOTALL), explain) for pattern, explain in _MESSAGES)
-    return next((explain(match, overrides) for match, explain in matches if match), None)
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?", "!")) else text + "."
-
-
-def _ambiguous(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    key, _, value = match[1].partition("=")
-    what = "Several values are a sweep: one job for each."
-    return _command_line(
-        match[1],
-        what,
-        f'To run them all, add -m. For one list type "{key}=[{value}]", for one text {quoted(key, value)}.',
-    )
-
-
-def _needs_multirun(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    return _command_line(match[1], "Several values are a sweep: one job for each.", "To run them all, add -m.")
-
-
-def _exists(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    override = _typed(match[1], overrides)
-    return _command_line(override, f"'{match[1]}' exists already.", f"To change it, type {override.lstrip('+')}")
-
-
-def _nothing_to_delete(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    return _command_line(_typed(match[1], overrides), f"There is no '{match[1]}' that could be deleted.")
-
-
-def _not_in_defaults(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    override = _typed(match[1], overrides)
-    what = f"No defaults list names '{match[1]}'."
-    other = re.search("Did you mean to override (.*?)\\?", match[0])
-    hint = f"Did you mean {other[1]}?" if other else f"To add it, type +{override}"
-    return _command_line(override, what, hint)
-
-
-def _name_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    parser = OverridesParser.create()
-    for override in overrides:
-        key = override.partition("=")[0]
-        if not key:
-            return _command_line(override, "This sets nothing: an override is written key=value.")
-        group = (search_path.conf_directory() / key.lstrip("+~").partition("@")[0]).is_dir()
-        if group and not isinstance(parser.parse_override(override).value(), (str, list)):
-            value = override.partition("=")[2]
-            return _command_line(override, f"'{key}' takes the name of a file in conf/{key}, not {value}.")
-    return _command_line(" ".join(overrides), _sentence(match[0]))
-
-
-def _index_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    keys = [(each, each.partition("=")[0]) for each in overrides]
-    override = next((each for each, key in keys if match[1] in parts(key)), " ".join(overrides))
-    return _command_line(override, f"A list takes an index, not '{match[1]}'.")
-
-
-def _list_and_mapping(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    document = _document(match[1])
-    what = "The file has a list where one before it has a mapping, or the other way round."
-    return Problem(where=document.shown if document else match[1], what=what, hint="Hydra cannot merge the two.")
-
-
-_Explain = Callable[[re.Match[str], Sequence[str]], Problem]
-_MESSAGES: tuple[tuple[str, _Explain], ...] = (
-    (r"Ambiguous value for argument '(.*?)'\n", _ambiguous),
-    (r"Sweep parameters '(.*)' requires --multirun", _needs_multirun),
-    (r"An item is already at '(.*?)'", _exists),
-    (r"Could not delete from config. '(.*?)' does not exist", _nothing_to_delete),
-    (r"Could not delete '(.*?)'. No match", _nothing_to_delete),
-    (r"Could not override '(.*?)'.*", _not_in_defaults),
-    (r"Config group override must be .*", _name_expected),
-    (r"invalid literal for int\(\) with base 10: '(.*)'", _index_expected),
-    (r"^Index '(.*)' \(str\) is not an int", _index_expected),
-    (r"^In '(.*?)': .*Cannot merge (?:DictConfig with|ListConfig with|incompatible)", _list_and_mapping),
-)
 
 
 def _overridden(error: BaseException) -> str:
     match = re.match("Could not override '(.*?)'", str(error))
     return match[1] if match else ""
-
-
-def _typed(key: str, overrides: Sequence[str]) -> str:
-    """The override that set a key, as it was typed."""
-    wanted = parts(key)
-    for override in reversed(overrides):
-        if parts(override.partition("=")[0].lstrip("+~")) == wanted:
-            return override
-    return key
 
 
 def _choices(overrides: Sequence[str], without: str) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import yaml
 
 from modelzoo import bounds
 from modelzoo.config import interpolation, places
-from modelzoo.config.document import Document, plain, read
+from modelzoo.config.document import Document, read
+from modelzoo.config.plain import plain
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
 
 SUFFIXES = (".yaml", ".yml")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelzoo.config import document as marks
+from modelzoo.config import plain
 from modelzoo.errors import ConfigError, Path, Problem, Problems, TextError, located, nearest
 
 KEYS = ("config", "expect", "sweep", "marks", "skip", "xfail")
@@ -164,7 +165,7 @@ def cases(document: marks.Document) -> Iterator[Case]:
         ConfigError: the file is not plain data, as with a key that stands twice.
     """
     problems = Problems()
-    data = marks.plain(document, problems)
+    data = plain.plain(document, problems)
     problems.check()
     for name, body in data.items():
         yield from _cases(str(name), body, document)

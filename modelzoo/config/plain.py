@@ -1,0 +1,115 @@
+"""YAML nodes as plain data, with every key that is none refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from modelzoo import arithmetic
+from modelzoo.config.document import Document, at, read
+from modelzoo.config.scalars import is_merge, scalar, scalar_of
+from modelzoo.errors import ConfigError, Path, Problem, Problems
+
+
+def plain(document: Document, problems: Problems) -> Any:
+    """The document as plain data; what is not plain data is a problem.
+
+    Refused are tags, keys that are no text or integer, and keys that are one after normalisation (`1` and `'1'`).
+    """
+
+    def refuse(node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
+        problems.note(Problem(where=at(document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key))
+
+    def value(node: yaml.Node, key: Path) -> Any:
+        if node.tag:
+            refuse(node, key, f"The tag '{_short(node.tag)}' is not allowed: a file is plain data.", "Remove it.")
+            return None
+        match node:
+            case yaml.ScalarNode():
+                return scalar(node, key)
+            case yaml.SequenceNode():
+                return [value(each, key / index) for index, each in enumerate(node.value)]
+            case _:
+                return mapping(node, key)
+
+    def scalar(node: yaml.ScalarNode, key: Path) -> Any:
+        try:
+            value = scalar_of(node)
+        except (KeyError, ValueError):
+            refuse(node, key, f"'{node.value[:40]}' cannot be read as a value.", "Quote it, if a text is meant.")
+            return None
+        if arithmetic.too_large(value):
+            refuse(node, key, *arithmetic.large_integer(value))
+            return None
+        return value
+
+    def mapping(node: yaml.Node, key: Path) -> dict[str | int, Any]:
+        own: dict[str | int, Any] = {}
+        inherited: dict[str | int, Any] = {}
+        seen: set[str] = set()
+        for key_node, value_node in node.value:
+            if is_merge(key_node):
+                inherited |= merged(value_node, key)
+                continue
+            name = name_of(key_node, key)
+            if name is None:
+                continue
+            if str(name) in seen:
+                refuse(key_node, key / name, f"The key '{name}' stands twice in one mapping.")
+            seen.add(str(name))
+            own[name] = value(value_node, key / name)
+        return inherited | own
+
+    def merged(node: yaml.Node, key: Path) -> dict[str | int, Any]:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        result: dict[str | int, Any] = {}
+        for part in reversed(parts):
+            if isinstance(part, yaml.MappingNode):
+                result |= mapping(part, key)
+            else:
+                refuse(part, key, "'<<' takes a mapping or a list of mappings.")
+        return result
+
+    def name_of(node: yaml.Node, key: Path) -> str | int | None:
+        if not isinstance(node, yaml.ScalarNode):
+            refuse(node, key, "A key must be a name or an index, not a list or a mapping.", "Quote it.")
+            return None
+        before = len(problems.found)
+        name = value(node, key / str(node.value))
+        if isinstance(name, str) or type(name) is int:
+            return name
+        if len(problems.found) == before:
+            refuse(node, key / str(node.value), *bad_key(name, str(node.value)))
+        return None
+
+    return value(document.root, Path()) if document.root is not None else None
+
+
+def bad_key(name: object, written: str = "") -> tuple[str, str]:
+    """What is wrong with a key that is no text and no integer, and what to type."""
+    kind = {bool: "a boolean", type(None): "nothing (null)", float: "a number"}.get(type(name), "no name")
+    shown = written or str(name)
+    example = repr(written) if written else "'no' or 'on'" if isinstance(name, bool) else repr(str(name))
+    return f"YAML reads the key '{shown}' as {kind}.", f"Put it in quotes: {example}."
+
+
+def _short(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def typed(text: str) -> Any:
+    """The value of an option as it is typed: a scalar, or a list of plain data in brackets; anything else is a text.
+
+    >>> typed("[source, report]"), typed("3"), typed("[ab].bias")
+    (['source', 'report'], 3, '[ab].bias')
+    """
+    if text.startswith("["):
+        try:
+            problems = Problems()
+            found = plain(read(text, "command line"), problems)
+            problems.check()
+            return found
+        except ConfigError:  # such as the pattern of a name
+            return text
+    return scalar(text)
