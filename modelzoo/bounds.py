@@ -35,6 +35,7 @@ BLOCKS: Final = 100
 REPEAT: Final = 100_000
 DIMENSIONS: Final = 64
 ELEMENTS: Final = 2**48
+WINDOW: Final = 2**24
 LAYERS: Final = 1_000
 BRANCHES: Final = 64
 

@@ -263,16 +263,18 @@ def accepted(layer: Layer) -> Accepted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """What the value of an argument must be: in words, and as a test."""
+    """What the value of an argument must be: in words, and as a test; `most` is the bound of its integers."""
 
     wants: str
     fits: Callable[[Any], bool]
+    most: int = bounds.ELEMENTS
 
 
-def _integer(low: int = -bounds.ELEMENTS, high: int = bounds.ELEMENTS) -> Check:
+def _integer(low: int = -bounds.ELEMENTS, high: int = bounds.ELEMENTS, most: int = bounds.ELEMENTS) -> Check:
     words = {-bounds.ELEMENTS: "an integer", -1: "an integer from -1", 0: "an integer from 0", 1: "a positive integer"}
     wants = words[low] if high == bounds.ELEMENTS else f"an integer from {low} to {high}"
-    return Check(wants, lambda value: type(value) is int and low <= value <= high)
+    low, high = max(low, -most), min(high, most)
+    return Check(wants, lambda value: type(value) is int and low <= value <= high, most)
 
 
 def _number(low: float = -math.inf, high: float = math.inf, *, inside: bool = False) -> Check:
@@ -298,7 +300,8 @@ def _one_of(*texts: str) -> Check:
 
 
 def _or(first: Check, second: Check) -> Check:
-    return Check(f"{first.wants} or {second.wants}", lambda value: first.fits(value) or second.fits(value))
+    most = min(first.most, second.most)
+    return Check(f"{first.wants} or {second.wants}", lambda value: first.fits(value) or second.fits(value), most)
 
 
 def _some(each: Check, length: int | None = None) -> Check:
@@ -310,13 +313,14 @@ def _some(each: Check, length: int | None = None) -> Check:
             return each.fits(value)
         return bool(value) and (length is None or len(value) == length) and all(map(each.fits, value))
 
-    return Check(f"{each.wants} or {many}", fits)
+    return Check(f"{each.wants} or {many}", fits, each.most)
 
 
 def _items(each: Check, *, empty: bool = False) -> Check:
     return Check(
         f"a list, each {each.wants}",
         lambda value: isinstance(value, (list, tuple)) and (empty or bool(value)) and all(map(each.fits, value)),
+        each.most,
     )
 
 
@@ -328,6 +332,7 @@ def _per_dimension(each: Check, times: int = 1) -> Callable[[int | None], Check]
 NULL = Check("null", lambda value: value is None)
 FLAG = Check("true or false", lambda value: type(value) is bool)
 POSITIVE, NATURAL, INTEGER = _integer(1), _integer(0), _integer()
+WINDOW, MARGIN, EDGE = (_integer(low, most=bounds.WINDOW) for low in (1, 0, -bounds.ELEMENTS))  # of windows
 COUNT = _integer(1, bounds.LAYERS)
 NUMBER, FROM_0, ABOVE_0, SHARE = _number(), _number(0), _number(0, inside=True), _number(0, 1)
 ANYTHING = Check("anything", lambda value: True)
@@ -352,11 +357,11 @@ ARGUMENTS: Mapping[str, Rule] = MappingProxyType(
         "normalized_shape": _some(POSITIVE),
         "cutoffs": _items(POSITIVE),
         # windows
-        **dict.fromkeys(("kernel_size", "stride", "dilation"), _per_dimension(POSITIVE)),
-        **dict.fromkeys(("padding", "output_padding"), _per_dimension(NATURAL)),
-        "output_size": _per_dimension(POSITIVE),
+        **dict.fromkeys(("kernel_size", "stride", "dilation"), _per_dimension(WINDOW)),
+        **dict.fromkeys(("padding", "output_padding"), _per_dimension(MARGIN)),
+        "output_size": _per_dimension(WINDOW),
         "output_ratio": lambda n: _or(_some(_number(0, 1, inside=True), n), NULL),
-        "size": lambda n: _or(_some(POSITIVE, n), NULL),
+        "size": lambda n: _or(_some(WINDOW, n), NULL),
         "scale_factor": lambda n: _or(_some(ABOVE_0, n), NULL),
         # dimensions
         **dict.fromkeys(("dim", "start_dim", "end_dim"), INTEGER),
@@ -410,21 +415,21 @@ _PAD = " ".join(f"{kind}Pad{n}d" for kind in _words("Circular Constant Reflectio
 
 EXCEPTIONS: Mapping[tuple[str, str], Rule] = MappingProxyType(
     {
-        **_for(_CONV, "padding", lambda n: _or(_some(NATURAL, n), _one_of("same", "valid"))),
+        **_for(_CONV, "padding", lambda n: _or(_some(MARGIN, n), _one_of("same", "valid"))),
         **_for(_TRANSPOSED, "padding_mode", _one_of("zeros")),
-        **_for(f"{_POOL} {_UNPOOL} {_LP}", "stride", lambda n: _or(_some(POSITIVE, n), NULL)),
-        **_for(_PAD, "padding", _per_dimension(INTEGER, times=2)),  # a negative one crops
-        **_for(_ADAPTIVE, "output_size", lambda n: _or(POSITIVE, _some(_or(POSITIVE, NULL), n))),
-        **_for("AdaptiveAvgPool1d AdaptiveMaxPool1d", "output_size", _some(POSITIVE, 1)),
-        **_for(_FRACTIONAL, "output_size", lambda n: _or(_some(POSITIVE, n), NULL)),
-        **_for("LPPool1d", "kernel_size", POSITIVE),
-        **_for("Fold Unfold", "kernel_size", _some(POSITIVE, 2)),
-        **_for("Fold Unfold", "dilation", _some(POSITIVE, 2)),
-        **_for("Fold Unfold", "stride", _some(POSITIVE, 2)),
-        **_for("Fold Unfold", "padding", _some(NATURAL, 2)),
-        **_for("Fold", "output_size", _some(POSITIVE, 2)),
+        **_for(f"{_POOL} {_UNPOOL} {_LP}", "stride", lambda n: _or(_some(WINDOW, n), NULL)),
+        **_for(_PAD, "padding", _per_dimension(EDGE, times=2)),  # a negative one crops
+        **_for(_ADAPTIVE, "output_size", lambda n: _or(WINDOW, _some(_or(WINDOW, NULL), n))),
+        **_for("AdaptiveAvgPool1d AdaptiveMaxPool1d", "output_size", _some(WINDOW, 1)),
+        **_for(_FRACTIONAL, "output_size", lambda n: _or(_some(WINDOW, n), NULL)),
+        **_for("LPPool1d", "kernel_size", WINDOW),
+        **_for("Fold Unfold", "kernel_size", _some(WINDOW, 2)),
+        **_for("Fold Unfold", "dilation", _some(WINDOW, 2)),
+        **_for("Fold Unfold", "stride", _some(WINDOW, 2)),
+        **_for("Fold Unfold", "padding", _some(MARGIN, 2)),
+        **_for("Fold", "output_size", _some(WINDOW, 2)),
         **_for("Softmax LogSoftmax Softmin", "dim", _or(INTEGER, NULL)),
-        **_for("LocalResponseNorm CrossMapLRN2d", "size", POSITIVE),
+        **_for("LocalResponseNorm CrossMapLRN2d", "size", WINDOW),
         **_for("RMSNorm", "eps", _or(FROM_0, NULL)),
         **_for("CELU", "alpha", ABOVE_0),
         **_for("Softplus", "beta", ABOVE_0),
@@ -505,8 +510,10 @@ def problem_with(layer: Layer, argument: str, value: object) -> str | None:
     check = check_of(layer, argument)
     if check.fits(value):
         return None
-    if type(value) is int and value > bounds.ELEMENTS and "integer" in check.wants:
-        return f"must be at most {bounds.ELEMENTS}, not {_shown(value)}"
+    sizes = value if isinstance(value, (list, tuple)) else [value]
+    large = [each for each in sizes if type(each) is int and each > check.most and "integer" in check.wants]
+    if large:
+        return f"must be at most {check.most}, not {_shown(large[0])}"
     return f"must be {check.wants}{';' if 'one of' in check.wants else ','} not {_shown(value)}"
 
 

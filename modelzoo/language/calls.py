@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import catalog, guards
 from modelzoo.errors import nearest
 from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
@@ -47,7 +47,7 @@ class Calls:
             return None
         if method.attr not in catalog.METHODS or not self.text.layer_like(method.value):
             return None
-        if hasattr(nn.Module, method.attr):
+        if hasattr(nn.Module, method.attr) or method.attr in guards.METHODS:
             return self.method_call(node, method)
         owner = self.text.layer(method.value.value, reaches=False)
         if owner is None or owner.path is None:
@@ -114,6 +114,8 @@ class Calls:
         positional, keywords = self.arguments(node)
         if name == "sort":  # a list has it too, and there it changes the list
             return ast.Call(load("_call_sort"), [value, *positional], keywords)
+        if name in guards.METHODS:
+            return ast.Call(load(f"_method_{name}"), [value, *positional], keywords)
         return ast.Call(at(ast.Attribute(value, name, ast.Load()), method), positional, keywords)
 
     def check_limits(self, node: ast.Call, name: str, limit: int | None) -> None:

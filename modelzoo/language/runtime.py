@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from modelzoo import arithmetic, bounds
-from modelzoo.catalog import catalog
+from modelzoo.catalog import catalog, guards
 
 
 class EndlessError(RuntimeError):
@@ -65,7 +65,7 @@ def globals_of(code: CodeType, known: Mapping[str, Any]) -> dict[str, Any]:
     for name in code.co_names:
         function = catalog.find_function(name.removeprefix("_call_")) if name.startswith("_call_") else None
         if function is not None:
-            scope[name] = function.call
+            scope[name] = guards.function(function)
     return scope
 
 
@@ -108,6 +108,7 @@ def as_tensor(value: Any) -> Tensor:
 
 HELPERS: Mapping[str, Any] = {
     **{f"_{name}": dtype for name, dtype in catalog.DTYPES.items()},
+    **{f"_method_{name}": guards.method(name) for name in guards.METHODS},
     "_add": arithmetic.add,
     "_device_of": device_of,
     "_items": arithmetic.counted,

@@ -1,0 +1,95 @@
+"""What texts do not give to functions of torch that would end the process on it, or never return."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modelzoo import bounds
+from modelzoo.catalog.catalog import Function
+
+
+def function(of: Function) -> Callable[..., Any]:
+    """What a text calls where it names a function: the function itself, or its guard before it.
+
+    >>> from modelzoo.catalog.catalog import find_function
+    >>> function(find_function("max_pool1d"))(torch.zeros(1, 4, 6), 2**32)
+    Traceback (most recent call last):
+    ValueError: a size of max_pool1d is at most 16,777,216, not 4294967296
+    """
+    guard = FUNCTIONS.get(of.name)
+    return of.call if guard is None else _guarded(of.name, of.call, guard)
+
+
+def method(name: str) -> Callable[..., Any]:
+    """What a text calls where it names one of `METHODS`; the tensor is its first argument."""
+
+    def call(value: Any, *positional: Any, **named: Any) -> Any:
+        return getattr(value, name)(*positional, **named)
+
+    return _guarded(name, call, METHODS[name])
+
+
+def _guarded(name: str, call: Callable[..., Any], guard: Callable[..., None]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def guarded(*positional: Any, **named: Any) -> Any:
+        guard(name, *positional, **named)
+        return call(*positional, **named)
+
+    return guarded
+
+
+# -- what guards a call ------------------------------------------------------------------------------------------------
+
+
+def _windows(name: str, *positional: Any, **named: Any) -> None:
+    """Kernels count windows in 32 bits, and go over all of a window's padding one by one."""
+    for each in (*positional, *named.values()):
+        for size in each if isinstance(each, (list, tuple)) else [each]:
+            if type(size) is int and abs(size) > bounds.WINDOW:
+                raise ValueError(f"a size of {name} is at most {bounds.WINDOW:,}, not {size}")
+
+
+def _pad(name: str, _: Any = None, pad: Any = (), *__: Any, **___: Any) -> None:
+    _windows(name, pad)
+
+
+def _repeats(name: str, input: Any = None, repeats: Any = None, *_: Any, **__: Any) -> None:
+    """The kernel adds the counts up without a look at overflow, and writes as many items as each says."""
+    counts = input if repeats is None else repeats
+    if not isinstance(counts, Tensor) or counts.is_meta or counts.is_complex():
+        return
+    if counts.sum(dtype=torch.float64) > bounds.ELEMENTS:
+        raise ValueError(f"{name} makes at most {bounds.ELEMENTS:,} items: the counts are too large")
+
+
+def _quotients(name: str, value: Any, other: Any = None, *, rounding_mode: Any = None) -> None:
+    """A processor divides the smallest integer by -1 with a signal."""
+    if rounding_mode != "trunc" or not isinstance(value, Tensor) or value.device.type != "cpu":
+        return
+    negated, dtype = other == -1, torch.result_type(value, other)
+    if dtype not in (torch.int32, torch.int64) or not (negated.any() if isinstance(other, Tensor) else negated):
+        return
+    if (value == torch.iinfo(dtype).min).any():
+        raise ValueError(f"the smallest {dtype} divided by -1 is too large".replace("torch.", ""))
+
+
+FUNCTIONS: Mapping[str, Callable[..., None]] = MappingProxyType(
+    {
+        **dict.fromkeys((f"conv{each}{n}d" for each in ("", "_transpose") for n in (1, 2, 3)), _windows),
+        **dict.fromkeys((f"{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
+        **dict.fromkeys((f"adaptive_{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
+        **dict.fromkeys(("fold", "unfold", "interpolate", "local_response_norm"), _windows),
+        "pad": _pad,
+        "repeat_interleave": _repeats,
+    }
+)
+"""By the name of a function: what raises ValueError, given the name and the arguments of a call."""
+
+METHODS: Mapping[str, Callable[..., None]] = MappingProxyType({"div": _quotients, "repeat_interleave": _repeats})
+"""The same for methods; the tensor is the first argument."""
