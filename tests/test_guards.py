@@ -33,7 +33,7 @@ def refusal(model: dict[str, object]) -> str:
         ({"_target_": "MaxPool1d", "kernel_size": 2**32, "padding": 4}, "kernel_size", 2**32),
         ({"_target_": "MaxPool1d", "kernel_size": 2**31 - 1}, "kernel_size", 2**31 - 1),
         ({"_target_": "MaxPool1d", "kernel_size": 2, "dilation": 2**30}, "dilation", 2**30),
-        ({"_target_": "ConvTranspose1d(4, 4, 1)", "stride": 2**32}, "stride", 2**32),
+        ({"_target_": "ConvTranspose1d(4, 4, 1)", "padding": 2**32}, "padding", 2**32),
         ({"_target_": "Conv2d(4, 4, 1)", "padding": [1, 2**24 + 1]}, "padding", 2**24 + 1),
         ({"_target_": "AdaptiveMaxPool1d", "output_size": 2**31}, "output_size", 2**31),
         ({"_target_": "Upsample", "size": 2**31}, "size", 2**31),
@@ -54,7 +54,7 @@ def test_a_window_of_a_layer_is_bounded(layer, argument, size):
         ("max_pool1d(x, 2**32, dilation=2**32 + 2, ceil_mode=True)", 2**32),
         ("max_pool1d(x, 2**31 - 1, padding=2**30 - 1)", 2**31 - 1),
         ("avg_pool1d(x, 1, (2**31,))", 2**31),
-        ("conv_transpose1d(x, ones(4, 4, 1), stride=2**32)", 2**32),
+        ("conv_transpose1d(x, ones(4, 4, 1), padding=2**32)", 2**32),
         ("fold(x, (3, 3), (2, 2), padding=2**31)", 2**31),
         ("adaptive_max_pool2d(x, [2**32, 1])", 2**32),
         ("interpolate(x, size=2**33)", 2**33),
@@ -65,6 +65,17 @@ def test_a_window_of_a_function_is_bounded(call, size):
     name = call.partition("(")[0]
     said = f"model.forward\n  {call} fails: a size of {name} is at most 16,777,216, not {size}"
     assert refusal({"inputs": X, "forward": call}) == said
+
+
+@pytest.mark.parametrize("stride", [2**12 + 1, 2**14, 2**32])
+def test_the_stride_of_a_transposed_convolution_is_bounded_more(stride):
+    said = refusal({"inputs": X, "layers": [{"_target_": "ConvTranspose1d(4, 4, 4)", "stride": stride}]})
+    assert f"stride of ConvTranspose1d must be at most 4096, not {stride}" in said
+    call = f"conv_transpose1d(x, ones(4, 4, 4), stride={stride})"
+    said = f"model.forward\n  {call} fails: a stride of conv_transpose1d is at most 4,096, not {stride}"
+    assert refusal({"inputs": X, "forward": call}) == said
+    largest = {"inputs": X, "layers": [{"_target_": "ConvTranspose1d(4, 4, 4)", "stride": 2**12}]}
+    assert modelzoo.build(largest)(torch.ones(X["x"])).shape == (1, 4, 5 * 2**12 + 4)
 
 
 def test_the_largest_window_is_taken():

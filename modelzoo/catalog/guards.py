@@ -50,9 +50,21 @@ def _guarded(name: str, call: Callable[..., Any], guard: Callable[..., None]) ->
 def _windows(name: str, *positional: Any, **named: Any) -> None:
     """Kernels count windows in 32 bits, and go over all of a window's padding one by one."""
     for each in (*positional, *named.values()):
-        for size in each if isinstance(each, (list, tuple)) else [each]:
-            if type(size) is int and abs(size) > bounds.WINDOW:
-                raise ValueError(f"a size of {name} is at most {bounds.WINDOW:,}, not {size}")
+        _check(f"a size of {name}", each, bounds.WINDOW)
+
+
+def _transposed(
+    name: str, input: Any = None, weight: Any = None, bias: Any = None, stride: Any = 1, *more: Any, **named: Any
+) -> None:
+    """oneDNN crashes on large strides, whatever else there is."""
+    _check(f"a stride of {name}", stride, bounds.TRANSPOSED)
+    _windows(name, *more, **named)
+
+
+def _check(what: str, sizes: Any, most: int) -> None:
+    for size in sizes if isinstance(sizes, (list, tuple)) else [sizes]:
+        if type(size) is int and abs(size) > most:
+            raise ValueError(f"{what} is at most {most:,}, not {size}")
 
 
 def _pad(name: str, _: Any = None, pad: Any = (), *__: Any, **___: Any) -> None:
@@ -81,7 +93,8 @@ def _quotients(name: str, value: Any, other: Any = None, *, rounding_mode: Any =
 
 FUNCTIONS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
-        **dict.fromkeys((f"conv{each}{n}d" for each in ("", "_transpose") for n in (1, 2, 3)), _windows),
+        **dict.fromkeys((f"conv{n}d" for n in (1, 2, 3)), _windows),
+        **dict.fromkeys((f"conv_transpose{n}d" for n in (1, 2, 3)), _transposed),
         **dict.fromkeys((f"{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
         **dict.fromkeys((f"adaptive_{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
         **dict.fromkeys(("fold", "unfold", "interpolate", "local_response_norm"), _windows),

@@ -15,12 +15,16 @@ from torch.utils._pytree import tree_leaves, tree_map
 from modelzoo.errors import first_line
 from modelzoo.modules.failures import is_of_dtypes, lacks_kernel
 from modelzoo.modules.uncompiled import uncompiled
+from modelzoo.modules.work import Frugal, greatest
 
 LONGEST = 8
 """No size of a piece on which dtypes are tried is larger."""
 
 SMALL = 2**16
 """An operation on nothing is tried as it is where the other tensors have no more elements."""
+
+PIECE = 2**26
+"""An operation is not tried on a piece where it might make more elements: its other arguments are as they are."""
 
 
 class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -48,8 +52,10 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         if any(0 in each.shape for each in tensors):
-            if sum(each.numel() for each in tensors) <= SMALL:
-                func(*tree_map(_zeros, args), **tree_map(_zeros, kwargs))
+            zeros, named = tree_map(_zeros, args), tree_map(_zeros, kwargs)
+            small = greatest(func.overloadpacket.__name__, zeros, named) <= PIECE
+            if small and sum(each.numel() for each in tensors) <= SMALL:
+                func(*zeros, **named)
             return result
         dtypes = tuple(each.dtype for each in tensors)
         told = len({*dtypes}) == 1 and dtypes[0].is_floating_point  # meta knows what comes of one that floats
@@ -61,17 +67,17 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def strictly(device: torch.device) -> Iterator[None]:
-    """While it lasts, a device refuses what the CPU refuses."""
-    if device.type != "meta":
-        yield
-        return
-    with uncompiled(), Strict():
+    """While it lasts, meta refuses what the CPU refuses, and the CPU what meta is for."""
+    with uncompiled(), Strict() if device.type == "meta" else Frugal():
         yield
 
 
 def _try_piece(func: Any, args: Any, kwargs: Any) -> None:
+    args, kwargs = tree_map(_piece, args), tree_map(_piece, kwargs)
+    if greatest(func.overloadpacket.__name__, args, kwargs) > PIECE:
+        return
     try:
-        func(*tree_map(_piece, args), **tree_map(_piece, kwargs))
+        func(*args, **kwargs)
     except Exception as error:  # what is said of the shapes of pieces is not true of the whole
         if is_of_dtypes(error) and not lacks_kernel(error):
             raise RuntimeError(first_line(error)) from error
