@@ -36,7 +36,7 @@ REPEAT: Final = 100_000
 DIMENSIONS: Final = 64
 ELEMENTS: Final = 2**48
 WINDOW: Final = 2**24
-TRANSPOSED: Final = 2**12
+STRIDE: Final = 2**12
 LAYERS: Final = 1_000
 BRANCHES: Final = 64
 

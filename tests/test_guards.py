@@ -68,12 +68,14 @@ def test_a_window_of_a_function_is_bounded(call, size):
 
 
 @pytest.mark.parametrize("stride", [2**12 + 1, 2**14, 2**32])
-def test_the_stride_of_a_transposed_convolution_is_bounded_more(stride):
+def test_the_stride_of_a_convolution_is_bounded_more(stride):
     said = refusal({"inputs": X, "layers": [{"_target_": "ConvTranspose1d(4, 4, 4)", "stride": stride}]})
     assert f"stride of ConvTranspose1d must be at most 4096, not {stride}" in said
     call = f"conv_transpose1d(x, ones(4, 4, 4), stride={stride})"
     said = f"model.forward\n  {call} fails: a stride of conv_transpose1d is at most 4,096, not {stride}"
     assert refusal({"inputs": X, "forward": call}) == said
+    backward = refusal({"inputs": {"x": [1, 4, 6]}, "layers": [{"_target_": "Conv1d(4, 4, 4)", "stride": stride}]})
+    assert f"stride of Conv1d must be at most 4096, not {stride}" in backward
     largest = {"inputs": X, "layers": [{"_target_": "ConvTranspose1d(4, 4, 4)", "stride": 2**12}]}
     assert modelzoo.build(largest)(torch.ones(X["x"])).shape == (1, 4, 5 * 2**12 + 4)
 

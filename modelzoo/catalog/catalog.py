@@ -417,7 +417,7 @@ EXCEPTIONS: Mapping[tuple[str, str], Rule] = MappingProxyType(
     {
         **_for(_CONV, "padding", lambda n: _or(_some(MARGIN, n), _one_of("same", "valid"))),
         **_for(_TRANSPOSED, "padding_mode", _one_of("zeros")),
-        **_for(_TRANSPOSED, "stride", _per_dimension(_integer(1, most=bounds.TRANSPOSED))),
+        **_for(f"{_CONV} {_TRANSPOSED}", "stride", _per_dimension(_integer(1, most=bounds.STRIDE))),
         **_for(f"{_POOL} {_UNPOOL} {_LP}", "stride", lambda n: _or(_some(WINDOW, n), NULL)),
         **_for(_PAD, "padding", _per_dimension(EDGE, times=2)),  # a negative one crops
         **_for(_ADAPTIVE, "output_size", lambda n: _or(WINDOW, _some(_or(WINDOW, NULL), n))),

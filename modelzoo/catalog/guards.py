@@ -53,11 +53,11 @@ def _windows(name: str, *positional: Any, **named: Any) -> None:
         _check(f"a size of {name}", each, bounds.WINDOW)
 
 
-def _transposed(
+def _convolution(
     name: str, input: Any = None, weight: Any = None, bias: Any = None, stride: Any = 1, *more: Any, **named: Any
 ) -> None:
-    """oneDNN crashes on large strides, whatever else there is."""
-    _check(f"a stride of {name}", stride, bounds.TRANSPOSED)
+    """oneDNN crashes on large strides: in the forward of transposed convolutions, in the backward of others."""
+    _check(f"a stride of {name}", stride, bounds.STRIDE)
     _windows(name, *more, **named)
 
 
@@ -93,8 +93,7 @@ def _quotients(name: str, value: Any, other: Any = None, *, rounding_mode: Any =
 
 FUNCTIONS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
-        **dict.fromkeys((f"conv{n}d" for n in (1, 2, 3)), _windows),
-        **dict.fromkeys((f"conv_transpose{n}d" for n in (1, 2, 3)), _transposed),
+        **dict.fromkeys((f"conv{each}{n}d" for each in ("", "_transpose") for n in (1, 2, 3)), _convolution),
         **dict.fromkeys((f"{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
         **dict.fromkeys((f"adaptive_{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
         **dict.fromkeys(("fold", "unfold", "interpolate", "local_response_norm"), _windows),
