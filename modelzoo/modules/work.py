@@ -172,6 +172,13 @@ def _weighted(input: Tensor, weight: Tensor, bias: Any = None, *sizes: Any, **na
     return int(items * around) * (weight.numel() // FUSED + weight.shape[0] * 4 * FRESH)
 
 
+def _attention(query: Tensor, key: Tensor, _: Tensor, width: int, heads: int, *__: Any, **___: Any) -> int:
+    """Four projections, and of each head every item of the query with every item of the key."""
+    items, others = (each.numel() // max(each.shape[-1], 1) for each in (query, key))
+    pairs = items * key.shape[0] * heads
+    return (items + others) * width * width * 2 // FUSED + pairs * (width // max(heads, 1) // FUSED + 8 * FRESH)
+
+
 def _recurrent(value: Tensor, *others: Any) -> int:
     """On meta they go step by step."""
     return value.numel() // max(value.shape[-1], 1) * _elements(others) // FUSED
@@ -200,6 +207,7 @@ OF_VALUES: Mapping[str, Callable[..., int]] = MappingProxyType(
         **dict.fromkeys(("gru", "lstm", "rnn_relu", "rnn_tanh"), _recurrent),
         **dict.fromkeys(("conv1d", "conv2d", "conv3d", "linear"), _weighted),
         "bincount": _counted,
+        "multi_head_attention_forward": _attention,
         "one_hot": _hot,
         "repeat_interleave": _copies,
     }
