@@ -18,7 +18,7 @@ import modelzoo
 from modelzoo import register
 from modelzoo.__main__ import main
 from modelzoo.catalog import catalog, fills
-from modelzoo.cli import listing
+from modelzoo.cli.facts import fill_facts, function_facts, layer_facts
 from modelzoo.config import search_path
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -102,7 +102,7 @@ def test_a_layer_is_told_with_its_arguments_what_is_inferred_and_an_example_in_b
 
 @pytest.mark.parametrize("name", list(catalog.LAYERS))
 def test_the_example_of_a_layer_builds_the_same_in_both_notations(name):
-    examples = listing.layer_facts(name)["examples"]
+    examples = layer_facts(name)["examples"]
     text, mapping = (yaml.safe_load(examples[each])["layer"] for each in ("text", "mapping"))
     assert isinstance(text, str)
     one, other = (modelzoo.build({"layers": {"layer": each}}) for each in (text, mapping))
@@ -113,7 +113,7 @@ def test_the_example_of_a_layer_builds_the_same_in_both_notations(name):
 
 @pytest.mark.parametrize("name", sorted(fills.TORCHS))
 def test_the_example_of_a_fill_fills_the_same_in_both_notations(name):
-    facts = listing.fill_facts(name)
+    facts = fill_facts(name)
     assert facts["about"]
     shape = [4, 4, 3] if name == "dirac" else [20, 10]
     filled = []
@@ -126,7 +126,7 @@ def test_the_example_of_a_fill_fills_the_same_in_both_notations(name):
 
 @pytest.mark.parametrize("name", list(catalog.FUNCTIONS))
 def test_a_function_is_told_without_what_a_text_may_not_give(name):
-    facts = listing.function_facts(name)
+    facts = function_facts(name)
     assert facts["about"]
     assert facts["signature"].startswith(f"{name}(")
     assert facts["signature"].endswith(")")
@@ -147,7 +147,7 @@ def test_a_function_is_told_without_what_a_text_may_not_give(name):
     ],
 )
 def test_a_signature_is_that_of_torch(name, signature):
-    assert listing.function_facts(name)["signature"] == name + signature
+    assert function_facts(name)["signature"] == name + signature
 
 
 def test_a_method_is_told_by_the_function_it_refers_to(listed):

@@ -13,7 +13,8 @@ import torch
 
 from modelzoo.catalog import catalog, fills, sizes
 from modelzoo.catalog.catalog import Layer
-from modelzoo.cli.listing import about_fill, arguments_of, one_line
+from modelzoo.cli.docstrings import arguments_of, one_line
+from modelzoo.cli.facts import about_fill
 from modelzoo.names import Kind
 from modelzoo.terminal import say
 

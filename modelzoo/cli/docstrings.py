@@ -1,0 +1,86 @@
+"""What torch's docstrings say, in one sentence."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import torch
+
+_OURS = {
+    "CrossMapLRN2d": "Applies local response normalization across channels, as in Torch 7.",
+    "fill embedding": "Fills the input Tensor from a normal distribution, and one row with zeros.",
+    "dtype": "The type of the elements.",
+    "ndim": "The number of dimensions.",
+    "arange": "Returns a 1-D tensor with the values from start to end, which is left out, in steps of step.",
+    "index_add": "Adds a tensor, times alpha, to the places that an index names.",
+    "masked_fill": "Returns a copy with a value wherever a mask is true.",
+    "nonzero": "Returns the indices of all elements that are not zero.",
+    "mean": "Returns the mean of all elements, or over dimensions.",
+    "diag": "Returns a square matrix with a vector as its diagonal, or the diagonal of a matrix.",
+    "bool": "Whether a number is not zero.",
+    "float": "Converts to a floating point number.",
+    "int": "Converts to an integer.",
+}
+"""What torch says nothing about."""
+
+
+def one_line(what: Any, name: str = "") -> str:
+    """The first sentence of a docstring, without markup.
+
+    >>> from torch import nn
+    >>> one_line(nn.Linear), one_line(nn.LSTM)
+    ('Applies an affine linear transformation to the incoming data: y = xA^T + b.',
+     'Apply a multi-layer long short-term memory (LSTM) RNN to an input sequence.')
+    """
+    if name in _OURS:
+        return _OURS[name]
+    doc = re.sub(rf"\A(?:[\w.]+{CALL}|\.\. [^\n]*\n|\n)+", "", doc_of(what) + "\n", flags=re.S)
+    text = sentence(" ".join(re.split(r"\n\s*\n|\n(?=- )", doc)[0].split()))
+    other = re.match(r"(?:See|Alias for) torch\.([\w.]*\w)", text)
+    if other is not None:
+        torchs: Any = torch
+        for part in other[1].split("."):
+            torchs = getattr(torchs, part, None)
+        text = one_line(torchs) or text
+    return text if len(text) > 1 else ""
+
+
+def doc_of(what: Any) -> str:
+    """The docstring without its indentation."""
+    return inspect.cleandoc(getattr(what, "__doc__", None) or "")
+
+
+def sentence(text: str) -> str:
+    """The first sentence of reStructuredText, as plain text.
+
+    >>> sentence("Zeroes elements with probability :attr:`p`. See :class:`~nn.Dropout`.")
+    'Zeroes elements with probability p.'
+    """
+    text = re.split(r"(?<=[\w`)\]])\.\s+(?=[A-Z:`])", text, maxsplit=1)[0]
+    text = re.sub(r":\w+:`~?\.?([^`]*)`", r"\1", text)
+    text = re.sub(r"\\(?:text|mathcal|mathbf|mathrm)\{([^}]*)\}", r"\1", text)
+    text = re.sub(r"`([^`<]*?)\s*<[^`]*>`_*", r"\1", text).replace(" (Link 1_ Link 2_)", "")
+    text = re.sub(r"`+([^`]*)`+", r"\1", text).replace("\\", "").rstrip(" :")
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+_ARGUMENT = re.compile(r"^ {4}(?P<names>\w+(?: ?/ ?\w+)*)(?: \([^)]*\)*)?: (?P<text>(?:.*\n?)(?:^ {5,}.*\n?)*)", re.M)
+
+
+def arguments_of(what: Any) -> dict[str, str]:
+    """What a docstring says about each argument, one sentence each.
+
+    >>> from torch import nn
+    >>> arguments_of(nn.Linear)["in_features"]
+    'size of each input sample.'
+    """
+    doc = doc_of(what)
+    section = re.search(r"^(?:Args|Parameters|Arguments):[^\n]*\n((?:^(?: .*)?\n?)+)", doc, re.M)
+    found = _ARGUMENT.finditer(section[1]) if section else ()
+    return {each["names"]: sentence(" ".join(each["text"].split())) for each in found}
+
+
+CALL = r"\(((?:(?!\n\n).)*?)\)(?:\s*->[^\n]*)?:?\s*(?:\n|\Z)"
+"""The signature that torch writes at the top of a docstring."""

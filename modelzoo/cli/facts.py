@@ -1,0 +1,198 @@
+"""Everything about one thing that a config may name, as plain data."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional, init
+
+from modelzoo.catalog import catalog, fills, sizes
+from modelzoo.cli.docstrings import CALL, arguments_of, doc_of, one_line
+from modelzoo.cli.examples import USUAL, as_text, example, layer_named
+from modelzoo.cli.page import Kind, yaml_line
+
+if TYPE_CHECKING:
+    from modelzoo.catalog.catalog import Layer
+
+
+def layers_listed() -> dict[str, str]:
+    """All layers, each with one line about it."""
+    catalog.load_entry_points()
+    return {name: one_line(layer_named(name).cls, name) for name in sorted(catalog.layer_names(), key=str.lower)}
+
+
+def layer_facts(name: str) -> dict[str, Any]:
+    """Everything about a layer of the catalog.
+
+    >>> layer_facts("Linear")["examples"]["text"]
+    'layer: Linear(20, 10)'
+    """
+    layer = layer_named(name)
+    told = arguments_of(layer.cls)
+    arguments = {}
+    for each in layer.signature.values():
+        wants = catalog.check_of(layer, each.name).wants
+        default = {} if each.default is each.empty else {"default": each.default}
+        arguments[each.name] = {"is": wants, **default, "about": told.get(each.name, "")}
+    node = example(layer)
+    return {
+        "name": name,
+        "signature": f"{name}{inspect.Signature(list(_plain(layer.signature.values())))}",
+        "about": one_line(layer.cls, name),
+        "arguments": arguments,
+        "inferred": list(inferred(layer)),
+        "examples": {}
+        if node is None
+        else {"text": f"layer: {yaml_line(as_text(node))}", "mapping": f"layer: {yaml_line(node)}"},
+    }
+
+
+def _plain(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    return (each.replace(annotation=each.empty) for each in parameters)
+
+
+def inferred(layer: Layer) -> Iterator[str]:
+    """Which arguments the inputs of a layer decide, in sentences.
+
+    >>> from modelzoo.catalog.catalog import find_layer
+    >>> list(inferred(find_layer("Conv2d")))
+    ['in_channels may be left out: input is [in_channels, H, W] or [N, in_channels, H, W].']
+    """
+    if callable(layer.sizes):
+        yield from (f"{name} may be left out: the inputs decide it." for name in sorted(sizes.inferable(layer)))
+        return
+    for given, text in (layer.sizes or sizes.SIZES.get(layer.name) or {}).items():
+        tokens = tuple(text.split())
+        name = next(each for each in tokens if each in layer.signature)
+        pattern = sizes.Pattern(input=given, place=0, tokens=tokens, argument=name)
+        yield f"{name} may be left out: {given} is {pattern.text([name])}."
+
+
+def fills_listed() -> dict[str, str]:
+    """All fills, each with one line about it."""
+    catalog.load_entry_points()
+    return {name: about_fill(name) for name in fills.FILLS}
+
+
+def about_fill(name: str) -> str:
+    """One line about a fill."""
+    known = getattr(init, f"{name}_", None) if name in fills.TORCHS else None
+    if known is None and name not in fills.TORCHS:
+        known = fills.FILLS[name].sampler
+    return one_line(known, f"fill {name}")
+
+
+def fill_facts(name: str) -> dict[str, Any]:
+    """Everything about a fill.
+
+    >>> fill_facts("normal")["examples"]["text"]
+    'fill: normal(mean=0.0, std=1.0)'
+    """
+    fill = fills.FILLS[name]
+    required = {each for each, default in fill.parameters.items() if default is fills.REQUIRED}
+    shown = [each if each in required else f"{each}={default!r}" for each, default in fill.parameters.items()]
+    known = required <= USUAL.keys()
+    given = (
+        {each: USUAL[each] if each in required else default for each, default in fill.parameters.items()}
+        if known
+        else {}
+    )
+    least, most = fill.minimum_dimensions, fill.maximum_dimensions
+    takes = f"tensors of {least} dimensions" if least == most else f"tensors of {least} to {most} dimensions"
+    return {
+        "name": name,
+        "signature": f"{name}({', '.join(shown)})",
+        "about": about_fill(name),
+        "fills": takes if most is not None else f"tensors of {least} or more dimensions" if least else "any tensor",
+        "examples": {
+            "text": f"fill: {yaml_line(fill.text(given))}",
+            "mapping": f"fill: {yaml_line({'_target_': name, **given})}",
+        }
+        if known
+        else {},
+    }
+
+
+def functions_listed() -> dict[str, str]:
+    """All functions, each with one line about it."""
+    catalog.load_entry_points()
+    return {name: one_line(_documented(name), name) for name in sorted(catalog.function_names())}
+
+
+def _documented(name: str) -> Any:
+    """What a function of the catalog calls, or torch's function of the same meaning."""
+    function = catalog.find_function(name)
+    assert function is not None, name
+    known = getattr(torch, name, None) if function.number else None
+    return known if callable(known) else function.call
+
+
+def function_facts(name: str) -> dict[str, Any]:
+    """Everything about a function that a text may call.
+
+    >>> function_facts("relu")["signature"]
+    'relu(input)'
+    """
+    function = catalog.find_function(name)
+    assert function is not None
+    notes = [
+        *(["Formulas may call it too: it takes numbers as well as tensors."] if function.number else []),
+        *(["The tensor is made on the device of the block's first input."] if function.creates else []),
+        *([f"At most {function.positional} arguments by position."] if function.positional else []),
+    ]
+    what = _documented(name)
+    return {"name": name, "signature": signature(name, what), "about": one_line(what, name), "notes": notes}
+
+
+def signature(name: str, what: Any) -> str:
+    """How something is called, without what a text may not give (`out`, `inplace`, `device`, ...)."""
+    written = re.match(rf"(?:torch\.|Tensor\.)?{name}{CALL}", doc_of(what), re.S)
+    try:
+        inside = written[1] if written else str(inspect.signature(what)).partition("->")[0].strip()[1:-1]
+    except (TypeError, ValueError):
+        return f"{name}(...)"
+    parts = re.split(r",\s*(?![^(\[]*[)\]])", inside)
+    kept = [each.split(":")[0] if "=" not in each else each for each in parts if each]
+    kept = [each for each in kept if each != "self"]
+    kept = [re.sub(r":[^=]*=\s*", "=", each).replace(" = ", "=") for each in kept]
+    kept = [each for each in kept if each.partition("=")[0].strip() not in catalog.FORBIDDEN_KEYWORDS]
+    if kept and kept[-1] in ("*", "/"):
+        kept.pop()
+    return f"{name}({', '.join(kept)})"
+
+
+def methods_listed() -> dict[str, str]:
+    """All methods of tensors, each with one line about it."""
+    return {name: about_method(name) for name in sorted((*catalog.METHODS, *catalog.ATTRIBUTES))}
+
+
+def about_method(name: str) -> str:
+    """One line about a method of tensors, from torch's function where that says more."""
+    text = one_line(getattr(torch.Tensor, name, None), name)
+    if text and not re.match("See |Out-of-place|In-place|Alias ", text):
+        return text
+    return one_line(getattr(torch, name, None), name) or one_line(getattr(functional, name, None)) or text
+
+
+def method_facts(name: str) -> dict[str, Any]:
+    """Everything about a method or attribute of tensors.
+
+    >>> method_facts("T")["signature"], method_facts("flatten")["signature"]
+    ('x.T', 'x.flatten(start_dim=0, end_dim=-1)')
+    """
+    method = name in catalog.METHODS
+    called = signature(name, getattr(torch.Tensor, name, None)) if method else name
+    return {"name": name, "signature": f"x.{called}", "about": about_method(name)}
+
+
+KINDS = {
+    "layers": Kind(rows=layers_listed, facts=layer_facts),
+    "fills": Kind(rows=fills_listed, facts=fill_facts),
+    "functions": Kind(rows=functions_listed, facts=function_facts),
+    "methods": Kind(rows=methods_listed, facts=method_facts),
+}
+"""What of the catalog can be listed."""
