@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from modelzoo import bounds
 from modelzoo.catalog import catalog, fills, sizes
 from modelzoo.catalog.catalog import Layer
 from modelzoo.cli.docstrings import arguments_of, one_line
@@ -406,8 +407,8 @@ def _layer(layer: Layer) -> Schema:
 
 
 def _argument(layer: Layer, parameter: inspect.Parameter, about: str) -> Schema:
-    wants = catalog.check_of(layer, parameter.name).wants
-    found = {"description": about or wants, **_or_computed(*of_words(wants))}
+    check = catalog.check_of(layer, parameter.name)
+    found = {"description": about or check.wants, **_or_computed(*of_words(check.wants, check.most))}
     if parameter.name in sizes.inferable(layer):
         found["anyOf"].append({"type": "null"})
         found["description"] += " If it is left out, the input decides."
@@ -439,35 +440,38 @@ _WORDS: dict[str, Schema] = {
 }
 
 
-def of_words(wants: str) -> list[Schema]:
-    """The alternatives of what an argument must be, as `catalog.Check` says it in words.
+def of_words(wants: str, most: int = bounds.ELEMENTS) -> list[Schema]:
+    """The alternatives of what an argument must be, as `catalog.Check` says it in words; `most` bounds integers.
 
     >>> of_words("a positive integer or null")
     [{'type': 'integer', 'minimum': 1}, {'type': 'null'}]
     """
     several = re.search(r" or a list of (\d+|them)", wants)
     if several:
-        items = of_words(wants[: several.start()])
+        items = of_words(wants[: several.start()], most)
         count = {} if several[1] == "them" else {"minItems": int(several[1]), "maxItems": int(several[1])}
         many = {"type": "array", "items": _or_computed(*items), "minItems": 1, **count}
         rest = wants[several.end() :].removeprefix(" or ")
-        return [*items, many, *(of_words(rest) if rest else [])]
+        return [*items, many, *(of_words(rest, most) if rest else [])]
     if wants.startswith("left out"):
         return [{"type": "null"}]
     if wants.startswith("a list, each "):
-        return [{"type": "array", "items": _or_computed(*of_words(wants.removeprefix("a list, each ")))}]
-    return [_one_of(each) for each in re.split(r" or (?!false)", wants)]
+        return [{"type": "array", "items": _or_computed(*of_words(wants.removeprefix("a list, each "), most))}]
+    return [_one_of(each, most) for each in re.split(r" or (?!false)", wants)]
 
 
-def _one_of(words: str) -> Schema:
+def _one_of(words: str, most: int) -> Schema:
     if words in _WORDS:
-        return _WORDS[words]
+        bounded = "integer" in words and most < bounds.ELEMENTS
+        return {**_WORDS[words], "maximum": most} if bounded else _WORDS[words]
     if words.startswith("one of "):
         return {"enum": re.findall(r"'([^']*)'", words)}
     kind = "integer" if "integer" in words else "number"
     low, _, high = re.sub(r".*(?:from|between) ", "", words).partition(" and " if "between" in words else " to ")
     edges = ("exclusiveMinimum", "exclusiveMaximum") if "between" in words else ("minimum", "maximum")
     limits = {edge: json.loads(limit) for edge, limit in zip(edges, (low, high), strict=True) if limit}
+    if kind == "integer" and most < bounds.ELEMENTS:
+        limits.setdefault("maximum", most)
     return {"type": kind, **limits}
 
 
