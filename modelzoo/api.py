@@ -166,6 +166,7 @@ def draft(
     max_steps: int = bounds.STEPS,
     count: bool = False,
     planned: bool = True,
+    training: bool = False,
 ) -> Draft:
     """Decides everything about plain data, and makes its modules.
 
@@ -173,9 +174,10 @@ def draft(
         model, init, seed, dtype, device, max_steps: as for `build`.
         count: whether the plan knows the floating-point operations; it always does on meta.
         planned: whether the plan will be asked for what the modules return.
+        training: whether that is what they return in training; an example that is too small for it is a mistake.
     """
     problems = Problems()
-    _check_options(seed, dtype, max_steps, problems)
+    _check_options(seed, dtype, max_steps, training, problems)
     node = parser.parse(model, problems)
     root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
     instance = resolve(node, problems)
@@ -187,7 +189,8 @@ def draft(
     inputs, examples = _examples(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
     _try_examples(given)
-    run = partial(dry_run.dry_run, count=count or (planned and torch.device(device).type == "meta"), recorded=planned)
+    count = count or (planned and torch.device(device).type == "meta")
+    run = partial(dry_run.dry_run, count=count, recorded=planned, training=training)
     skeleton, record = _dry(instance, given, rules, torch.device(device), catalog.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = decide.decide(skeleton, rules, values, seed)
@@ -204,6 +207,7 @@ def draft(
     )
 
 
+@ambient.kept()
 def sized(root: nodes.Block, *, seed: int, dtype: str) -> Instance:
     """What a block is resolved to, with the sizes that the example inputs decide.
 
@@ -224,7 +228,7 @@ def sized(root: nodes.Block, *, seed: int, dtype: str) -> Instance:
     return instance
 
 
-def _check_options(seed: Any, dtype: Any, max_steps: Any, problems: Problems) -> None:
+def _check_options(seed: Any, dtype: Any, max_steps: Any, training: Any, problems: Problems) -> None:
     if type(seed) is not int or seed < 0:
         problems.add(Path(("seed",)), f"seed must be an integer of 0 or more, not {seed!r}.", "Type seed=0.")
     if dtype not in ("float32", "float64", "float16", "bfloat16"):
@@ -237,6 +241,8 @@ def _check_options(seed: Any, dtype: Any, max_steps: Any, problems: Problems) ->
         problems.add(
             Path(("max_steps",)), f"max_steps must be a positive integer, not {max_steps!r}.", "Type max_steps=10000."
         )
+    if not isinstance(training, bool):
+        problems.add(Path(("training",)), f"training must be true or false, not {training!r}.", "Type training=true.")
 
 
 def _examples(

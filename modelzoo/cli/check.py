@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modelzoo.plans.plan import Plan
 
 _MEANT_FOR_OTHERS = re.compile("selects no tensor of this model|there is no value '")
-_FILE_OPTIONS = ("seed", "dtype", "max_steps")
+_FILE_OPTIONS = ("seed", "dtype", "max_steps", "training")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
 
     Args:
         file: the path of a model file.
-        overrides: `seed=`, `dtype=`, `max_steps=`, `init=`; and `memory=`, `seconds=` for the limits.
+        overrides: `seed=`, `dtype=`, `max_steps=`, `training=`, `init=`; and `memory=`, `seconds=` for the limits.
     """
     options = read_options(list(overrides))
     given = sandbox.limits(options)

@@ -19,7 +19,7 @@ from typing import Any
 
 from modelzoo.errors import TextError
 from modelzoo.language.names import Names, Read
-from modelzoo.language.pieces import returns, statement_of
+from modelzoo.language.pieces import called_name, returns, statement_of
 from modelzoo.language.runtime import HELPERS, LoopError, globals_of
 from modelzoo.language.statements import Statements
 from modelzoo.language.syntax import parse_statements
@@ -39,6 +39,7 @@ class Translation:
         names: the values (args) it uses.
         loops: the places of its `while` loops, as watched code reports them.
         conditions: whether it has conditions on data.
+        training: whether it reads `training` for more than the share that an attention drops.
     """
 
     code: CodeType | None
@@ -48,6 +49,7 @@ class Translation:
     names: frozenset[str]
     loops: tuple[str, ...] = ()
     conditions: bool = False
+    training: bool = False
 
 
 # --- parsing -------------------------------------------------------------------------------------------------------
@@ -110,7 +112,17 @@ def _translated(text: str, names: Names, name: str) -> Translation:
         names=frozenset(plain.values.used),
         loops=tuple(plain.loops),
         conditions=plain.values.has_conditions,
+        training="training" in text and _tells_modes(statements),
     )
+
+
+def _tells_modes(statements: Sequence[ast.stmt]) -> bool:
+    """Whether a text reads `training` for more than the share that an attention drops, which decides no shape."""
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    attentions = [n for n in nodes if isinstance(n, ast.Call) and called_name(n) == "scaled_dot_product_attention"]
+    shares = [each.value for node in attentions for each in node.keywords if each.arg == "dropout_p"]
+    apart = {id(node) for share in shares for node in ast.walk(share)}
+    return any(isinstance(node, ast.Name) and node.id == "training" and id(node) not in apart for node in nodes)
 
 
 def _function_code(rewritten: Statements, body: list[ast.stmt], name: str, filename: str) -> CodeType:
@@ -143,10 +155,15 @@ def texts(error: BaseException) -> list[tuple[FrameType, int]]:
     found = []
     trace = error.__traceback__
     while trace is not None:
-        if _TEXT.fullmatch(trace.tb_frame.f_code.co_filename):
+        if is_text(trace.tb_frame.f_code):
             found.append((trace.tb_frame, trace.tb_lineno))
         trace = trace.tb_next
     return found
+
+
+def is_text(code: CodeType) -> bool:
+    """Whether a code is that of a `forward` or `fill` text."""
+    return _TEXT.fullmatch(code.co_filename) is not None
 
 
 _TEXT = re.compile("<.+ [0-9a-f]{8}>")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import linecache
 import math
 import re
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
@@ -21,8 +22,8 @@ from modelzoo.catalog import sizes
 from modelzoo.catalog.catalog import Layer
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError, first_line
 from modelzoo.language import compiler, runtime
-from modelzoo.modules import construct, equal, flops
-from modelzoo.modules.failures import depends_on_data, is_of_dtypes
+from modelzoo.modules import construct, equal, flops, modes
+from modelzoo.modules.failures import depends_on_data, is_of_dtypes, is_of_example
 from modelzoo.modules.inputs import Input
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import Factory, TooLargeError
@@ -86,9 +87,8 @@ def shape_of(value: Any) -> Any:
 class Watch:
     """Decides conditions on data during a dry run, and compares what the ways through them leave behind."""
 
-    def __init__(self, problems: Problems, skeleton: construct.Skeleton) -> None:
-        self.problems, self.skeleton = problems, skeleton
-        self.operations = runtime.Operations("forwards")
+    def __init__(self, problems: Problems, skeleton: construct.Skeleton, operations: runtime.Operations) -> None:
+        self.problems, self.skeleton, self.operations = problems, skeleton, operations
         self.cost = runtime.ON_META if skeleton.device.type == "meta" else 1
         self.carried = 0
         self.flipped: frozenset[tuple[int, str]] = frozenset()
@@ -144,57 +144,120 @@ class Watch:
 
 @uncompiled()
 def dry_run(
-    skeleton: construct.Skeleton, inputs: dict[str, Tensor], count: bool = False, recorded: bool = True
+    skeleton: construct.Skeleton,
+    inputs: dict[str, Tensor],
+    count: bool = False,
+    recorded: bool = True,
+    training: bool = False,
 ) -> Record:
     """Runs the model once on example inputs, and once more for each condition on data, flipped.
+
+    All that in evaluation, and again in training, where a text asks which of the two it is.
 
     Args:
         skeleton: modules on zeros or on meta.
         inputs: by name, on the skeleton's device; without any nothing is run.
         count: whether floating-point operations are counted, which takes a multiple of the time.
         recorded: whether what each module returns will be asked for; without it a run that succeeds is enough.
+        training: whether it is asked for training, where an example that is too small for it is a mistake.
+
+    Returns:
+        what was seen in the mode that is asked for, with the notes of both.
 
     Raises:
         ConfigError: what does not fit, with the layer, its place and both shapes.
     """
-    problems, record = Problems(), Record()
     if not inputs:
-        return record
-    watch = Watch(problems, skeleton)
+        return Record()
     modules = construct.modules(skeleton.root)
-    _set_training(modules, False)
+    shared = modes.Trials(_layers(skeleton)), runtime.Operations("forwards")
+    found: list[Record] = []
+    failed: list[tuple[bool, ConfigError]] = []
     try:
-        forwards = construct.forwards(skeleton, watch, watch.worked)
-        with strictly(skeleton.device), forwards as watched, _counted(skeleton, watch):
-            sharing = not watched and equal.can_share(skeleton)
-            quick = _quickly(skeleton, inputs, modules, count, recorded) if sharing else None
-            if quick is not None:
-                return quick
-            watch.turned = set()
-            with flops.counted() if count else nullcontext() as counter:
-                _pass(skeleton, inputs, record, watch)
-            record.flops = None if counter is None else counter.get_total_flops()
-            runs = 0
-            while runs < len(watch.sites) and runs < bounds.BRANCHES:
-                watch.flipped, watch.turned = [*watch.sites.values()][runs], set()
-                _pass(skeleton, inputs, Record(), watch)
-                runs += 1
+        with strictly(skeleton.device):
+            for mode in modes.modes(skeleton):
+                modes.enter(modules, mode)
+                try:
+                    found.append(_run(skeleton, inputs, modules, _Mode(mode, training, *shared), count, recorded))
+                except ConfigError as error:
+                    failed.append((mode, error))
+                    if isinstance(error.__cause__, runtime.EndlessError):
+                        break
     finally:
-        _set_training(modules, True)
+        for module in modules:  # as `train()` of each, in an eighth of the time
+            module.__dict__["training"] = True
+    if failed:
+        raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
+    asked = found[-1 if training else 0]
+    asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
+    return asked
+
+
+def _told_once(failed: list[tuple[bool, ConfigError]]) -> list[Problem]:
+    """The problems of all modes; those of training alone say so."""
+    told: dict[str, Problem] = {}
+    for training, error in failed:
+        for each in error.problems:
+            told.setdefault(each.what, _in_training(each) if training else each)
+    return list(told.values())
+
+
+def _in_training(problem: Problem) -> Problem:
+    return replace(problem, what=f"In training: {problem.what}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """What a run is made in, and whether training is asked for; with what the runs of all modes share."""
+
+    training: bool
+    asked: bool
+    trials: modes.Trials
+    operations: runtime.Operations
+
+
+def _run(
+    skeleton: construct.Skeleton,
+    inputs: dict[str, Tensor],
+    modules: list[nn.Module],
+    mode: _Mode,
+    count: bool,
+    recorded: bool,
+) -> Record:
+    """What is seen in one mode."""
+    problems, record = Problems(), Record()
+    watch = Watch(problems, skeleton, mode.operations)
+    forwards = construct.forwards(skeleton, watch, watch.worked)
+    with forwards as watched, _counted(skeleton, watch):
+        sharing = not watched and equal.can_share(skeleton)
+        quick = _quickly(skeleton, inputs, modules, mode, count, recorded) if sharing else None
+        if quick is not None:
+            return quick
+        watch.turned = set()
+        with flops.counted() if count else nullcontext() as counter:
+            _pass(skeleton, inputs, record, watch, mode)
+        record.flops = None if counter is None else counter.get_total_flops()
+        runs = 0
+        while runs < len(watch.sites) and runs < bounds.BRANCHES:
+            watch.flipped, watch.turned = [*watch.sites.values()][runs], set()
+            _pass(skeleton, inputs, Record(notes=record.notes), watch, mode)
+            runs += 1
+        if runs < len(watch.sites):
+            record.notes.append(f"of {len(watch.sites)} conditions on data only {runs} were checked both ways")
     problems.check()
     return record
 
 
-def _set_training(modules: list[nn.Module], mode: bool) -> None:
-    """As `train(mode)` of each, in an eighth of the time."""
-    for module in modules:
-        module.__dict__["training"] = mode
-
-
-def _pass(skeleton: construct.Skeleton, inputs: dict[str, Tensor], record: Record, watch: Watch) -> None:
+def _pass(skeleton: construct.Skeleton, inputs: dict[str, Tensor], record: Record, watch: Watch, mode: _Mode) -> None:
     returned: equal.Returned = []
+    refused: list[_Call] = []
+
+    def keep(module: nn.Module, given: tuple[Any, ...], keywords: dict[str, Any], error: Exception) -> None:
+        call = _Call(module=module, inputs=given, keywords=keywords, error=error, returned=len(returned))
+        refused.append(call)
+
     try:
-        with _recording(returned), torch.no_grad():
+        with mode.trials.made(keep), _recording(returned), torch.no_grad():
             _call(skeleton.root, inputs)
     except (ConfigError, TooLargeError):
         raise
@@ -203,10 +266,25 @@ def _pass(skeleton: construct.Skeleton, inputs: dict[str, Tensor], record: Recor
             text = text_problem(error, Path()).what.partition(" fails: ")[0]
             record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
+        if mode.training and not mode.asked and is_of_example(error):
+            record.notes.append(_too_small(explain(skeleton, error, returned, inputs)))
+            return
         watch.turned = set()
-        raise ConfigError(_misfits(skeleton, inputs) or [explain(skeleton, error, returned, inputs)]) from error
+        problems = _misfits(skeleton, inputs, mode) or [explain(skeleton, error, returned, inputs, mode.training)]
+        raise ConfigError(problems) from error
     finally:
         record.add(returned)
+    explaining = _Explaining(skeleton, inputs)
+    for each in refused:
+        problem = explaining.layer(each, returned[: each.returned])
+        if is_of_example(each.error) and not mode.asked:
+            record.notes.append(_too_small(problem))
+        else:
+            watch.problems.note(problem if mode.training else _in_training(problem))
+
+
+def _too_small(problem: Problem) -> str:
+    return f"this example cannot be used in training: {problem.what.rstrip('.')}"
 
 
 @contextmanager
@@ -236,16 +314,17 @@ def _bytes_at_end(value: Any) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """A call that failed: of what, with what, why, and how many modules had returned before."""
+    """A call that failed: of what, with what, why, how many modules had returned before, and in which text and line."""
 
     module: nn.Module
     inputs: tuple[Any, ...]
     keywords: Mapping[str, Any]
     error: Exception
     returned: int
+    line: tuple[nn.Module, int] | None = None
 
 
-def _misfits(skeleton: construct.Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
+def _misfits(skeleton: construct.Skeleton, inputs: dict[str, Tensor], mode: _Mode) -> list[Problem]:
     """Every layer of torch whose input does not fit, as if those before it were mended.
 
     One wrong size may spoil all that comes after it: of layers that miss the same size by the same only the first is
@@ -267,7 +346,10 @@ def _misfits(skeleton: construct.Skeleton, inputs: dict[str, Tensor]) -> list[Pr
                     raise
                 cause = sizes.given_size(instance.arguments, misfit.argument), misfit.size
                 if cause not in causes and instance.key not in keys and len(calls) < bounds.PROBLEMS:
-                    call = _Call(module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned))
+                    line = _calling() if mode.training else None
+                    call = _Call(
+                        module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned), line=line
+                    )
                     calls.append(call)
                 causes.add(cause)
                 keys.add(instance.key)
@@ -285,9 +367,10 @@ def _misfits(skeleton: construct.Skeleton, inputs: dict[str, Tensor]) -> list[Pr
 
     changed: list[nn.Module] = []
     try:
-        for module, instance, layer in _tolerant(skeleton):
-            changed.append(module)
-            module.__dict__["forward"] = tolerating(module, instance, layer)
+        for module, instance, layer in _layers(skeleton):
+            if layer.name in sizes.SIZES and not isinstance(module, construct.Unsized):
+                changed.append(module)
+                module.__dict__["forward"] = tolerating(module, instance, layer)
         with suppress(Exception), _recording(returned), torch.no_grad():  # what fails otherwise ends it
             _call(skeleton.root, inputs)
     finally:
@@ -297,8 +380,8 @@ def _misfits(skeleton: construct.Skeleton, inputs: dict[str, Tensor]) -> list[Pr
     return [explaining.layer(each, returned[: each.returned]) for each in calls]
 
 
-def _tolerant(skeleton: construct.Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
-    """The layers of torch that misfits are told of: not those that a user's code may change, or expect to fail."""
+def _layers(skeleton: construct.Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
+    """The layers of torch: not those that a user's code may change, or expect to fail."""
     layers = [
         (module, instance, instance.layer)
         for module in construct.modules(skeleton.root)
@@ -306,7 +389,7 @@ def _tolerant(skeleton: construct.Skeleton) -> Iterator[tuple[nn.Module, Instanc
     ]
     theirs = {part for module, _, layer in layers if layer.registered for part in module.modules()}
     for module, instance, layer in layers:
-        if layer.name in sizes.SIZES and module not in theirs and not isinstance(module, construct.Unsized):
+        if not layer.registered and module not in theirs:
             yield module, instance, layer
 
 
@@ -324,12 +407,22 @@ def _mended(instance: Instance, misfit: sizes.Misfit, device: torch.device, dtyp
 
 
 def _quickly(
-    skeleton: construct.Skeleton, inputs: dict[str, Tensor], modules: list[nn.Module], count: bool, recorded: bool
+    skeleton: construct.Skeleton,
+    inputs: dict[str, Tensor],
+    modules: list[nn.Module],
+    mode: _Mode,
+    count: bool,
+    recorded: bool,
 ) -> Record | None:
     """What a run saw in which one of equal modules stands for all; None if it fails, which another run explains."""
     returned: equal.Returned | None = [] if recorded else None
+
+    def end(module: nn.Module, given: tuple[Any, ...], keywords: dict[str, Any], error: Exception) -> None:
+        raise error
+
     try:
         with (
+            mode.trials.made(end),
             torch.no_grad(),
             flops.counted() if count else nullcontext() as counter,
             nullcontext() if returned is None else _recording(returned),
@@ -384,8 +477,12 @@ def explain(
     error: Exception,
     returned: equal.Returned | None = None,
     inputs: Mapping[str, Tensor] = MappingProxyType({}),
+    training: bool = False,
 ) -> Problem:
-    """Which layer or line failed, on what, and who made it, if what modules returned was recorded."""
+    """Which layer or line failed, on what, and who made it, if what modules returned was recorded.
+
+    A layer is placed where the config has it; with `training` where a text calls it: it may do so there alone.
+    """
     stack = _entered(error) or [_Call(module=skeleton.root, inputs=(), keywords={}, error=error, returned=0)]
     while len(stack) > 1 and not _is_known(skeleton, stack[-1].module):
         stack.pop()
@@ -395,7 +492,9 @@ def explain(
         instance is not None and instance.block is not None and instance.block.forward
     ):
         return _explain_text(skeleton, module, error)
-    return _Explaining(skeleton, inputs).layer(stack[-1], returned)
+    texts = compiler.texts(error) if training else []
+    line = (texts[-1][0].f_locals["_self"], texts[-1][1]) if texts else None
+    return _Explaining(skeleton, inputs).layer(replace(stack[-1], line=line), returned)
 
 
 def _is_known(skeleton: construct.Skeleton, module: nn.Module) -> bool:
@@ -437,7 +536,11 @@ class _Explaining:
                 expected, hint = _first_call(self.skeleton, module, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
         source = None if returned is None else self.producer(values, returned)
-        return Problem(path=str(key), key=key, what=f"{what.rstrip('.')}.", hint=hint, beside=source)
+        line = column = 0
+        if call.line is not None:
+            key, line, column = _text_key(self.skeleton, call.line[0]), call.line[1], 1
+        what = f"{what.rstrip('.')}."
+        return Problem(path=str(key), key=key, what=what, hint=hint, beside=source, line=line, column=column)
 
     def repair(self, instance: Instance | None, values: Sequence[Any], error: Exception) -> str:
         """What to write where a layer gets what no layer of its kind takes."""
@@ -514,6 +617,14 @@ def _entered(error: Exception) -> list[_Call]:
             calls.append(call)
         trace = trace.tb_next
     return calls
+
+
+def _calling() -> tuple[nn.Module, int] | None:
+    """The block whose text calls, and the line."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not compiler.is_text(frame.f_code):
+        frame = frame.f_back
+    return None if frame is None else (frame.f_locals["_self"], frame.f_lineno)
 
 
 def _text_key(skeleton: construct.Skeleton, owner: nn.Module) -> Path:

@@ -10,6 +10,8 @@ _DATA = re.compile(
 _DTYPES = re.compile("not implemented for '|dtype|datatype|scalar type|input type|complex|bool|be cast|floating", re.I)
 _NARROW = re.compile("not implemented for '(Half|BFloat16|ComplexHalf|Float8|UInt(16|32|64))")
 
+_EXAMPLE = re.compile("Expected more than 1 (value per channel|spatial element) when training")
+
 
 def depends_on_data(error: BaseException | None) -> bool:
     """Whether somebody asked a tensor on meta for values, or for a shape that depends on them.
@@ -42,3 +44,12 @@ def is_of_dtypes(error: BaseException) -> bool:
     True
     """
     return isinstance(error, (RuntimeError, TypeError, ValueError)) and bool(_DTYPES.search(str(error)))
+
+
+def is_of_example(error: BaseException) -> bool:
+    """Whether an example is too small for training: a larger one may do.
+
+    >>> is_of_example(ValueError("Expected more than 1 value per channel when training, got input size [1, 4]"))
+    True
+    """
+    return isinstance(error, ValueError) and bool(_EXAMPLE.search(str(error)))

@@ -78,6 +78,7 @@ def drafted(config: Config, device: torch.device) -> api.Draft:
         dtype=options.get("dtype", "float32"),
         device=device,
         max_steps=options.get("max_steps", bounds.STEPS),
+        training=options.get("training", False),
     )
 
 

@@ -14,6 +14,7 @@ from torch.nn.modules import module as hooks
 from modelzoo import api
 from modelzoo.errors import ConfigError
 from modelzoo.modules import dry_run
+from modelzoo.plans import ambient
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Seen:
         return calls[min(number, len(calls) - 1)]
 
 
+@ambient.kept()
 def traced(draft: api.Draft) -> Seen:
     """One more dry run, which notes the shapes of all that is called and named."""
     found, root = Seen(), draft.skeleton.root

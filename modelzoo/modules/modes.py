@@ -1,0 +1,102 @@
+"""Evaluation and training: what tells the two apart in a dry run, and what torch's layers take in evaluation alone."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo.catalog.catalog import Layer
+from modelzoo.modules import construct
+from modelzoo.modules.blocks import Generated
+from modelzoo.modules.failures import lacks_kernel
+from modelzoo.spec.instances import Instance
+
+LAYERS = frozenset(
+    {
+        *(f"{kind}{rank}d" for kind in ("BatchNorm", "InstanceNorm", "Dropout") for rank in (1, 2, 3)),
+        *("Dropout", "AlphaDropout", "FeatureAlphaDropout"),
+    }
+)
+"""The layers of torch that refuse in training what they let pass in evaluation: one value per channel, or a dtype."""
+
+Refused = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Exception], None]
+
+
+def modes(skeleton: construct.Skeleton) -> tuple[bool, ...]:
+    """The modes to look at, as `training` says them: evaluation, and training if a text asks which of the two it is."""
+    kinds = {type(module) for module, _ in skeleton.blocks}
+    told = any(issubclass(each, Generated) and each.frozen.translation().training for each in kinds)
+    return (False, True) if told else (False,)
+
+
+def enter(modules: Iterable[nn.Module], training: bool) -> None:
+    """Sets the mode of blocks; layers stay in evaluation.
+
+    Those of torch would draw numbers and move statistics in training, and return what has the same shape; what a user's
+    own layer would change is not known.
+    """
+    for module in modules:
+        module.__dict__["training"] = training and isinstance(module, Generated)
+
+
+class Trials:
+    """Tries layers of torch in training: each once for every shape and dtype that it takes in evaluation.
+
+    Args:
+        layers: of a model; those of `LAYERS` are tried.
+    """
+
+    def __init__(self, layers: Iterable[tuple[nn.Module, Instance, Layer]]) -> None:
+        self.layers = [(module, instance) for module, instance, layer in layers if layer.name in LAYERS]
+        self.known: set[tuple[str, torch.Size, torch.dtype]] = set()
+
+    @contextmanager
+    def made(self, refused: Refused) -> Iterator[None]:
+        """While it lasts layers are tried with what they are called with; `refused` is told what fails."""
+        for module, instance in self.layers:
+            module.__dict__["forward"] = self.trying(module, instance, refused)
+        try:
+            yield
+        finally:
+            for module, _ in self.layers:
+                module.__dict__.pop("forward", None)
+
+    def trying(self, module: nn.Module, instance: Instance, refused: Refused) -> Callable[..., Any]:
+        evaluated = module.forward
+
+        def forward(*inputs: Any, **keywords: Any) -> Any:
+            output = evaluated(*inputs, **keywords)
+            taken = next(iter((*inputs, *keywords.values())), None)
+            if isinstance(taken, Tensor) and not _is_ample(taken):
+                key = instance.call(), taken.shape, taken.dtype
+                error = None if key in self.known else _failure(module, taken)
+                if error is not None:
+                    refused(module, inputs, keywords, error)
+                self.known.add(key)
+            return output
+
+        return forward
+
+
+def _is_ample(taken: Tensor) -> bool:
+    """Whether an input floats, and has several values for each channel: no layer refuses it."""
+    several = min(taken.shape) if taken.ndim == 2 else math.prod(taken.shape[2:])
+    return taken.is_floating_point() and taken.ndim > 1 and several > 1
+
+
+def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
+    """What a layer raises in training that it did not raise in evaluation; it is a copy that is tried, on a piece."""
+    made = copy.deepcopy(module.layer[0] if isinstance(module, construct.Unsized) else module)
+    made.training = True
+    shape = [size if index < 2 else min(size, 2) for index, size in enumerate(taken.shape)]
+    try:
+        type(made).forward(made, torch.zeros(shape, dtype=taken.dtype, device=taken.device))
+    except Exception as error:
+        return None if lacks_kernel(error) else error
+    return None
