@@ -35,7 +35,9 @@ if __name__ == "__main__":
 """
 INSIDE = """
 import json, resource, sys, time
-from modelzoo import api, cli, run, sweep
+from modelzoo import api
+from modelzoo.cli import launch
+from modelzoo.run import job as jobs, sweep
 spent, memory = {"perform": [], "work": []}, []
 def timed(name, function):
     def call(*args, **kwargs):
@@ -45,13 +47,13 @@ def timed(name, function):
         return result
     return call
 sweep.Sweep.perform = timed("perform", sweep.Sweep.perform)
-run.run = timed("work", run.run)
-def job(cfg, of=cli._job_of_sweep):
+jobs.run = timed("work", jobs.run)
+def job(cfg, of=launch._job_of_sweep):
     of(cfg)
     with open("/proc/self/statm") as file:
         memory.append(int(file.read().split()[1]) * 4096)
-cli._job_of_sweep = job
-code = cli.main()
+launch._job_of_sweep = job
+code = launch.main()
 json.dump({"code": code, "memory": memory, **spent}, open("spent.json", "w"))
 """
 

@@ -14,7 +14,7 @@ import types
 import pytest
 from omegaconf import OmegaConf
 
-import modelzoo
+import modelzoo.run
 from modelzoo import api
 from modelzoo.__main__ import main as tools
 from modelzoo.cli import launch
@@ -48,7 +48,7 @@ def run(monkeypatch, capsys):
         stub = types.ModuleType("modelzoo.run.job")
         stub.run = job
         monkeypatch.setitem(sys.modules, "modelzoo.run.job", stub)
-        monkeypatch.setattr(modelzoo, "run", stub, raising=False)
+        monkeypatch.setattr(modelzoo.run, "job", stub, raising=False)
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         try:
@@ -304,7 +304,7 @@ def test_files_are_read_once_and_only_when_asked(project, monkeypatch):
     project(FILES)
     count = []
     compute = search_path.sources
-    monkeypatch.setattr(compose, "_sources", lambda *arguments: [count.append(1), *compute(*arguments)][1:])
+    monkeypatch.setattr(search_path, "sources", lambda *arguments: [count.append(1), *compute(*arguments)][1:])
     config = compose.compose(["model=base"])
     assert len(count) == 0
     config.locate(Path(("model",)), 0, 0)

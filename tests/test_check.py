@@ -22,12 +22,12 @@ def write(path: pathlib.Path, text: str) -> str:
 @pytest.fixture
 def project(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A project with a `conf` of its own, whose every group shows only what it holds itself."""
-    from modelzoo.config import compose, search_path
+    from modelzoo.config import search_path
 
     monkeypatch.chdir(tmp_path)
     listed = search_path.options
     own = {"model": ["broken", "deep", "shallow"], "init": ["by_depth", "first_only", "plain"]}
-    monkeypatch.setattr(compose, "options", lambda group: [each for each in listed(group) if each in own[group]])
+    monkeypatch.setattr(search_path, "options", lambda group: [each for each in listed(group) if each in own[group]])
     write(tmp_path / "conf/model/shallow.yaml", "inputs: {x: [2, 4]}\nlayers: {first: 'Linear(4, 2)'}\n")
     write(
         tmp_path / "conf/model/deep.yaml",

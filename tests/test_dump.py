@@ -211,7 +211,7 @@ import json, os, pathlib, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 from safetensors.torch import load_file
-from modelzoo import dump
+from modelzoo.run import save
 from tests.planned import plan_of
 
 folder, chance = pathlib.Path(sys.argv[1]), random.Random(0)
@@ -222,7 +222,7 @@ for value, model in enumerate(models):
 plans = [plan_of(model) for model in models]
 start = time.monotonic()
 for plan, model in zip(plans, models):
-    dump.write_parameters(folder, plan, model)
+    save.write_parameters(folder, plan, model)
 longest = 2 * (time.monotonic() - start)
 seen = set()
 for _ in range(50):
@@ -230,7 +230,7 @@ for _ in range(50):
     if child == 0:
         while True:
             for plan, model in zip(plans, models):
-                dump.write_parameters(folder, plan, model)
+                save.write_parameters(folder, plan, model)
     time.sleep(chance.uniform(0, longest))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -9,7 +9,6 @@ from torch import nn
 import modelzoo
 from modelzoo import api
 from modelzoo.catalog import catalog, fills
-from modelzoo.init import decide
 from modelzoo.init import filling as init_filling
 from modelzoo.streams import key
 
@@ -124,7 +123,7 @@ def poisoned(monkeypatch):
                 tensor.fill_(math.nan if tensor.is_floating_point() else -77)
         fill(skeleton, *more)
 
-    monkeypatch.setattr(decide, "fill", poison)
+    monkeypatch.setattr(init_filling, "fill", poison)
 
 
 @pytest.mark.parametrize("name", WITH_TENSORS)

@@ -12,16 +12,16 @@ import pytest
 from documents import parts
 
 import modelzoo
-from modelzoo.cli import source
 from modelzoo.config import hydra_errors
+from modelzoo.export.source import model
 from modelzoo.testing import expectations
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(modelzoo.__file__).parents[1]
-LOADED = (hydra_errors, expectations, source)  # an inner run forgets what it imports, and would import torch every time
+LOADED = (hydra_errors, expectations, model)  # an inner run forgets what it imports, and would import torch every time
 INSTALLED = any(each.name == "modelzoo" for each in entry_points(group="pytest11"))
-PLUGIN = () if INSTALLED else ("-pmodelzoo.pytest_plugin",)
+PLUGIN = () if INSTALLED else ("-pmodelzoo.testing.pytest_plugin",)
 
 
 @pytest.fixture
@@ -361,9 +361,9 @@ def test_a_source_that_differs_is_a_failure(pytester, run, monkeypatch):
     write(pytester, "test_it.yaml", "a: {config: {layers: ['Linear(2, 2)']}, expect: {round_trip: source}}\n")
     run().assert_outcomes(passed=1)
     other = "from torch import nn\nclass Model(nn.Sequential):\n    def __init__(self): super().__init__(nn.Linear(2, 2), nn.PReLU())"
-    monkeypatch.setattr(source, "source", lambda *_, **__: other)
+    monkeypatch.setattr(model, "source", lambda *_, **__: other)
     assert "Expected that source brings the model back" in failure(run(), "a")
-    monkeypatch.setitem(sys.modules, "modelzoo.cli.source", None)
+    monkeypatch.setitem(sys.modules, "modelzoo.export.source.model", None)
     assert failure(run(), "a").splitlines()[1:3] == [
         "  Expected that source brings the model back, found:",
         "  round_trip",
@@ -588,7 +588,7 @@ def test_collecting_imports_no_torch_and_nothing_at_all_where_there_is_no_file(p
         "--collect-only",
         "-pno:hypothesispytest",
         "-pno:modelzoo",
-        "-pmodelzoo.pytest_plugin",
+        "-pmodelzoo.testing.pytest_plugin",
     ]
     done = subprocess.run(command, cwd=pytester.path, capture_output=True, text=True, check=False)
     (loaded,) = re.findall("LOADED (.*)", done.stdout)
@@ -596,7 +596,8 @@ def test_collecting_imports_no_torch_and_nothing_at_all_where_there_is_no_file(p
         assert "test_it.yaml" in done.stdout
         assert "torch" not in loaded.split()
     else:
-        assert loaded == "modelzoo modelzoo.bounds modelzoo.errors modelzoo.escapes modelzoo.testing.pytest_plugin"
+        own = ("bounds", "errors", "escapes", "names", "testing", "testing.pytest_plugin")
+        assert loaded.split() == ["modelzoo", *(f"modelzoo.{each}" for each in own)]
 
 
 def test_workers_share_the_items(pytester):

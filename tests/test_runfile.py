@@ -188,7 +188,7 @@ def test_limits_are_imposed_on_the_process_and_only_there() -> None:
     code = "\n".join(
         [
             "import resource",
-            "from modelzoo import limits",
+            "from modelzoo.cli import sandbox as limits",
             "limits.impose(limits.Limits(memory=10**8, seconds=5))",
             "print(resource.getrlimit(resource.RLIMIT_CORE)[0], resource.getrlimit(resource.RLIMIT_CPU)[0] < 10)",
             "try: bytearray(2 * 10**8)",

@@ -62,7 +62,7 @@ def greatest(name: str, args: Any, kwargs: Any) -> float:
     >>> greatest("relu", (torch.zeros(8, 8),), {}), greatest("expand", (torch.zeros(1), 2**40), {})
     (64.0, 1099511627776.0)
     """
-    largest, second, product, numbers = 1, 1, 1, 1.0
+    largest, second, product, numbers = 1, 1, 1.0, 1.0  # floats become infinite where integers would grow
     shape: Any = None
     waiting = [*args, *kwargs.values()]
     while waiting:
@@ -86,7 +86,7 @@ def greatest(name: str, args: Any, kwargs: Any) -> float:
             elif count > second:
                 second = count
     if name in _SQUARES:
-        return (product * numbers) ** 2
+        return product * numbers * product * numbers
     if name in _NORMS:
         return float(largest)
     return (product if name in _PRODUCTS else largest * second) * numbers
