@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import bounds, streams
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import fills, functions
+from modelzoo.catalog.fill import problem_with
 from modelzoo.config import config
 from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located, nearest
 from modelzoo.init import attempt, decide, filling, ledger
@@ -191,7 +192,7 @@ def draft(
     _try_examples(given)
     count = count or (planned and torch.device(device).type == "meta")
     run = partial(dry_run.dry_run, count=count, recorded=planned, training=training)
-    skeleton, record = _dry(instance, given, rules, torch.device(device), catalog.DTYPES[dtype], run)
+    skeleton, record = _dry(instance, given, rules, torch.device(device), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = decide.decide(skeleton, rules, values, seed)
     return Draft(
@@ -222,7 +223,7 @@ def sized(root: nodes.Block, *, seed: int, dtype: str) -> Instance:
     inputs, examples = _examples(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
     run = partial(dry_run.dry_run, count=False, recorded=False)
-    skeleton, _ = _dry(instance, given, (), torch.device("cpu"), catalog.DTYPES[dtype], run)
+    skeleton, _ = _dry(instance, given, (), torch.device("cpu"), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     problems.check()
     return instance
@@ -383,7 +384,7 @@ def _construct_again(draft: Draft) -> None:
     made = building.construct(
         skeleton.instances[id(skeleton.root)],
         torch.device("cpu"),
-        catalog.DTYPES[draft.dtype],
+        functions.DTYPES[draft.dtype],
         max_steps=skeleton.max_steps,
         seed=draft.seed,
     )
@@ -415,7 +416,7 @@ def _example_inputs(examples: Examples, device: str | torch.device) -> dict[str,
 def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: str = "cpu") -> ledger.Entry:
     """An example input without values, and its fill."""
     problems = Problems()
-    tensor = torch.empty(each.shape, dtype=catalog.DTYPES[each.dtype], device=device)
+    tensor = torch.empty(each.shape, dtype=functions.DTYPES[each.dtype], device=device)
     if given.fill is None:
         default = "normal" if tensor.is_floating_point() else "zeros"
         named = nodes.Fill(
@@ -431,7 +432,7 @@ def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: st
     if decision.reads_value:
         fail(decision.key, "an example has no value before its fill.", "Write normal(), or a number.")
     if decision.fill is not None:
-        what = fills.problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
+        what = problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
         if what is not None and decision.fill.name != "constant":  # an example may be infinite: to see what happens
             fail(given.key, f"{decision.fill.name} {what}.")
     entry.chain = (decision,)

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelzoo import register
+import modelzoo.register  # noqa: F401  # makes all registries
+from modelzoo.catalog.registry import REGISTRIES
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays_registered() -> Iterator[None]:
-    before = [dict(known) for known in register._registries()]
+    before = [dict(known) for known in REGISTRIES]
     yield
-    for known, each in zip(register._registries(), before, strict=True):
+    for known, each in zip(REGISTRIES, before, strict=True):
         known.clear()
         known.update(each)

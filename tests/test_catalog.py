@@ -17,8 +17,21 @@ import pytest
 import torch
 from torch import nn
 
-from modelzoo.catalog import catalog
-from modelzoo.catalog.catalog import FUNCTIONS, LAYERS, METHODS, find_layer, problem_with, problem_with_all
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import layers
+from modelzoo.catalog.arguments import problem_with, problem_with_all
+from modelzoo.catalog.functions import (
+    ATTRIBUTES,
+    DTYPES,
+    FORBIDDEN_KEYWORDS,
+    FUNCTIONS,
+    METHODS,
+    Function,
+    find_function,
+    function_names,
+    register_function,
+)
+from modelzoo.catalog.layers import LAYERS, find_layer
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "catalog.txt"
 
@@ -72,7 +85,7 @@ PLAIN_LAYERS = [
 ]
 
 
-def layer_named(name: str) -> catalog.Layer:
+def layer_named(name: str) -> layers.Layer:
     layer = find_layer(name)
     assert layer is not None
     return layer
@@ -93,7 +106,7 @@ def listing() -> str:
     def shown(each: inspect.Parameter) -> str:
         return str(each.replace(annotation=each.empty))
 
-    def signature(layer: catalog.Layer) -> str:
+    def signature(layer: layers.Layer) -> str:
         parts, keywords = [], False
         for each in layer.signature.values():
             if each.kind is each.KEYWORD_ONLY and not keywords:
@@ -102,7 +115,7 @@ def listing() -> str:
             parts.append(shown(each))
         return f"{layer.name}({', '.join(parts)})"
 
-    def function(each: catalog.Function) -> str:
+    def function(each: Function) -> str:
         limit = f"/{each.positional}" if each.positional is not None else ""
         return each.name + limit + " creates" * each.creates + " number" * each.number
 
@@ -111,12 +124,12 @@ def listing() -> str:
 
     sections = {
         "layers": map(signature, LAYERS.values()),
-        "not layers": (f"{name}: {why}" for name, why in catalog.EXCLUDED.items()),
+        "not layers": (f"{name}: {why}" for name, why in layers.EXCLUDED.items()),
         "functions": map(function, FUNCTIONS.values()),
         "methods": map(method, METHODS),
-        "attributes": catalog.ATTRIBUTES,
-        "dtypes": catalog.DTYPES,
-        "refused keywords": catalog.FORBIDDEN_KEYWORDS,
+        "attributes": ATTRIBUTES,
+        "dtypes": DTYPES,
+        "refused keywords": FORBIDDEN_KEYWORDS,
     }
     head = f"The catalog with torch {VERSION}\n\n"
     return head + "\n".join("\n".join([f"# {title}", *sorted(lines), ""]) for title, lines in sections.items())
@@ -135,18 +148,18 @@ def test_the_catalog_is_the_frozen_listing() -> None:
 
 def test_every_class_of_torch_nn_is_in_the_catalog_or_excluded_with_a_reason() -> None:
     classes = {name for name, value in vars(nn).items() if inspect.isclass(value)}
-    assert classes - LAYERS.keys() - catalog.EXCLUDED.keys() == set()
+    assert classes - LAYERS.keys() - layers.EXCLUDED.keys() == set()
 
 
 def test_nothing_is_both_in_the_catalog_and_excluded() -> None:
-    assert LAYERS.keys() & catalog.EXCLUDED.keys() == set()
+    assert LAYERS.keys() & layers.EXCLUDED.keys() == set()
 
 
 def test_every_layer_of_the_catalog_is_a_class_of_modules() -> None:
     assert [layer.name for layer in LAYERS.values() if not issubclass(layer.cls, nn.Module)] == []
 
 
-@pytest.mark.parametrize("table", [LAYERS, catalog.EXCLUDED, FUNCTIONS, METHODS, catalog.DTYPES, catalog.ARGUMENTS])
+@pytest.mark.parametrize("table", [LAYERS, layers.EXCLUDED, FUNCTIONS, METHODS, DTYPES, catalog.ARGUMENTS])
 def test_a_table_cannot_be_changed(table: Any) -> None:
     with pytest.raises(TypeError, match="does not support item assignment"):
         table["Linear"] = None
@@ -189,7 +202,7 @@ def test_a_lookup_imports_nothing() -> None:
 
 def test_importing_the_catalog_imports_nothing_that_torch_has_not() -> None:
     program = (
-        "import sys, torch, importlib.metadata; before = set(sys.modules); import modelzoo.catalog.catalog;"
+        "import sys, torch, importlib.metadata; before = set(sys.modules); import modelzoo.catalog.arguments;"
         "print(*sorted(name for name in set(sys.modules) - before if name.split('.')[0] != 'modelzoo'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -200,7 +213,7 @@ def test_importing_the_catalog_imports_nothing_that_torch_has_not() -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
-def test_every_argument_has_a_check_and_the_defaults_of_torch_pass(layer: catalog.Layer) -> None:
+def test_every_argument_has_a_check_and_the_defaults_of_torch_pass(layer: layers.Layer) -> None:
     for argument in layer.signature.values():
         check = catalog.check_of(layer, argument.name)
         if argument.default is not argument.empty and argument.name != "modules":
@@ -218,7 +231,7 @@ def test_every_check_is_used() -> None:
 
 
 @pytest.mark.parametrize("layer", PLAIN_LAYERS, ids=lambda layer: layer.name)
-def test_torch_takes_every_argument_that_the_catalog_offers(layer: catalog.Layer) -> None:
+def test_torch_takes_every_argument_that_the_catalog_offers(layer: layers.Layer) -> None:
     required = given_at_least(layer.name)
     assert problem_with_all(layer, required) == []
     defaults = {each.name: each.default for each in layer.signature.values() if each.default is not each.empty}
@@ -228,7 +241,7 @@ def test_torch_takes_every_argument_that_the_catalog_offers(layer: catalog.Layer
 
 
 @pytest.mark.parametrize("layer", PLAIN_LAYERS, ids=lambda layer: layer.name)
-def test_a_position_means_the_same_argument_as_in_torch(layer: catalog.Layer) -> None:
+def test_a_position_means_the_same_argument_as_in_torch(layer: layers.Layer) -> None:
     arguments = {each.name: each.default for each in layer.signature.values() if each.kind is not each.KEYWORD_ONLY}
     arguments |= {name: value for name, value in given_at_least(layer.name).items() if name in arguments}
     keywords = {name: value for name, value in given_at_least(layer.name).items() if name not in arguments}
@@ -620,17 +633,17 @@ def test_the_operators_of_torch_behind_a_name_write_only_to_out(name: str) -> No
             continue  # a method of TorchScript's own lists
         written = [each.name for each in schema.arguments if each.alias_info is not None and each.alias_info.is_write]
         placed = [each.name for each in schema.arguments if not each.kwarg_only]
-        assert not {*written, *catalog.FORBIDDEN_KEYWORDS} & {*placed}, schema
+        assert not {*written, *FORBIDDEN_KEYWORDS} & {*placed}, schema
 
 
 PYTHON_FUNCTIONS = [each for each in FUNCTIONS.values() if inspect.isfunction(each.call)]
 
 
 @pytest.mark.parametrize("function", PYTHON_FUNCTIONS, ids=lambda each: each.name)
-def test_no_position_reaches_a_refused_argument(function: catalog.Function) -> None:
+def test_no_position_reaches_a_refused_argument(function: Function) -> None:
     parameters = inspect.signature(function.call).parameters.values()
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][: function.positional]
-    refused = catalog.FORBIDDEN_KEYWORDS | {"size_average", "_stacklevel", "_random_samples"}
+    refused = FORBIDDEN_KEYWORDS | {"size_average", "_stacklevel", "_random_samples"}
     assert [each for each in positional if each in refused] == []
 
 
@@ -639,11 +652,11 @@ def test_a_position_further_would_reach_a_refused_argument(name: str) -> None:
     limit = FUNCTIONS[name].positional
     assert limit is not None
     parameters = list(inspect.signature(FUNCTIONS[name].call).parameters)
-    assert parameters[limit] in catalog.FORBIDDEN_KEYWORDS
+    assert parameters[limit] in FORBIDDEN_KEYWORDS
 
 
 @pytest.mark.parametrize("function", [each for each in FUNCTIONS.values() if each.creates], ids=lambda each: each.name)
-def test_a_function_that_creates_takes_a_device(function: catalog.Function) -> None:
+def test_a_function_that_creates_takes_a_device(function: Function) -> None:
     call = next(each for each in CALLS.split() if name_of(each) == function.name)
     made = eval(f"{call[:-1]}, device='meta')", {function.name: function.call})
     assert made.device.type == "meta"
@@ -718,7 +731,7 @@ def test_a_dimension_is_for_tensors() -> None:
     ],
 )
 def test_what_changes_loads_or_calls_is_no_function(name: str) -> None:
-    assert catalog.find_function(name) is None
+    assert find_function(name) is None
 
 
 @pytest.mark.parametrize(
@@ -753,7 +766,7 @@ def test_what_changes_loads_or_calls_is_no_function(name: str) -> None:
     ],
 )
 def test_what_changes_or_moves_a_tensor_is_no_method_and_no_attribute(name: str) -> None:
-    assert name not in {*METHODS, *catalog.ATTRIBUTES}
+    assert name not in {*METHODS, *ATTRIBUTES}
 
 
 def test_no_method_has_the_name_of_a_change() -> None:
@@ -768,11 +781,11 @@ def test_the_methods_that_layers_have_too_are_the_known_five() -> None:
 def test_every_method_is_one_and_no_attribute_is_callable() -> None:
     x = torch.zeros(2, 2, dtype=torch.complex64)
     assert all(callable(getattr(x, name)) for name in METHODS)
-    assert not any(callable(getattr(x, name)) for name in catalog.ATTRIBUTES)
+    assert not any(callable(getattr(x, name)) for name in ATTRIBUTES)
 
 
 def test_a_dtype_is_named_as_torch_names_it() -> None:
-    assert {str(dtype) for dtype in catalog.DTYPES.values()} == {f"torch.{name}" for name in catalog.DTYPES}
+    assert {str(dtype) for dtype in DTYPES.values()} == {f"torch.{name}" for name in DTYPES}
 
 
 # --- a user's own --------------------------------------------------------------------------------------------------
@@ -780,7 +793,7 @@ def test_a_dtype_is_named_as_torch_names_it() -> None:
 
 class TestRegistering:
     def test_a_registered_layer_is_found_by_its_name(self) -> None:
-        @catalog.register_layer
+        @layers.register_layer
         class Scale(nn.Module):
             def __init__(self, dim: int, device: Any = None, bias: bool = True) -> None:
                 super().__init__()
@@ -789,59 +802,59 @@ class TestRegistering:
         assert layer.cls is Scale
         assert layer.registered
         assert list(layer.signature) == ["dim", "bias"]
-        assert catalog.layer_names()[-1] == "Scale"
+        assert layers.layer_names()[-1] == "Scale"
         assert problem_with_all(layer, {"dim": "anything is left to the layer"}) == []
 
     def test_a_layer_may_be_registered_under_another_name(self) -> None:
-        catalog.register_layer(nn.Linear, name="Dense")
+        layers.register_layer(nn.Linear, name="Dense")
         assert list(layer_named("Dense").signature) == ["in_features", "out_features", "bias"]
 
     def test_a_registered_layer_without_a_constructor_takes_no_arguments(self) -> None:
-        @catalog.register_layer
+        @layers.register_layer
         class Plain(nn.Module):
             pass
 
         assert dict(layer_named("Plain").signature) == {}
 
     def test_a_registered_function_is_found_by_its_name(self) -> None:
-        @catalog.register_function(number=True)
+        @register_function(number=True)
         def double(x: float) -> float:
             return 2 * x
 
-        function = catalog.find_function("double")
-        assert function == catalog.Function(name="double", call=double, number=True)
-        assert catalog.function_names()[-1] == "double"
+        function = find_function("double")
+        assert function == Function(name="double", call=double, number=True)
+        assert function_names()[-1] == "double"
 
     @pytest.mark.parametrize("name", ["Linear", "Sequential"])
     def test_a_layer_name_of_torch_is_taken(self, name: str) -> None:
         with pytest.raises(ValueError, match=rf"^the name '{name}' is taken by another layer: write name=\.\.\.$"):
-            catalog.register_layer(nn.ReLU, name=name)
+            layers.register_layer(nn.ReLU, name=name)
 
     def test_a_name_is_taken_once(self) -> None:
-        catalog.register_layer(nn.ReLU, name="Mine")
+        layers.register_layer(nn.ReLU, name="Mine")
         with pytest.raises(ValueError, match=r"^the name 'Mine' is taken by another layer: write name=\.\.\.$"):
-            catalog.register_layer(nn.ReLU, name="Mine")
+            layers.register_layer(nn.ReLU, name="Mine")
 
     @pytest.mark.parametrize("name", ["relu", "range", "training", "len"])
     def test_a_function_name_of_the_language_is_taken(self, name: str) -> None:
         with pytest.raises(ValueError, match=rf"^the name '{name}' is taken by another function: write name=\.\.\.$"):
-            catalog.register_function(torch.relu, name=name)
+            register_function(torch.relu, name=name)
 
     @pytest.mark.parametrize("name", ["a.b", "1a", "a-b", "for", "L\u0456near", "a" * 65, "a\n"])
     def test_a_name_is_letters_digits_and_underscores(self, name: str) -> None:
         with pytest.raises(
             ValueError, match=r"^a layer needs a name of letters, digits and '_', at most 64 of them, not "
         ):
-            catalog.register_layer(nn.ReLU, name=name)
+            layers.register_layer(nn.ReLU, name=name)
 
     @pytest.mark.parametrize("value", [3, torch.relu, nn.ReLU(), dict])
     def test_only_classes_of_modules_are_layers(self, value: Any) -> None:
         with pytest.raises(TypeError, match=r"^a layer is a class derived from torch\.nn\.Module, not "):
-            catalog.register_layer(value)
+            layers.register_layer(value)
 
     def test_only_what_can_be_called_is_a_function(self) -> None:
         with pytest.raises(TypeError, match=r"^a function is something to call, not 3$"):
-            catalog.register_function(3)  # type: ignore[call-overload]
+            register_function(3)  # type: ignore[call-overload]
 
 
 class Entry:
@@ -869,7 +882,7 @@ class TestEntryPoints:
         return asked
 
     def test_a_name_that_is_not_found_loads_installed_packages_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked = self.install(monkeypatch, lambda: catalog.register_layer(nn.ReLU, name="Installed"))
+        asked = self.install(monkeypatch, lambda: layers.register_layer(nn.ReLU, name="Installed"))
         assert (find_layer("Linear"), asked) == (LAYERS["Linear"], [])
         assert layer_named("Installed").cls is nn.ReLU
         assert asked == ["modelzoo"]
@@ -882,8 +895,8 @@ class TestEntryPoints:
         assert asked == []
 
     def test_a_function_that_is_not_found_loads_them_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.install(monkeypatch, lambda: catalog.register_function(torch.relu, name="rectify"))
-        assert catalog.find_function("rectify") is not None
+        self.install(monkeypatch, lambda: register_function(torch.relu, name="rectify"))
+        assert find_function("rectify") is not None
 
     def test_one_that_fails_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.install(monkeypatch, lambda: 1 / 0)

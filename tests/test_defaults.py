@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modelzoo.catalog.catalog import LAYERS
-from modelzoo.catalog.fills import FILLS, bind, problem_with, run, tasks
+from modelzoo.catalog.fill import problem_with
+from modelzoo.catalog.fills import FILLS, bind
+from modelzoo.catalog.layers import LAYERS
 from modelzoo.catalog.torch_init import RULES, Default, default, defaults
+from modelzoo.init.drawing import run, tasks
 
 Make = Callable[[], nn.Module]
 ENCODER: dict[str, Any] = {"d_model": 12, "nhead": 2, "dim_feedforward": 16, "batch_first": True}

@@ -13,7 +13,8 @@ from twinning import Config, Generator
 
 import modelzoo
 from modelzoo import api, register
-from modelzoo.catalog.fills import FILLS, Filling, bind, run
+from modelzoo.catalog.fills import FILLS, bind
+from modelzoo.init.drawing import Filling, run
 from modelzoo.modules import construct, dry_run, equal
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -14,22 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from modelzoo.catalog.fills import (
-    FILLS,
-    NONLINEARITIES,
-    REQUIRED,
-    TORCHS,
-    Task,
-    bind,
-    draw,
-    fans_of,
-    find_fill,
-    problem_with,
-    register_fill,
-    run,
-    tasks,
-)
+from modelzoo.catalog.distributions import NONLINEARITIES, fans_of
+from modelzoo.catalog.fill import REQUIRED, problem_with
+from modelzoo.catalog.fills import FILLS, TORCHS, bind, find_fill, register_fill
 from modelzoo.errors import TextError
+from modelzoo.init.drawing import Task, draw, run, tasks
 from modelzoo.streams import BLOCK, generator
 
 

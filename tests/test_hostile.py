@@ -129,7 +129,7 @@ def test_the_jail_ends_what_a_model_file_must_not_do(probe: str, event: str, jai
 
 def test_a_lookup_in_the_catalog_causes_no_event(jail: Ask, tmp_path: pathlib.Path) -> None:
     probe = """
-import modelzoo.catalog.catalog as catalog
+import modelzoo.catalog.arguments as catalog
 import sys
 for name in ("Linear", "torch.nn.Linear", "os.system", "torch.nn.functional.importlib", "torch.load", "x" * 10**6):
     catalog.find_layer(name), catalog.find_function(name)

@@ -8,7 +8,8 @@ from torch import nn
 
 import modelzoo
 from modelzoo import api
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import fills
+from modelzoo.catalog.layers import LAYERS
 from modelzoo.init import filling as init_filling
 from modelzoo.streams import key
 
@@ -148,7 +149,7 @@ def test_the_poison_shows_where_a_fill_is_left_out(monkeypatch):
 
 def test_every_layer_of_the_catalog_with_tensors_is_among_these():
     filling = ("reset_parameters", "_reset_parameters")
-    with_tensors = {name for name, layer in catalog.LAYERS.items() if any(hasattr(layer.cls, each) for each in filling)}
+    with_tensors = {name for name, layer in LAYERS.items() if any(hasattr(layer.cls, each) for each in filling)}
     without_own = {
         "TransformerEncoder",
         "TransformerDecoder",

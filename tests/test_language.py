@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog.functions import register_function
 from modelzoo.errors import TextError
 from modelzoo.language import compiler, formulas, syntax
 from modelzoo.language.names import Names, Read
@@ -698,7 +698,7 @@ def test_default_values_stand_for_missing_inputs() -> None:
 
 def test_a_registered_function_is_seen_by_a_text_that_failed_before() -> None:
     assert errors_of("twice_of(x)") != []
-    catalog.register_function(lambda value: value * 2, name="twice_of")
+    register_function(lambda value: value * 2, name="twice_of")
     assert torch.equal(forward("twice_of(x)")(OWNER, X, Y), X * 2)
 
 

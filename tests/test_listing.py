@@ -17,7 +17,7 @@ from torch import nn
 import modelzoo
 from modelzoo import register
 from modelzoo.__main__ import main
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import fills, functions, layers
 from modelzoo.cli.facts import fill_facts, function_facts, layer_facts
 from modelzoo.config import search_path
 
@@ -41,10 +41,10 @@ def listed(capsys):
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("layers", {*catalog.LAYERS}),
+        ("layers", {*layers.LAYERS}),
         ("fills", {*fills.TORCHS}),
-        ("functions", {*catalog.FUNCTIONS}),
-        ("methods", {*catalog.METHODS, *catalog.ATTRIBUTES}),
+        ("functions", {*functions.FUNCTIONS}),
+        ("methods", {*functions.METHODS, *functions.ATTRIBUTES}),
         ("models", {each.stem for each in (ROOT / "conf" / "model").glob("*.yaml")}),
         ("inits", {each.stem for each in (ROOT / "conf" / "init").glob("*.yaml")}),
     ],
@@ -100,7 +100,7 @@ def test_a_layer_is_told_with_its_arguments_what_is_inferred_and_an_example_in_b
     )
 
 
-@pytest.mark.parametrize("name", list(catalog.LAYERS))
+@pytest.mark.parametrize("name", list(layers.LAYERS))
 def test_the_example_of_a_layer_builds_the_same_in_both_notations(name):
     examples = layer_facts(name)["examples"]
     text, mapping = (yaml.safe_load(examples[each])["layer"] for each in ("text", "mapping"))
@@ -124,14 +124,14 @@ def test_the_example_of_a_fill_fills_the_same_in_both_notations(name):
     assert torch.equal(*filled)
 
 
-@pytest.mark.parametrize("name", list(catalog.FUNCTIONS))
+@pytest.mark.parametrize("name", list(functions.FUNCTIONS))
 def test_a_function_is_told_without_what_a_text_may_not_give(name):
     facts = function_facts(name)
     assert facts["about"]
     assert facts["signature"].startswith(f"{name}(")
     assert facts["signature"].endswith(")")
     given = {each.partition("=")[0].strip() for each in facts["signature"][len(name) + 1 : -1].split(",")}
-    assert not given & catalog.FORBIDDEN_KEYWORDS
+    assert not given & functions.FORBIDDEN_KEYWORDS
 
 
 @pytest.mark.parametrize(

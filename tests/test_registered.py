@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo.catalog import catalog
+from modelzoo.catalog.layers import REGISTERED
 
 
 def register_noise():
@@ -428,7 +428,7 @@ def test_it_may_let_a_layer_fail():
         layer.forward = lambda x: nn.functional.linear(x[..., :4], layer.weight, layer.bias)
 
     for constructor, forward in ((None, retried), (patched, None)):
-        catalog._registered.clear()
+        REGISTERED.clear()
         wrapping(constructor, forward)
         with pytest.raises(modelzoo.ConfigError) as caught:
             modelzoo.plan({"inputs": {"x": [2, 6]}, "layers": ["Wrapping(Linear(4, 4))", "Linear(5, 5)"]})
@@ -469,7 +469,7 @@ def test_nothing_is_done_to_a_layer_whose_size_is_left_out(constructor):
         "model.layers.w\n  Wrapping(layer=Linear(out_features=4)) cannot be constructed: "
         "Linear has no tensors before its first call: write its size"
     )
-    catalog._registered.clear()
+    REGISTERED.clear()
     wrapping()
     assert (
         modelzoo.build(

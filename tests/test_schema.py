@@ -15,7 +15,7 @@ import yaml
 import modelzoo
 from modelzoo import register
 from modelzoo.__main__ import main
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import arguments, fills, layers
 from modelzoo.cli import schema
 from modelzoo.spec import nodes
 
@@ -62,7 +62,7 @@ def test_a_schema_is_a_schema(kind):
 def test_the_schemas_that_ship_are_what_the_tool_prints(kind, monkeypatch, capsys):
     if torch.__version__.partition("+")[0] not in committed(kind)["$comment"]:
         pytest.skip("they were written with another torch, which has other layers and says other things")
-    monkeypatch.setattr(catalog, "_registered", {})
+    monkeypatch.setattr(layers, "REGISTERED", {})
     monkeypatch.setattr(fills, "FILLS", {name: fill for name, fill in fills.FILLS.items() if name in fills.TORCHS})
     assert main(["schema", kind]) == 0
     assert capsys.readouterr().out == (CONF / f"{kind}.schema.json").read_text(encoding="utf-8")
@@ -221,14 +221,14 @@ SAMPLES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("name", list(catalog.LAYERS))
+@pytest.mark.parametrize("name", list(layers.LAYERS))
 def test_an_argument_admits_what_the_builder_takes_and_nothing_else(name):
-    layer = catalog.LAYERS[name]
+    layer = layers.LAYERS[name]
     written = committed("model")
     for argument, told in written["definitions"][f"layer.{name}"]["properties"].items():
         if argument not in layer.signature:
             continue
-        check = catalog.check_of(layer, argument)
+        check = arguments.check_of(layer, argument)
         validator = jsonschema.Draft7Validator({**told, "definitions": written["definitions"]})
         for value in SAMPLES:
             if isinstance(value, list) and "a layer" in check.wants:
@@ -239,10 +239,10 @@ def test_an_argument_admits_what_the_builder_takes_and_nothing_else(name):
 
 def test_every_layer_with_every_argument_is_explained():
     definitions = committed("model")["definitions"]
-    for name, layer in catalog.LAYERS.items():
+    for name, layer in layers.LAYERS.items():
         told = definitions[f"layer.{name}"]
         assert told["description"], name
-        assert all(told["properties"][each]["description"] for each in catalog.accepted(layer).named), name
+        assert all(told["properties"][each]["description"] for each in layers.accepted(layer).named), name
 
 
 def test_every_fill_is_known():

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import modelzoo
-from modelzoo.catalog import catalog
-from modelzoo.catalog.catalog import LAYERS, find_layer, register_layer
+from modelzoo.catalog import layers
+from modelzoo.catalog.layers import LAYERS, find_layer, register_layer
 from modelzoo.catalog.sizes import SIZES, infer, inferable, misfit
 from modelzoo.errors import TextError
 
@@ -277,7 +277,7 @@ class Scale(nn.Module):
         return factor * x
 
 
-def registered_scale() -> catalog.Layer:
+def registered_scale() -> layers.Layer:
     layer = find_layer("Scale")
     assert layer is not None
     return layer

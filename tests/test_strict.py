@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelzoo.catalog.catalog import LAYERS
+from modelzoo.catalog.layers import LAYERS
 from modelzoo.modules.failures import depends_on_data, lacks_kernel
 from modelzoo.modules.strict import Strict, expands
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from modelzoo import bounds
-from modelzoo.catalog.catalog import Function
+from modelzoo.catalog.functions import Function
 
 
 def function(of: Function) -> Callable[..., Any]:
     """What a text calls where it names a function: the function itself, or its guard before it.
 
-    >>> from modelzoo.catalog.catalog import find_function
+    >>> from modelzoo.catalog.functions import find_function
     >>> function(find_function("max_pool1d"))(torch.zeros(1, 4, 6), 2**32)
     Traceback (most recent call last):
     ValueError: a size of max_pool1d is at most 16,777,216, not 4294967296

@@ -8,10 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from modelzoo.catalog.registry import Registry
+
 Metric = Callable[[nn.Module, Any], Mapping[str, Any]]
 
-_registered: dict[str, Metric] = {}
-METRICS: Mapping[str, Metric] = MappingProxyType(_registered)
+REGISTERED: Registry[Metric] = Registry("metric")
+METRICS: Mapping[str, Metric] = MappingProxyType(REGISTERED)
 """The registered functions, by their names."""
 
 
@@ -30,12 +32,12 @@ def register_metric(function: Metric) -> Metric:
     ...     return {"depth": len(list(model.modules()))}
     >>> measure(nn.Linear(2, 2), None)
     {'depth': 1}
-    >>> del _registered["example_depth"]
+    >>> del REGISTERED["example_depth"]
     """
     if not callable(function):
         raise TypeError(f"a metric is a function of a model and its output, not {function!r}")
     name = getattr(function, "__name__", repr(function))
-    if _registered.setdefault(name, function) is not function:
+    if REGISTERED.setdefault(name, function) is not function:
         raise ValueError(f"there is a metric '{name}' already")
     return function
 

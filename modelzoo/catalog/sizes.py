@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modelzoo.catalog.catalog import Layer, find_layer
+from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import TextError
 
 SIZES: Mapping[str, Mapping[str, str]] = MappingProxyType(

@@ -349,7 +349,7 @@ def _facts(shown_as: str, plan: Plan, warnings: Iterable[Problem], config: Confi
 
 def _hiding(config: Config) -> Iterator[Problem]:
     """Definitions that hide a layer of torch."""
-    from modelzoo.catalog.catalog import LAYERS
+    from modelzoo.catalog.layers import LAYERS
 
     waiting: list[tuple[Path, Any]] = [(Path(("model",)), config.model)]
     while waiting:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import layers
 
 if TYPE_CHECKING:
-    from modelzoo.catalog.catalog import Layer
+    from modelzoo.catalog.layers import Layer
 
 if TYPE_CHECKING:
-    from modelzoo.catalog.catalog import Layer
+    from modelzoo.catalog.layers import Layer
 
 
 _LINEAR = {"_target_": "Linear", "in_features": 20, "out_features": 10}
@@ -51,11 +51,11 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 def example(layer: Layer) -> dict[str, Any] | None:
     """A layer as a mapping; None for a registered one with arguments that nothing tells.
 
-    >>> from modelzoo.catalog.catalog import find_layer
+    >>> from modelzoo.catalog.layers import find_layer
     >>> example(find_layer("Conv2d"))
     {'_target_': 'Conv2d', 'in_channels': 8, 'out_channels': 16, 'kernel_size': 3}
     """
-    required = catalog.accepted(layer).required
+    required = layers.accepted(layer).required
     if not layer.registered and layer.name in _SPECIAL:
         return {"_target_": layer.name, **_SPECIAL[layer.name]}
     if not set(required) <= USUAL.keys():
@@ -77,7 +77,7 @@ def as_text(node: Any) -> str:
         return "{" + ", ".join(f"{name!r}: {as_text(value)}" for name, value in node.items()) + "}"
 
     name = node["_target_"]
-    accepted = catalog.accepted(layer_named(name))
+    accepted = layers.accepted(layer_named(name))
     written = [as_text(each) for each in node.get("_args_", [])]
     for each, value in node.items():
         if each in accepted.required and accepted.positional[len(written) : len(written) + 1] == (each,):
@@ -90,6 +90,6 @@ def as_text(node: Any) -> str:
 def layer_named(name: str) -> Layer:
     """A layer that is there."""
 
-    layer = catalog.find_layer(name)
+    layer = layers.find_layer(name)
     assert layer is not None, name
     return layer

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional, init
 
-from modelzoo.catalog import catalog, fills, sizes
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import fills, functions, layers, registry, sizes
+from modelzoo.catalog.fill import REQUIRED
 from modelzoo.cli.docstrings import CALL, arguments_of, doc_of, one_line
 from modelzoo.cli.examples import USUAL, as_text, example, layer_named
 from modelzoo.cli.page import Kind, yaml_line
 
 if TYPE_CHECKING:
-    from modelzoo.catalog.catalog import Layer
+    from modelzoo.catalog.layers import Layer
 
 
 def layers_listed() -> dict[str, str]:
     """All layers, each with one line about it."""
-    catalog.load_entry_points()
-    return {name: one_line(layer_named(name).cls, name) for name in sorted(catalog.layer_names(), key=str.lower)}
+    registry.load_entry_points()
+    return {name: one_line(layer_named(name).cls, name) for name in sorted(layers.layer_names(), key=str.lower)}
 
 
 def layer_facts(name: str) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def _plain(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Paramete
 def inferred(layer: Layer) -> Iterator[str]:
     """Which arguments the inputs of a layer decide, in sentences.
 
-    >>> from modelzoo.catalog.catalog import find_layer
+    >>> from modelzoo.catalog.layers import find_layer
     >>> list(inferred(find_layer("Conv2d")))
     ['in_channels may be left out: input is [in_channels, H, W] or [N, in_channels, H, W].']
     """
@@ -74,7 +76,7 @@ def inferred(layer: Layer) -> Iterator[str]:
 
 def fills_listed() -> dict[str, str]:
     """All fills, each with one line about it."""
-    catalog.load_entry_points()
+    registry.load_entry_points()
     return {name: about_fill(name) for name in fills.FILLS}
 
 
@@ -93,7 +95,7 @@ def fill_facts(name: str) -> dict[str, Any]:
     'fill: normal(mean=0.0, std=1.0)'
     """
     fill = fills.FILLS[name]
-    required = {each for each, default in fill.parameters.items() if default is fills.REQUIRED}
+    required = {each for each, default in fill.parameters.items() if default is REQUIRED}
     shown = [each if each in required else f"{each}={default!r}" for each, default in fill.parameters.items()]
     known = required <= USUAL.keys()
     given = (
@@ -119,13 +121,13 @@ def fill_facts(name: str) -> dict[str, Any]:
 
 def functions_listed() -> dict[str, str]:
     """All functions, each with one line about it."""
-    catalog.load_entry_points()
-    return {name: one_line(_documented(name), name) for name in sorted(catalog.function_names())}
+    registry.load_entry_points()
+    return {name: one_line(_documented(name), name) for name in sorted(functions.function_names())}
 
 
 def _documented(name: str) -> Any:
     """What a function of the catalog calls, or torch's function of the same meaning."""
-    function = catalog.find_function(name)
+    function = functions.find_function(name)
     assert function is not None, name
     known = getattr(torch, name, None) if function.number else None
     return known if callable(known) else function.call
@@ -137,7 +139,7 @@ def function_facts(name: str) -> dict[str, Any]:
     >>> function_facts("relu")["signature"]
     'relu(input)'
     """
-    function = catalog.find_function(name)
+    function = functions.find_function(name)
     assert function is not None
     notes = [
         *(["Formulas may call it too: it takes numbers as well as tensors."] if function.number else []),
@@ -159,7 +161,7 @@ def signature(name: str, what: Any) -> str:
     kept = [each.split(":")[0] if "=" not in each else each for each in parts if each]
     kept = [each for each in kept if each != "self"]
     kept = [re.sub(r":[^=]*=\s*", "=", each).replace(" = ", "=") for each in kept]
-    kept = [each for each in kept if each.partition("=")[0].strip() not in catalog.FORBIDDEN_KEYWORDS]
+    kept = [each for each in kept if each.partition("=")[0].strip() not in functions.FORBIDDEN_KEYWORDS]
     if kept and kept[-1] in ("*", "/"):
         kept.pop()
     return f"{name}({', '.join(kept)})"
@@ -167,7 +169,7 @@ def signature(name: str, what: Any) -> str:
 
 def methods_listed() -> dict[str, str]:
     """All methods of tensors, each with one line about it."""
-    return {name: about_method(name) for name in sorted((*catalog.METHODS, *catalog.ATTRIBUTES))}
+    return {name: about_method(name) for name in sorted((*functions.METHODS, *functions.ATTRIBUTES))}
 
 
 def about_method(name: str) -> str:
@@ -184,7 +186,7 @@ def method_facts(name: str) -> dict[str, Any]:
     >>> method_facts("T")["signature"], method_facts("flatten")["signature"]
     ('x.T', 'x.flatten(start_dim=0, end_dim=-1)')
     """
-    method = name in catalog.METHODS
+    method = name in functions.METHODS
     called = signature(name, getattr(torch.Tensor, name, None)) if method else name
     return {"name": name, "signature": f"x.{called}", "about": about_method(name)}
 

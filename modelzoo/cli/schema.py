@@ -12,8 +12,10 @@ from typing import Any
 import torch
 
 from modelzoo import bounds
-from modelzoo.catalog import catalog, fills, sizes
-from modelzoo.catalog.catalog import Layer
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import distributions, fills, functions, layers, registry, sizes
+from modelzoo.catalog.fill import REQUIRED, Fill
+from modelzoo.catalog.layers import Layer
 from modelzoo.cli.docstrings import arguments_of, one_line
 from modelzoo.cli.facts import about_fill
 from modelzoo.names import Kind
@@ -57,7 +59,7 @@ def schema(kind: str = "model") -> Schema:
     >>> schema("model")["definitions"]["layer.Linear"]["properties"]["out_features"]["description"]
     'size of each output sample.'
     """
-    catalog.load_entry_points()
+    registry.load_entry_points()
     root = {"model": _model_file, "init": _init_file, "config": _config_file}[kind]()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -187,7 +189,7 @@ def _definitions() -> Schema:
             "type": ["array", "integer", "string"],
             "items": {"type": ["integer", "string"]},
         },
-        "dtype": _or_computed({"enum": [*catalog.DTYPES, None]}),
+        "dtype": _or_computed({"enum": [*functions.DTYPES, None]}),
         "fill": _fill(),
         "fills": _mapping(
             additionalProperties=_ref("fill"), description="Fills of tensors below here, by their names."
@@ -209,8 +211,8 @@ def _name(kind: Kind) -> Schema:
 
 
 def _layers() -> Iterator[tuple[str, Layer]]:
-    for name in catalog.layer_names():
-        layer = catalog.find_layer(name)
+    for name in layers.layer_names():
+        layer = layers.find_layer(name)
         if layer is not None:
             yield name, layer
 
@@ -239,10 +241,10 @@ def _nodes(prefix: str) -> Schema:
         "node": {
             "description": "A layer: a text as in Linear(20, 10), a mapping with _target_, a block, or a list.",
             "type": ["string", "array", "object", "null"],
-            "anyOf": [{"enum": list(catalog.layer_names())}, True],
+            "anyOf": [{"enum": list(layers.layer_names())}, True],
             "allOf": [{"if": {"type": "array"}, "then": {"items": _ref(node)}}],  # editors look for defaults in `items`
             "properties": {
-                "_target_": _suggested(catalog.layer_names(), "A layer of the catalog, or a block of this file."),
+                "_target_": _suggested(layers.layer_names(), "A layer of the catalog, or a block of this file."),
                 "_ref_": {"description": "The same module again: the name of a layer.", "type": ["string", "integer"]},
             },
             "if": {"type": "object", "required": ["_ref_"]},
@@ -383,7 +385,7 @@ def _pattern(layer: Layer) -> str:
 
 def _layer(layer: Layer) -> Schema:
     """The arguments of a layer."""
-    accepted = catalog.accepted(layer)
+    accepted = layers.accepted(layer)
     about, told = one_line(layer.cls, layer.name), arguments_of(layer.cls)
     arguments = {
         name: _argument(layer, parameter, told.get(name, ""))
@@ -508,19 +510,19 @@ def _fill() -> Schema:
     }
 
 
-def _fill_argument(fill: fills.Fill, name: str) -> Schema:
+def _fill_argument(fill: Fill, name: str) -> Schema:
     default = fill.parameters[name]
     if fill.name not in fills.TORCHS:
-        return {"default": default} if _is_plain(default) and default is not fills.REQUIRED else {}
-    words = {"mode": fills.MODES, "nonlinearity": fills.NONLINEARITIES}
+        return {"default": default} if _is_plain(default) and default is not REQUIRED else {}
+    words = {"mode": distributions.MODES, "nonlinearity": distributions.NONLINEARITIES}
     kind: Schema = {"type": ["number", "boolean"] if name == "value" else "number"}
     if isinstance(default, str):
         kind = {"enum": list(words[name])}
-    return {**_or_computed(kind), **({} if default is fills.REQUIRED else {"default": default})}
+    return {**_or_computed(kind), **({} if default is REQUIRED else {"default": default})}
 
 
 def _rule() -> Schema:
-    names = _suggested(catalog.layer_names(), "The type of the layer, or the name of its block.")
+    names = _suggested(layers.layer_names(), "The type of the layer, or the name of its block.")
     return _mapping(
         {
             "layer": {

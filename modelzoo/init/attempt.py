@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from modelzoo.catalog import fills
+from modelzoo.init import drawing
 from modelzoo.init.ledger import Entry
 from modelzoo.init.program import Program, UnfillableError, Wrong
 from modelzoo.language import runtime
@@ -31,7 +31,7 @@ def attempt(
         operations = operations or runtime.Operations("fills")
         program = Program(tensor, entry.chain, entry.name, seed, max_steps, operations)
         with strictly(tensor.device):
-            fills.run([fills.Task(0, program.fill)], threads=1)
+            drawing.run([drawing.Task(0, program.fill)], threads=1)
     except UnfillableError as error:
         return [] if depends_on_data(error.__cause__) else [error.wrong]
     if finite and not is_finite(tensor):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from modelzoo.catalog import fills, torch_init
+from modelzoo.catalog.fill import problem_with
 from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
 from modelzoo.init.attempt import attempt
 from modelzoo.init.decisions import Decision
@@ -250,6 +251,6 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
 def _wrong(chain: tuple[Decision, ...], tensor: Tensor) -> Iterator[Wrong]:
     """Which named fills cannot apply to a tensor, and why."""
     for place, each in enumerate(chain):
-        wrong = each.fill and fills.problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
+        wrong = each.fill and problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
         if each.fill is not None and wrong:
             yield Wrong(place=place, how=f": {each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from modelzoo.catalog import fills
+from modelzoo.catalog import fill as catalog_fill
 from modelzoo.errors import Path
 from modelzoo.language import compiler
 from modelzoo.spec.nodes import FILL_INPUTS, Fill, fill_names
@@ -28,7 +28,7 @@ class Decision:
 
     rule: str
     strength: int
-    fill: fills.Fill | None = None
+    fill: catalog_fill.Fill | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     program: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)

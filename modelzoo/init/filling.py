@@ -10,6 +10,7 @@ from torch import Tensor
 
 from modelzoo.catalog import fills
 from modelzoo.errors import ConfigError, Problems, first_line
+from modelzoo.init import drawing
 from modelzoo.init.attempt import NOT_FINITE, is_finite
 from modelzoo.init.decisions import Decision
 from modelzoo.init.ledger import Entry
@@ -20,7 +21,7 @@ from modelzoo.modules import construct
 
 def fill(skeleton: construct.Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
-    fills.run(_tasks(skeleton, table, seed), threads)
+    drawing.run(_tasks(skeleton, table, seed), threads)
     problems = Problems()
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
         last = entry.chain[-1]
@@ -38,10 +39,10 @@ def filled(skeleton: construct.Skeleton, table: list[Entry]) -> list[Tensor]:
 
 def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     """Fills a tensor that belongs to no model."""
-    fills.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
+    drawing.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
 
 
-def _tasks(skeleton: construct.Skeleton, table: list[Entry], seed: int) -> Iterator[fills.Task]:
+def _tasks(skeleton: construct.Skeleton, table: list[Entry], seed: int) -> Iterator[drawing.Task]:
     fillings: Fillings = {}
     operations = runtime.Operations("fills")
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
@@ -55,24 +56,24 @@ def _tasks_of(
     max_steps: int,
     fillings: Fillings,
     operations: runtime.Operations,
-) -> Iterable[fills.Task]:
+) -> Iterable[drawing.Task]:
     chain = entry.chain
     decision = chain[0]
     if entry.computed is not None:
         computed, entry.computed = entry.computed, None
-        return [fills.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
+        return [drawing.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
     if len(chain) > 1 or decision.fill is None:
         if len(chain) == 1 and decision.value is tensor:
             return []
-        return [fills.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps, operations))]
+        return [drawing.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps, operations))]
     case = (id(decision), tensor.shape)
     filling = fillings.get(case)
     if filling is None:
-        filling = fillings[case] = fills.Filling(decision.fill, decision.arguments, tensor.shape)
+        filling = fillings[case] = drawing.Filling(decision.fill, decision.arguments, tensor.shape)
     if decision.fill.name in fills.TORCHS:
         return filling.begin(tensor, seed, entry.name)
     tasks = filling.tasks(tensor, seed, entry.name)
-    return [fills.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
+    return [drawing.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
 
 
 def _told(fill: Callable[[], object], decision: Decision, entry: Entry) -> None:
@@ -84,5 +85,5 @@ def _told(fill: Callable[[], object], decision: Decision, entry: Entry) -> None:
         raise ConfigError([wrong.problem(decision.rule, decision.key or entry.key, entry.name)]) from error
 
 
-Fillings = dict[tuple[int, torch.Size], fills.Filling]
+Fillings = dict[tuple[int, torch.Size], drawing.Filling]
 """Of a fill, by its decision's id, and a shape: tensors of one shape share them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modelzoo.catalog import fills
+from modelzoo.catalog import distributions, fills
 from modelzoo.errors import Path, Problems
 from modelzoo.init.decisions import Decision
 from modelzoo.language import syntax
@@ -122,7 +122,7 @@ def decision_of(
     shape = tuple(entry.tensor.shape)
     known = dict(values)
     if len(shape) >= 2:
-        known["fan_in"], known["fan_out"] = fills.fans_of(shape)
+        known["fan_in"], known["fan_out"] = distributions.fans_of(shape)
     elif any(isinstance(value, Formula) and _fans_in(value.tree) for _, value in fill.arguments):
         what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
         problems.add(fill.key, what, "" if strength < 2 else "Write param: weight.")

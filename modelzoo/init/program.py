@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import streams
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import distributions, fills, functions
+from modelzoo.catalog.fill import problem_with
 from modelzoo.errors import ConfigError, Path, Problem, first_line
+from modelzoo.init import drawing
 from modelzoo.init.decisions import Decision
 from modelzoo.language import compiler, runtime
 from modelzoo.modules.strict import expands
@@ -105,7 +107,7 @@ class Program:
         function = compiler.link(code, values, self.max_steps, turned=self.worked)
         self.worked(len(decision.program) // 10 + 1)
         shape = tuple(self.tensor.shape)
-        fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
+        fans = distributions.fans_of(shape) if len(shape) >= 2 else (None, None)
         start = value.clone() if isinstance(value, Tensor) else value
         with streams.instead(self.seed, self.name) if _is_random(code) else nullcontext():
             return function(self.owner(), self.draw, shape, *fans, start)
@@ -126,13 +128,13 @@ class Program:
         assert fill is not None
         arguments = fills.bind(fill, positional, named)
         shape, dtype = tuple(self.tensor.shape), self.tensor.dtype
-        what = fills.problem_with(fill, arguments, shape, dtype)
+        what = problem_with(fill, arguments, shape, dtype)
         if what is not None:
             raise ValueError(f"{name} {what}")
         number, self.drawn = self.drawn, self.drawn + 1
         if self.tensor.is_meta:
-            return torch.empty(shape, dtype=fills.dtype_of_draws(dtype), device="meta")
-        return fills.draw(fill, arguments, shape, dtype, seed=self.seed, name=self.name, number=number)
+            return torch.empty(shape, dtype=distributions.dtype_of_draws(dtype), device="meta")
+        return drawing.draw(fill, arguments, shape, dtype, seed=self.seed, name=self.name, number=number)
 
     def wrong(self, place: int, decision: Decision, error: Exception) -> Wrong:
         """What an exception says, and in which line of the text."""
@@ -147,7 +149,7 @@ class Program:
 def _is_random(code: CodeType) -> bool:
     """Whether a text may draw from torch's own generator."""
     called = {name.removeprefix("_call_") for name in code.co_names if name.startswith("_call_")}
-    return not called.isdisjoint(catalog.RANDOM) or not called <= catalog.FUNCTIONS.keys()
+    return not called.isdisjoint(functions.RANDOM) or not called <= functions.FUNCTIONS.keys()
 
 
 def _no_value(value: Any, tensor: Tensor) -> Wrong | None:

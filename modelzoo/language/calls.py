@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from modelzoo.catalog import catalog, guards
+from modelzoo.catalog import guards, layers
+from modelzoo.catalog.functions import DTYPES, FORBIDDEN_KEYWORDS, METHODS, Function, find_function, function_names
 from modelzoo.errors import nearest
 from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
@@ -45,7 +46,7 @@ class Calls:
         method = node.func
         if not isinstance(method, ast.Attribute) or not isinstance(method.value, ast.Attribute):
             return None
-        if method.attr not in catalog.METHODS or not self.text.layer_like(method.value):
+        if method.attr not in METHODS or not self.text.layer_like(method.value):
             return None
         if hasattr(nn.Module, method.attr) or method.attr in guards.METHODS:
             return self.method_call(node, method)
@@ -55,12 +56,12 @@ class Calls:
         if self.text.check_part(method.value):
             path = (*owner.path, method.value.attr, method.attr)
             self.text.reads.append(Read(path, False, node.lineno, node.col_offset + 1, method=True))
-        self.check_limits(node, method.attr, catalog.METHODS[method.attr])
+        self.check_limits(node, method.attr, METHODS[method.attr])
         value = at(ast.Attribute(owner.code, method.value.attr, ast.Load()), method.value)
         return ast.Call(at(ast.Attribute(value, method.attr, ast.Load()), method), *self.arguments(node))
 
     def function_call(self, node: ast.Call, called: ast.Name) -> ast.expr:
-        name, function = called.id, catalog.find_function(called.id)
+        name, function = called.id, find_function(called.id)
         if self.text.is_value(name) or name in self.text.names.values or name in self.text.names.tensors:
             self.text.error(called, f"'{name}' is a value, not a function or a layer")
         elif name in self.text.names.fills and (function is None or not node.args):
@@ -75,15 +76,15 @@ class Calls:
                 called, "range(...) stands in for only", "Write for i in range(n), or arange(n) for a tensor."
             )
         else:
-            functions = catalog.function_names()
+            functions = function_names()
             if self.text.formula:  # of numbers, beside layers
-                functions = tuple(each for each in functions if getattr(catalog.find_function(each), "number", False))
-                functions += catalog.layer_names()
+                functions = tuple(each for each in functions if getattr(find_function(each), "number", False))
+                functions += layers.layer_names()
             known = [*functions, *sorted(self.text.names.layers), *sorted(self.text.names.fills)]
             self.text.error(called, f"there is no function or layer '{name}'", nearest(name, known))
         return node
 
-    def catalog_call(self, node: ast.Call, function: catalog.Function) -> ast.expr:
+    def catalog_call(self, node: ast.Call, function: Function) -> ast.expr:
         name = function.name
         if self.text.formula and not function.number:
             self.text.error(node, f"'{name}' makes a tensor and has no place in a formula")
@@ -103,11 +104,11 @@ class Calls:
         name = method.attr
         if self.text.formula:
             self.text.error(method, f"'.{name}' has no place in a formula")
-        elif name not in catalog.METHODS:
+        elif name not in METHODS:
             in_place = name.endswith("_") and not name.startswith("_")
             what = "changes its tensor in place" if in_place else "is not a method of a tensor"
-            self.text.error(method, f"'{name}' {what}", nearest(name.strip("_") or name, catalog.METHODS))
-        self.check_limits(node, name, catalog.METHODS.get(name))
+            self.text.error(method, f"'{name}' {what}", nearest(name.strip("_") or name, METHODS))
+        self.check_limits(node, name, METHODS.get(name))
         if name == "to":
             self.check_dtype(node)
         value = self.expression(method.value)
@@ -123,7 +124,7 @@ class Calls:
             what = f"{name} takes at most {limit} argument{'s' * (limit > 1)} by position, not {len(node.args)}"
             self.text.error(node, what, "Name the others." if limit > 1 else "")
         for keyword in node.keywords:
-            if keyword.arg in catalog.FORBIDDEN_KEYWORDS:
+            if keyword.arg in FORBIDDEN_KEYWORDS:
                 self.text.error(keyword, f"the argument '{keyword.arg}' has no place here")
 
     def check_dtype(self, node: ast.Call) -> None:
@@ -131,7 +132,7 @@ class Calls:
         given = [*node.args, *(each.value for each in node.keywords if each.arg == "dtype")]
         if len(given) == 1 and len(node.keywords) + len(node.args) == 1:
             dtype = given[0]
-            if text_of(dtype) in catalog.DTYPES or (isinstance(dtype, ast.Attribute) and dtype.attr == "dtype"):
+            if text_of(dtype) in DTYPES or (isinstance(dtype, ast.Attribute) and dtype.attr == "dtype"):
                 return
         self.text.error(node, "to takes one dtype", "Write x.to('float32') or x.to(y.dtype).")
 
@@ -151,4 +152,4 @@ class Calls:
         text = text_of(node)
         if text is None:
             return self.expression(node)
-        return at(load(f"_{text}"), node) if text in catalog.DTYPES else node
+        return at(load(f"_{text}"), node) if text in DTYPES else node

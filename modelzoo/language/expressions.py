@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modelzoo import bounds
-from modelzoo.catalog import catalog
+from modelzoo.catalog import functions
 from modelzoo.errors import nearest
 from modelzoo.language.calls import Calls
 from modelzoo.language.names import PRIVATE, Names, Text
@@ -120,7 +120,7 @@ class Expressions:
             self.text.error(node, "'_' is never read", "Give the value a name.")
         elif name.startswith("_"):
             self.text.error(node, f"'{name}' cannot be a name", PRIVATE)
-        elif name in self.text.names.fills or catalog.find_function(name) is not None:
+        elif name in self.text.names.fills or functions.find_function(name) is not None:
             self.text.error(node, f"'{name}' is a function", self.text.layer_meant(name) or f"Call it: {name}(...).")
         else:
             self.text.unknown(node)
@@ -200,14 +200,14 @@ class Expressions:
     def expression_attribute(self, node: ast.Attribute) -> ast.expr:
         name = node.attr
         of_child = isinstance(node.value, ast.Attribute) and self.text.layer_like(node.value.value)
-        if self.text.layer_like(node.value) and not (of_child and name in catalog.ATTRIBUTES):
+        if self.text.layer_like(node.value) and not (of_child and name in functions.ATTRIBUTES):
             return self.text.tensor_of(node)
         if self.text.formula:
             self.text.error(node, f"'.{name}' has no place in a formula")
-        elif name in catalog.METHODS:
+        elif name in functions.METHODS:
             self.text.error(node, f"'{name}' is a method", f"Call it: .{name}(...).")
-        elif name not in catalog.ATTRIBUTES:
-            self.text.error(node, f"there is no attribute '{name}'", nearest(name, sorted(catalog.ATTRIBUTES)))
+        elif name not in functions.ATTRIBUTES:
+            self.text.error(node, f"there is no attribute '{name}'", nearest(name, sorted(functions.ATTRIBUTES)))
         return ast.Attribute(self.expression(node.value), name, ast.Load())
 
     def condition(self, node: ast.expr, *, loop: bool = False, negated: bool = False) -> ast.expr:

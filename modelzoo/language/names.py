@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog.layers import layer_names
 from modelzoo.errors import TextError, nearest
 from modelzoo.language.pieces import at, load, number_of, text_of
 
@@ -115,7 +115,7 @@ class Text:
 
     def layer_meant(self, name: str) -> str:
         """Which layer is meant by a name among the arguments of another, as in `Sequential(Linear(4, 4), relu)`."""
-        hint = nearest(name, catalog.layer_names()) if self.formula else ""
+        hint = nearest(name, layer_names()) if self.formula else ""
         return hint if hint.startswith("Did") else ""
 
     def tensor_of(self, node: ast.Attribute) -> ast.expr:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from modelzoo import arithmetic, bounds
-from modelzoo.catalog import catalog, guards
+from modelzoo.catalog import functions, guards
 
 
 class EndlessError(RuntimeError):
@@ -63,7 +63,7 @@ def globals_of(code: CodeType, known: Mapping[str, Any]) -> dict[str, Any]:
     """The globals that a code needs: of what is known, and of the catalog."""
     scope = {name: known[name] for name in code.co_names if name in known}
     for name in code.co_names:
-        function = catalog.find_function(name.removeprefix("_call_")) if name.startswith("_call_") else None
+        function = functions.find_function(name.removeprefix("_call_")) if name.startswith("_call_") else None
         if function is not None:
             scope[name] = guards.function(function)
     return scope
@@ -107,7 +107,7 @@ def as_tensor(value: Any) -> Tensor:
 
 
 HELPERS: Mapping[str, Any] = {
-    **{f"_{name}": dtype for name, dtype in catalog.DTYPES.items()},
+    **{f"_{name}": dtype for name, dtype in functions.DTYPES.items()},
     **{f"_method_{name}": guards.method(name) for name in guards.METHODS},
     "_add": arithmetic.add,
     "_device_of": device_of,

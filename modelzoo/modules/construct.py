@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import bounds
-from modelzoo.catalog import catalog, sizes
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import functions, layers, sizes
 from modelzoo.errors import Problems, fail, first_line, nearest
 from modelzoo.language import compiler
 from modelzoo.language.names import Read
@@ -256,7 +257,7 @@ class Builder:
         return made
 
     def tensor(self, tensor: nodes.OwnTensor, shape: tuple[int, ...]) -> Tensor:
-        dtype = self.skeleton.dtype if tensor.dtype is None else catalog.DTYPES[tensor.dtype]
+        dtype = self.skeleton.dtype if tensor.dtype is None else functions.DTYPES[tensor.dtype]
         try:
             return self.factory.tensor(shape, dtype)
         except RuntimeError as error:
@@ -269,7 +270,7 @@ def _is_unsized(instance: Instance) -> bool:
 
 
 @cache
-def _needed(layer: catalog.Layer) -> frozenset[str]:
+def _needed(layer: layers.Layer) -> frozenset[str]:
     signature = layer.signature
     return frozenset(size for size in sizes.inferable(layer) if signature[size].default is signature[size].empty)
 
@@ -355,9 +356,9 @@ def _misread(module: nn.Module | None, read: Read) -> tuple[str, str]:
         if key in tensors:
             if (not after and read.tensor) or (len(after) == 1 and read.method):
                 return "", ""
-            if after and isinstance(after[0], str) and after[0] not in catalog.METHODS:
+            if after and isinstance(after[0], str) and after[0] not in functions.METHODS:
                 what = f"'{after[0]}' is not a method of a tensor."
-                return what, nearest(after[0], catalog.METHODS)
+                return what, nearest(after[0], functions.METHODS)
             return f"'{_dotted((*before, name))}' is a tensor, not a layer.", f"Give it a name first: w = layer.{name}."
         known = [*tensors] if read.tensor and not after else [*module._modules]
         if read.method and len(after) == 1:

@@ -19,7 +19,7 @@ from torch.nn.modules import module as hooks
 
 from modelzoo import bounds
 from modelzoo.catalog import sizes
-from modelzoo.catalog.catalog import Layer
+from modelzoo.catalog.layers import Layer
 from modelzoo.errors import Beside, ConfigError, Path, Problem, Problems, TextError, first_line
 from modelzoo.language import compiler, runtime
 from modelzoo.modules import construct, equal, flops, modes

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo.catalog.catalog import Layer
+from modelzoo.catalog.layers import Layer
 from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.failures import lacks_kernel

@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import layers
 from modelzoo.errors import Beside, Path, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
@@ -138,16 +138,16 @@ class Calls:
             return Call(target=target, positional=tuple(positional), arguments=tuple(named.items()), key=key)
         if target in visible.signatures:
             names = tuple(each.name for each in visible.signatures[target])
-            own = catalog.Accepted(positional=names, variable=None, named=frozenset(names), open=False, required=())
+            own = layers.Accepted(positional=names, variable=None, named=frozenset(names), open=False, required=())
             return self.to_names(target, own, positional, named, key, at)
-        layer = catalog.find_layer(target)
+        layer = layers.find_layer(target)
         if layer is None:
             reason = (
-                catalog.EXCLUDED.get(target.rpartition(".")[2])
+                layers.EXCLUDED.get(target.rpartition(".")[2])
                 if target.startswith("torch.nn.") or "." not in target
                 else None
             )
-            hint = reason or nearest(target.rpartition(".")[2], [*visible.signatures, *catalog.layer_names()])
+            hint = reason or nearest(target.rpartition(".")[2], [*visible.signatures, *layers.layer_names()])
             target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
             self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at)
             return None
@@ -155,7 +155,7 @@ class Calls:
             given = {key / "_args_" / index: each for index, each in enumerate(positional)}
             given |= {key / name: each for name, each in named.items()}
             self.check_children(given, CONTAINERS[layer.name], key, at)
-        return self.to_names(target, catalog.accepted(layer), positional, named, key, at)
+        return self.to_names(target, layers.accepted(layer), positional, named, key, at)
 
     def check_arguments(self, names: Iterable[str], key: Path, at: dict[str, Any]) -> None:
         """The names of arguments that no signature knows."""
@@ -172,7 +172,7 @@ class Calls:
     def to_names(
         self,
         target: str,
-        accepted: catalog.Accepted,
+        accepted: layers.Accepted,
         positional: list[Any],
         named: dict[str, Any],
         key: Path,
@@ -194,7 +194,7 @@ class Calls:
             elif name not in accepted.named and not accepted.open:
                 text = f"If the _target_ was changed{{}}, type ~{where} to remove this key."
                 stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
-                whole = name in ("device", "dtype") and target in catalog.layer_names()
+                whole = name in ("device", "dtype") and target in layers.layer_names()
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
                 self.problems.add(where, f"{target} has no argument '{name}'.", hint, beside=stale, **at)
             else:

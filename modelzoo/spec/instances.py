@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import layers
 from modelzoo.errors import Path
 from modelzoo.spec import nodes
 
@@ -28,7 +28,7 @@ class Instance:
 
     type: str
     key: Path
-    layer: catalog.Layer | None = None
+    layer: layers.Layer | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     positional: tuple[Any, ...] = ()
     children: dict[str, Instance | None] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import functions
 from modelzoo.errors import Path, Problems, nearest
 from modelzoo.language import syntax
 from modelzoo.names import Kind
@@ -36,8 +36,8 @@ class Keys:
         )
 
     def dtype(self, value: Any, key: Path) -> str | None:
-        if value is not None and not (isinstance(value, str) and value in catalog.DTYPES):
-            self.problems.add(key, f"there is no dtype {value!r}.", nearest(str(value), catalog.DTYPES))
+        if value is not None and not (isinstance(value, str) and value in functions.DTYPES):
+            self.problems.add(key, f"there is no dtype {value!r}.", nearest(str(value), functions.DTYPES))
             return None
         return value
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modelzoo.catalog import catalog, sizes
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import sizes
+from modelzoo.catalog.layers import Layer, accepted
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Instance, Recipe, Scope
@@ -34,7 +36,7 @@ class Layers:
         known = self.literal.get((call.target, id(call.arguments)))
         return known is not None and child.arguments is known[1]
 
-    def build_layer(self, node: nodes.Call, layer: catalog.Layer, scope: Scope) -> Instance | None:
+    def build_layer(self, node: nodes.Call, layer: Layer, scope: Scope) -> Instance | None:
         fills: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = [
             (pattern, fill, scope.values) for pattern, fill in node.init
         ]
@@ -54,7 +56,7 @@ class Layers:
             origin = self.values.origin(written, scope, self.values.place(node, name, written))
             shown = f"{node.key}.{name}"
             self.problems.add(origin, f"{name} of {layer.name} {what}" if str(origin) in shown else f"{shown} {what}")
-        for name in catalog.accepted(layer).required:
+        for name in accepted(layer).required:
             if name not in arguments and name not in sizes.inferable(layer):
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
         if len(self.problems.found) == before:
@@ -71,7 +73,7 @@ class Layers:
             type=layer.name, key=node.key, layer=layer, arguments=arguments, positional=positional, init=fills
         )
 
-    def is_layer_argument(self, layer: catalog.Layer, name: str, value: Any) -> bool:
+    def is_layer_argument(self, layer: Layer, name: str, value: Any) -> bool:
         if type(value) in nodes.SCALARS:
             return False
         return isinstance(value, (Recipe, Instance)) or (
@@ -81,7 +83,7 @@ class Layers:
     def build_container(
         self,
         node: nodes.Call,
-        layer: catalog.Layer,
+        layer: Layer,
         positional: tuple[Any, ...],
         arguments: dict[str, Any],
         scope: Scope,

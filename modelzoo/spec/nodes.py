@@ -9,7 +9,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import fills, functions
+from modelzoo.catalog.layers import find_layer
 from modelzoo.errors import Path
 from modelzoo.language import syntax
 from modelzoo.language.names import Names
@@ -229,8 +230,8 @@ def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> 
     name = dotted_name(tree.func if isinstance(tree, ast.Call) else tree)
     if name is None or (name in values and not isinstance(tree, ast.Call)):
         return False
-    function = catalog.find_function(name)
-    return name in blocks or name in values or (function is None and catalog.find_layer(name) is not None)
+    function = functions.find_function(name)
+    return name in blocks or name in values or (function is None and find_layer(name) is not None)
 
 
 @lru_cache(maxsize=1_024)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import layers
 from modelzoo.errors import Path
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
@@ -59,7 +59,7 @@ class Recipes:
     def names_of(self, target: str, scope: Scope) -> list[str]:
         if target in scope.blocks:
             return [each.name for each in scope.blocks[target].args]
-        layer = catalog.find_layer(target)
+        layer = layers.find_layer(target)
         return [] if layer is None else [each.name for each in layer.signature.values()]
 
     def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from modelzoo import arithmetic, bounds
-from modelzoo.catalog import catalog
+from modelzoo.catalog import arguments, layers
 from modelzoo.errors import Path, Problems, nearest
 from modelzoo.language import syntax
 from modelzoo.names import Kind
@@ -105,7 +105,7 @@ class Resolver:
             if child is not None:
                 instance.children[name] = child
             if child is not None and self.layers.is_literal(child, node):
-                self.add((count - 1) * catalog.layers_in(child.layer, child.arguments), node)
+                self.add((count - 1) * arguments.layers_in(child.layer, child.arguments), node)
                 for each in range(1, count):
                     instance.children[str(each)] = Instance(
                         type=child.type, key=child.key, layer=child.layer, arguments=child.arguments
@@ -143,10 +143,10 @@ class Resolver:
             if built is not None and node.init:
                 built.init += [(pattern, fill, scope.values) for pattern, fill in node.init]
             return built
-        layer = catalog.find_layer(node.target)
+        layer = layers.find_layer(node.target)
         if layer is None:
             self.problems.add(
-                node.key, f"there is no layer '{node.target}'.", nearest(node.target, catalog.layer_names())
+                node.key, f"there is no layer '{node.target}'.", nearest(node.target, layers.layer_names())
             )
             return None
         return self.layers.build_layer(node, layer, scope)

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from modelzoo.catalog import catalog, fills
+from modelzoo.catalog import fills
+from modelzoo.catalog.functions import find_function
 from modelzoo.errors import Path, Problems, TextError, nearest
 from modelzoo.language import compiler, syntax
 from modelzoo.names import Kind
@@ -128,8 +129,8 @@ class Rules:
         """Whether a call is a fill whose arguments are numbers known before any tensor exists."""
         assert isinstance(tree.func, ast.Name)
         if fills.find_fill(tree.func.id) is None:
-            return catalog.find_function(tree.func.id) is None
-        if tree.args and catalog.find_function(tree.func.id) is not None:
+            return find_function(tree.func.id) is None
+        if tree.args and find_function(tree.func.id) is not None:
             return False
         names = {
             node.id for each in ast.walk(tree) if each is not tree.func for node in [each] if isinstance(node, ast.Name)
@@ -137,9 +138,7 @@ class Rules:
         functions = {
             node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
-        plain = all(
-            (found := catalog.find_function(name)) is not None and found.number for name in functions - {tree.func.id}
-        )
+        plain = all((found := find_function(name)) is not None and found.number for name in functions - {tree.func.id})
         return plain and names - functions <= visible.values
 
     def named_fill(

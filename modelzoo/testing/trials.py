@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import api
-from modelzoo.catalog import fills
+from modelzoo.catalog.fill import problem_with
 from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import ledger, program
@@ -98,7 +98,7 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     problems.check()
     assert decision is not None
     if decision.fill is not None:
-        wrong = fills.problem_with(decision.fill, decision.arguments, tuple(tensor.shape), tensor.dtype)
+        wrong = problem_with(decision.fill, decision.arguments, tuple(tensor.shape), tensor.dtype)
         if wrong is not None:
             fail(Path(("equals",)), f"{decision.fill.name} {wrong}.")
     program.Program(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from modelzoo.catalog.catalog import ATTRIBUTES, DTYPES, FUNCTIONS, LAYERS, METHODS
 from modelzoo.catalog.fills import FILLS
+from modelzoo.catalog.functions import ATTRIBUTES, DTYPES, FUNCTIONS, METHODS
+from modelzoo.catalog.layers import LAYERS
 from tests import documents
 from tests.composing import CONF, compose
 

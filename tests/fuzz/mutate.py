@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from modelzoo.catalog.catalog import LAYERS
+from modelzoo.catalog.layers import LAYERS
 from tests.fuzz.corpus import Corpus, Seed
 
 SIZES = (0, 1, 2, 3, 4, 5, 8, -1, -2, 7, 16, 100, 10**4, 10**6, 2**31 - 1, 2**31, 2**48, 2**63 - 1, 2**63, 10**30)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from modelzoo import api
-from modelzoo.catalog import catalog
+from modelzoo.catalog import functions
 from modelzoo.config import config
 from modelzoo.errors import located
 from modelzoo.export.graph.graph import SIGNS, Cluster, Edge, Graph, Node
@@ -714,7 +714,7 @@ def _shown(tree: ast.expr) -> str:
 
 
 def _tensor_makers() -> frozenset[str]:
-    return frozenset(catalog.function_names())
+    return frozenset(functions.function_names())
 
 
 def _stored(node: ast.AST) -> str:

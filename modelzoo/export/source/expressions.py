@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import fail
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
@@ -103,7 +104,7 @@ def _call(node: nodes.Call, env: Env, seen_as: nodes.Node | None = None) -> ast.
         cls, layers = env.source.definition(block), env.source.layer_args(block)
         made = {name: argument(each, env, name in layers) for name, each in node.arguments}
         return _construction(cls, made, place, env)
-    layer = catalog.find_layer(node.target)
+    layer = find_layer(node.target)
     assert layer is not None
     if layer.name in nodes.CONTAINERS:
         return _container(node, layer, env)
@@ -113,7 +114,7 @@ def _call(node: nodes.Call, env: Env, seen_as: nodes.Node | None = None) -> ast.
     return trees.call(layer_class(layer, node, env), *arranged(layer, arguments, extra))
 
 
-def _found(node: nodes.Call, layer: catalog.Layer, place: nodes.Node, env: Env) -> dict[str, ast.expr]:
+def _found(node: nodes.Call, layer: Layer, place: nodes.Node, env: Env) -> dict[str, ast.expr]:
     """The sizes that the data decided."""
     found: dict[str, Sizes] = {}
     required = [
@@ -178,7 +179,7 @@ def _construction(cls: Class, given: Mapping[str, ast.expr], node: nodes.Node, e
     return trees.call(trees.name(cls.name), positional, named)
 
 
-def _container(node: nodes.Call, layer: catalog.Layer, env: Env) -> ast.expr:
+def _container(node: nodes.Call, layer: Layer, env: Env) -> ast.expr:
     given = [*(each for _, each in node.arguments), *node.positional]
     cls = layer_class(layer, node, env)
     if len(given) == 1 and isinstance(given[0], dict):
@@ -192,7 +193,7 @@ def _container(node: nodes.Call, layer: catalog.Layer, env: Env) -> ast.expr:
     return trees.call(cls, found if layer.name == "Sequential" else [ast.List(found, ast.Load())])
 
 
-def _argument(given: Any, env: Env, layer: catalog.Layer | None = None, name: str = "") -> ast.expr:
+def _argument(given: Any, env: Env, layer: Layer | None = None, name: str = "") -> ast.expr:
     if isinstance(given, NODES):
         return _layer_value(given, env)
     takes = layer is not None and not layer.registered and catalog.takes_layer(layer, name)

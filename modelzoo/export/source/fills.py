@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from modelzoo import bounds
-from modelzoo.catalog import fills
+from modelzoo.catalog import distributions, fills
+from modelzoo.catalog.fill import REQUIRED
 from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
@@ -27,7 +28,7 @@ def sample(fill: nodes.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) 
     plain = {name: each for name, each in values.items() if name not in nodes.FILL_INPUTS}
     translation = compiler.translate(fill.program, nodes.fill_names(frozenset(plain)), "fill")
     assert translation.code is not None
-    fans = fills.fans_of(shape) if len(shape) >= 2 else (None, None)
+    fans = distributions.fans_of(shape) if len(shape) >= 2 else (None, None)
     function = compiler.link(translation.code, plain, bounds.STEPS)
     with torch.no_grad():
         return function(None, lambda *_, **__: torch.zeros(shape), shape, *fans, torch.zeros(shape))
@@ -95,7 +96,7 @@ def fill_call(name: str, arguments: Mapping[str, ast.expr], target: ast.expr, im
     given = {
         each: tree
         for each, tree in arguments.items()
-        if fill.parameters[each] is fills.REQUIRED or not trees.same([tree], [trees.literal(fill.parameters[each])])
+        if fill.parameters[each] is REQUIRED or not trees.same([tree], [trees.literal(fill.parameters[each])])
     }
     if name == "constant" and _is_number(arguments["value"], 0, 1):
         title = "ones_" if _is_number(arguments["value"], 1) else "zeros_"

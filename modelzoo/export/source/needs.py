@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import arguments
+from modelzoo.catalog.layers import find_layer
 from modelzoo.export.source.occurrences import NODES, Occurrences, items_of
 from modelzoo.language import syntax
 from modelzoo.spec import nodes
@@ -53,7 +54,7 @@ class Needs:
                 self._uses(each, blocks, found)
 
     def _call(self, node: nodes.Call, blocks: Mapping[str, nodes.Block], found: set[str]) -> None:
-        layer = None if node.target in blocks else catalog.find_layer(node.target)
+        layer = None if node.target in blocks else find_layer(node.target)
         if node.target in blocks:
             inner = self.layers(blocks[node.target], self.seen.visible(blocks[node.target]))
             for name, value in node.arguments:
@@ -63,7 +64,7 @@ class Needs:
             found.add(node.target)
         else:
             for name, value in node.arguments:
-                if not layer.registered and catalog.takes_layer(layer, name) and layer.name != "Identity":
+                if not layer.registered and arguments.takes_layer(layer, name) and layer.name != "Identity":
                     _chosen(value, found)
             for value in items_of(node) if layer.name in nodes.CONTAINERS else ():
                 _chosen(value, found)

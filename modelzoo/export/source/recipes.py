@@ -6,7 +6,7 @@ import ast
 from dataclasses import replace
 from typing import Any
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import Path, Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
@@ -113,7 +113,7 @@ def _partial(node: nodes.Call, env: Env) -> ast.expr | None:
         function, positional = trees.name(cls.name), []
         named = [(cls.called(name), argument(each, env, name in layers)) for name, each in node.arguments]
     else:
-        layer = catalog.find_layer(node.target)
+        layer = find_layer(node.target)
         assert layer is not None
         if layer.name in nodes.CONTAINERS:
             return None
@@ -130,7 +130,7 @@ def argument(given: Any, env: Env, as_layer: bool) -> ast.expr:
     return recipe(given, env) if as_layer else value(given, env)
 
 
-def layer_class(layer: catalog.Layer, node: nodes.Call, env: Env) -> ast.expr:
+def layer_class(layer: Layer, node: nodes.Call, env: Env) -> ast.expr:
     """The class of a layer: torch's, or a registered one that is imported."""
     if layer.registered:
         return env.source.imports.registered(layer.cls, node.key)
@@ -138,7 +138,7 @@ def layer_class(layer: catalog.Layer, node: nodes.Call, env: Env) -> ast.expr:
 
 
 def arranged(
-    layer: catalog.Layer, arguments: dict[str, ast.expr], extra: list[ast.expr]
+    layer: Layer, arguments: dict[str, ast.expr], extra: list[ast.expr]
 ) -> tuple[list[ast.expr], list[tuple[str, ast.expr]]]:
     """The arguments of a layer: required ones by position, the others by name."""
     positional: list[ast.expr] = []

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import functions
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
 from modelzoo.export.source.fills import fill_call, fill_program, sample
@@ -22,7 +22,7 @@ def own(cls: Class, env: Env) -> list[ast.stmt]:
     """The statements that make a block's own tensors."""
     found: list[ast.stmt] = []
     for each in cls.block.tensors:
-        kind = catalog.DTYPES[each.dtype or "float32"]
+        kind = functions.DTYPES[each.dtype or "float32"]
         trains = each.trainable and kind.is_floating_point
         made = trees.call(
             trees.dotted("nn.Parameter"), [_tensor(each, cls, env)], {} if trains else {"requires_grad": _FALSE}
@@ -64,7 +64,7 @@ def _flat(shape: Any) -> list[Any]:
 def _tensor(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
     shape = _shape(tensor, cls, env)
     dtype = {} if tensor.dtype in (None, "float32") else {"dtype": _dtype(tensor)}
-    kind = catalog.DTYPES[tensor.dtype or "float32"]
+    kind = functions.DTYPES[tensor.dtype or "float32"]
     fill = tensor.fill
     if fill is None:
         return trees.call(trees.dotted("torch.empty"), shape, dtype)
@@ -124,7 +124,7 @@ def _program(tensor: nodes.OwnTensor, fill: nodes.Fill, cls: Class, env: Env, sh
             tree = trees.quoted("VALUE.expand(*SHAPE).clone()", VALUE=tree, SHAPE=shape)
         elif not value.is_contiguous():
             tree = trees.quoted("VALUE.contiguous()", VALUE=tree)
-        wanted = catalog.DTYPES[tensor.dtype or "float32"]
+        wanted = functions.DTYPES[tensor.dtype or "float32"]
         return tree if value.dtype is wanted else trees.quoted("VALUE.to(DTYPE)", VALUE=tree, DTYPE=_dtype(tensor))
     named = {} if tensor.dtype is None and not isinstance(value, (bool, int)) else {"dtype": _dtype(tensor)}
     return trees.call(trees.dotted("torch.full"), [_size(shape), tree], named)

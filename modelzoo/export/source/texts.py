@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from modelzoo.catalog import catalog
+from modelzoo.catalog import functions
 from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
@@ -32,9 +32,9 @@ Draw = Callable[[str, list[ast.expr], list[ast.keyword]], ast.expr]
 
 def function_tree(name: str, number: bool, imports: Imports, key: Path) -> ast.expr:
     """What a function of the catalog is called in Python, by whether its first argument is a number or a tensor."""
-    function = catalog.find_function(name)
+    function = functions.find_function(name)
     assert function is not None
-    if catalog.FUNCTIONS.get(name) is not function:
+    if functions.FUNCTIONS.get(name) is not function:
         return imports.registered(function.call, key)
     if function.number and (number or not hasattr(torch, name)):
         return trees.name(name) if hasattr(builtins, name) else trees.attribute(imports.known("math"), name)
@@ -217,7 +217,7 @@ class _Plain(ast.NodeTransformer):
         if isinstance(node.func, ast.Attribute) and not self.is_layer(node.func):
             return "number" if node.func.attr in _NUMBERS else "several" if node.func.attr in _SEVERAL else "tensor"
         name = _id(node.func)
-        function = None if self.is_layer(node.func) else catalog.find_function(name)
+        function = None if self.is_layer(node.func) else functions.find_function(name)
         if function is None:
             return "tensor"
         if function.number:
@@ -292,7 +292,7 @@ class _Plain(ast.NodeTransformer):
         if self.is_layer(node.func) or not isinstance(node.func, ast.Name):
             return ast.Call(self.visit(node.func), positional, keywords)
         name = node.func.id
-        function = catalog.find_function(name)
+        function = functions.find_function(name)
         if self.draw is not None and name in self.names.fills and (function is None or not node.args):
             self.random = True
             return self.draw(name.removesuffix("_"), positional, keywords)
@@ -303,7 +303,7 @@ class _Plain(ast.NodeTransformer):
         return ast.Call(function_tree(name, number, self.imports, self.key), positional, keywords)
 
     def argument(self, node: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in catalog.DTYPES:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in functions.DTYPES:
             return trees.attribute(trees.name("torch"), node.value)
         return self.visit(node)  # type: ignore[no-any-return]
 

@@ -1,0 +1,239 @@
+"""The functions, methods, attributes and dtypes that a text may name."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeVar, overload
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from modelzoo import arithmetic
+from modelzoo.catalog.checks import words_of
+from modelzoo.catalog.registry import Registry, load_entry_points
+from modelzoo.names import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function that a text may call. None of them changes an argument or takes a callable.
+
+    Attributes:
+        name: the name in the catalog.
+        call: what it calls.
+        positional: the greatest number of positional arguments, where a further one would be `inplace` or `out`.
+        creates: whether it makes a tensor from nothing, and so needs `device=`.
+        number: whether a formula may call it: it takes numbers as well as tensors.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    positional: int | None = None
+    creates: bool = False
+    number: bool = False
+
+
+def _on_both(name: str, on_number: Callable[..., Any]) -> Callable[..., Any]:
+    """torch's meaning where the first argument is a tensor, Python's elsewhere."""
+    on_tensor = getattr(torch, name)
+
+    def call(value: Any, /, *rest: Any, **options: Any) -> Any:
+        if isinstance(value, Tensor):
+            return on_tensor(value, *rest, **options)
+        if options:
+            raise TypeError(f"{name}() of numbers takes no argument '{next(iter(options))}'")
+        return on_number(value, *rest)
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+def _of(module: ModuleType, text: str, *, creates: bool = False) -> Iterator[Function]:
+    """The functions named in a text; `name/2` takes at most two positional arguments."""
+    for name, _, limit in (word.partition("/") for word in text.split()):
+        if call := getattr(module, name, None):  # an older torch lacks a few of them
+            yield Function(name=name, call=call, positional=int(limit) if limit else None, creates=creates)
+
+
+def _numeric() -> Iterator[Function]:
+    grown = {"prod": arithmetic.product, "round": arithmetic.rounded, "sum": arithmetic.total}
+    plain = {name: getattr(builtins, name) for name in words_of("abs max min")}
+    plain |= {name: getattr(math, name) for name in words_of("ceil cos exp floor log log2 sin sqrt tan")}
+    for name, call in (grown | plain).items():
+        yield Function(name=name, call=_on_both(name, call), number=True)
+    for name in words_of("bool float int len"):
+        yield Function(name=name, call=getattr(builtins, name), positional=1, number=True)
+
+
+FUNCTIONS: Mapping[str, Function] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            *_numeric(),
+            *_of(torch, "arange eye full linspace ones rand randint randn randperm", creates=True),
+            *_of(torch, "tensor tril_indices triu_indices zeros", creates=True),
+            *_of(torch, "full_like ones_like rand_like randn_like zeros_like"),
+            # joining, cutting, moving
+            *_of(torch, "broadcast_to cat chunk diag diag_embed diagonal flatten flip meshgrid movedim narrow permute"),
+            *_of(torch, "repeat_interleave reshape roll split squeeze stack tile transpose tril triu unbind unflatten"),
+            *_of(torch, "unsqueeze view_as_complex view_as_real"),
+            # choosing
+            *_of(torch, "argmax argmin argsort gather index_add index_select masked_fill masked_select multinomial"),
+            *_of(torch, "bernoulli nonzero scatter scatter_add sort take_along_dim topk where"),
+            # products
+            *_of(torch, "addmm baddbmm bmm cdist cross dot einsum kron matmul mm mv outer tensordot/3"),
+            # element by element
+            *_of(torch, "acos asin atan atan2 clamp cosh erf expm1 fmod isfinite isinf isnan lerp log10 log1p"),
+            *_of(
+                torch, "logaddexp logical_and logical_not logical_or logical_xor maximum minimum nan_to_num polar pow"
+            ),
+            *_of(torch, "reciprocal remainder rsqrt sigmoid sign sinh square tanh trunc"),
+            # over dimensions
+            *_of(
+                torch,
+                "all amax amin any bincount count_nonzero cummax cumprod cumsum logsumexp mean median norm/4 std var",
+            ),
+            # activations
+            *_of(functional, "celu/2 elu/2 gelu glu gumbel_softmax hardsigmoid/1 hardswish/1 hardtanh/3 leaky_relu/2"),
+            *_of(functional, "log_softmax/2 logsigmoid mish/1 prelu relu/1 relu6/1 selu/1 silu/1 softmax/2 softplus"),
+            *_of(functional, "softsign tanhshrink threshold/3"),
+            # layers without state
+            *_of(functional, "alpha_dropout/3 dropout/3 dropout1d/3 dropout2d/3 dropout3d/3"),
+            *_of(functional, "group_norm layer_norm local_response_norm normalize/4 rms_norm"),
+            *_of(functional, "bilinear embedding/3 linear one_hot scaled_dot_product_attention"),
+            *_of(functional, "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d fold unfold"),
+            *_of(functional, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d"),
+            *_of(functional, "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"),
+            *_of(functional, "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d"),
+            *_of(functional, "affine_grid channel_shuffle grid_sample interpolate pad pixel_shuffle pixel_unshuffle"),
+            # distances and losses
+            *_of(functional, "binary_cross_entropy/3 binary_cross_entropy_with_logits/3 cosine_similarity"),
+            *_of(functional, "cross_entropy/3 huber_loss/4 kl_div/2 l1_loss/2 mse_loss/2 nll_loss/3 pairwise_distance"),
+            *_of(functional, "smooth_l1_loss/2"),
+        )
+    }
+)
+
+
+RANDOM = frozenset(
+    words_of(
+        """
+        alpha_dropout bernoulli dropout dropout1d dropout2d dropout3d gumbel_softmax multinomial rand rand_like randint
+        randn randn_like randperm scaled_dot_product_attention
+        """
+    )
+)
+"""The functions that draw, or may: from torch's own generator."""
+
+
+FORBIDDEN_KEYWORDS = frozenset(
+    words_of("out inplace device generator pin_memory requires_grad layout names max_norm non_blocking memory_format")
+)
+"""Refused in every call of a function or a method: they change a tensor, or say where and how one is stored."""
+
+
+_RESERVED = frozenset({"range", "training", "shape", "fan_in", "fan_out", "value"})  # words of the language
+REGISTERED: Registry[Function] = Registry("function", taken={*FUNCTIONS, *_RESERVED})
+
+
+def find_function(name: str) -> Function | None:
+    """The function that a text calls, or None.
+
+    >>> find_function("relu").positional, find_function("compile")
+    (1, None)
+    """
+    function = FUNCTIONS.get(name) or REGISTERED.get(name)
+    if function is None and Kind.REGISTERED.fits(name):
+        load_entry_points()
+        function = REGISTERED.get(name)
+    return function
+
+
+def function_names() -> tuple[str, ...]:
+    """The names of all functions known so far: torch's, then registered ones."""
+    return (*FUNCTIONS, *REGISTERED)
+
+
+METHODS: Mapping[str, int | None] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            words_of("""
+            chunk contiguous diagonal expand expand_as flatten flip gather index_select movedim narrow permute
+            repeat repeat_interleave reshape reshape_as roll select split squeeze t transpose tril triu unbind unflatten
+            unfold unsqueeze view view_as
+
+            all amax amin any argmax argmin argsort cumprod cumsum logsumexp max mean median min norm prod softmax
+            log_softmax sort std sum topk var
+
+            abs clamp cos exp floor ceil isfinite isinf isnan log masked_fill masked_select maximum minimum neg nonzero
+            pow reciprocal relu round rsqrt scatter scatter_add sigmoid sign sin sqrt square tanh
+            eq ge gt le logical_and logical_not logical_or lt ne
+            add bmm div dot matmul mm mul sub
+
+            bfloat16 bool double float half int long type_as to
+            clone detach new_full new_ones new_zeros
+            dim is_complex is_floating_point item numel size
+            """)
+        ),
+        "to": 1,
+    }
+)
+"""The tensor methods that a text may call, and the greatest number of their positional arguments.
+
+None changes a tensor. But `bfloat16 double float half to` are methods of layers too, which they change: a method is
+called on tensors only. `to` takes a dtype, or another tensor for its dtype; an integer or a text would be a device.
+`item` gives a Python number, as `float(x)` does; `tolist`, whose result has any size, is not here.
+"""
+
+
+ATTRIBUTES = frozenset(words_of("H T dtype imag mH mT ndim real shape"))
+"""What a text may read from a tensor. `values` and `indices` are methods of some tensors: unpack the result instead."""
+
+
+DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
+    {
+        name: getattr(torch, name)
+        for name in words_of("float16 bfloat16 float32 float64 complex64 complex128 int8 int16 int32 int64 uint8 bool")
+    }
+)
+
+
+_Callable = TypeVar("_Callable", bound=Callable[..., Any])
+
+
+@overload
+def register_function(
+    call: _Callable, /, *, name: str = "", creates: bool = False, number: bool = False
+) -> _Callable: ...
+
+
+@overload
+def register_function(
+    call: None = None, /, *, name: str = "", creates: bool = False, number: bool = False
+) -> Callable[[_Callable], _Callable]: ...
+
+
+def register_function(call: Any = None, /, *, name: str = "", creates: bool = False, number: bool = False) -> Any:
+    """Lets texts call a function of your own; also a decorator, with or without arguments.
+
+    Args:
+        name: the name in texts; the function's own by default.
+        creates: whether it makes a tensor from nothing; it then gets `device=`.
+        number: whether formulas may call it too.
+
+    Raises:
+        ValueError: the name is taken or no name.
+        TypeError: it cannot be called.
+    """
+    if call is None:
+        return lambda call: register_function(call, name=name, creates=creates, number=number)
+    if not callable(call):
+        raise TypeError(f"a function is something to call, not {call!r}")
+    name = name or str(getattr(call, "__name__", ""))
+    REGISTERED.add(name, Function(name=name, call=call, creates=creates, number=number))
+    return call
