@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from modelzoo.catalog import arguments as catalog
-from modelzoo.catalog import layers
+from modelzoo.catalog import layers, registry
 from modelzoo.catalog.arguments import problem_with, problem_with_all
 from modelzoo.catalog.functions import (
     ATTRIBUTES,
@@ -878,7 +878,7 @@ class TestEntryPoints:
             return [Entry(call)]
 
         monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
-        monkeypatch.setattr(catalog, "_entry_points_loaded", False)
+        monkeypatch.setattr(registry, "_entry_points_loaded", False)
         return asked
 
     def test_a_name_that_is_not_found_loads_installed_packages_once(self, monkeypatch: pytest.MonkeyPatch) -> None:

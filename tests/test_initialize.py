@@ -8,8 +8,8 @@ from torch import nn
 
 import modelzoo
 from modelzoo import api
-from modelzoo.catalog import fills
 from modelzoo.catalog.layers import LAYERS
+from modelzoo.init import drawing
 from modelzoo.init import filling as init_filling
 from modelzoo.streams import key
 
@@ -142,7 +142,7 @@ def test_no_byte_is_left_uninitialised(name, monkeypatch):
 
 def test_the_poison_shows_where_a_fill_is_left_out(monkeypatch):
     poisoned(monkeypatch)
-    monkeypatch.setattr(fills, "run", lambda tasks, threads=None: None)
+    monkeypatch.setattr(drawing, "run", lambda tasks, threads=None: None)
     built = modelzoo.build({"layers": {"layer": "Linear(4, 6)"}}).layer
     assert bool(torch.isnan(built.weight).all())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
@@ -51,6 +51,25 @@ _SPARE_OF_NORMAL = 17
 
 _STD = (number_of("std"), within("std", 0))
 _TRUNCATED = (number_of("mean", "std", "a", "b"), within("std", 0), ordered, near)
+
+
+def _scaled(ending: str, drawn: Callable[..., Any], spare: int) -> Iterator[Fill]:
+    """The fills of Glorot and of He with one distribution."""
+    scaled = partial(Fill, minimum_dimensions=2, scaled=True, spare=spare)
+    yield scaled(
+        name=f"xavier_{ending}",
+        parameters={"gain": 1.0},
+        sampler=drawn(xavier_std),
+        checks=(number_of("gain"), within("gain", 0)),
+        held=("gain",),
+    )
+    yield scaled(
+        name=f"kaiming_{ending}",
+        parameters={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"},
+        sampler=drawn(kaiming_std),
+        checks=(number_of("a"), word("mode", MODES), word("nonlinearity", NONLINEARITIES)),
+    )
+
 
 _TABLE = (
     Fill(name="zeros", parameters={}, sampler=partial(constant, value=0), draws=False),
@@ -120,37 +139,8 @@ _TABLE = (
         draws=False,
         checks=(groups_fit,),
     ),
-    *(
-        Fill(
-            name=name,
-            parameters={"gain": 1.0},
-            sampler=drawn(xavier_std),
-            minimum_dimensions=2,
-            scaled=True,
-            spare=spare,
-            checks=(number_of("gain"), within("gain", 0)),
-            held=("gain",),
-        )
-        for name, drawn, spare in (
-            ("xavier_uniform", uniform_of, 0),
-            ("xavier_normal", normal_of, _SPARE_OF_NORMAL),
-        )
-    ),
-    *(
-        Fill(
-            name=name,
-            parameters={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"},
-            sampler=drawn(kaiming_std),
-            minimum_dimensions=2,
-            scaled=True,
-            spare=spare,
-            checks=(number_of("a"), word("mode", MODES), word("nonlinearity", NONLINEARITIES)),
-        )
-        for name, drawn, spare in (
-            ("kaiming_uniform", uniform_of, 0),
-            ("kaiming_normal", normal_of, _SPARE_OF_NORMAL),
-        )
-    ),
+    *_scaled("uniform", uniform_of, 0),
+    *_scaled("normal", normal_of, _SPARE_OF_NORMAL),
     Fill(
         name="orthogonal",
         parameters={"gain": 1.0},

@@ -78,7 +78,7 @@ def _hydra_main() -> int:
 
 def _registered() -> Any:
     """What the user's own code registered: a launcher's processes do not run that code again."""
-    if "modelzoo.catalog.arguments" not in sys.modules:
+    if "modelzoo.register" not in sys.modules:
         return None
     from modelzoo import register
 
