@@ -9,7 +9,7 @@ import pathlib
 
 from modelzoo import api
 from modelzoo.config import compose
-from modelzoo.export.graph import flow, mermaid
+from modelzoo.export.graph import dataflow, mermaid
 from modelzoo.export.source import model as source
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,7 +33,7 @@ def page(name: str) -> str:
             "",
             f"{comment(name)}.",
             "",
-            _fence("mermaid", mermaid.text(flow.drawn(draft))),
+            _fence("mermaid", mermaid.text(dataflow.drawn(draft))),
             "",
             f"The config, `conf/model/{name}.yaml`:",
             "",

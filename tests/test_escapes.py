@@ -22,7 +22,7 @@ from modelzoo.config.config import Config
 from modelzoo.errors import Problem
 from modelzoo.escapes import cell, printable
 from modelzoo.export import report
-from modelzoo.export.graph import drawing, mermaid
+from modelzoo.export.graph import mermaid, svg
 from modelzoo.export.graph.graph import Cluster, Edge, Graph, Node
 from modelzoo.modules.inputs import Input
 from modelzoo.plans import printing, table
@@ -279,7 +279,7 @@ def picture_of(folder: Path) -> Path:
     edges.append(Edge(source=nodes[0].name, target=nodes[0].name, label=nodes[0].label))
     clusters = (Cluster(name="c", kind="block", label=NASTY["attribute"]),)
     path = folder / "picture.svg"
-    path.write_text(drawing.svg(Graph(nodes=tuple(nodes), edges=tuple(edges), clusters=clusters)), "utf-8")
+    path.write_text(svg.svg(Graph(nodes=tuple(nodes), edges=tuple(edges), clusters=clusters)), "utf-8")
     return path
 
 

@@ -10,8 +10,9 @@ import torch
 from composing import CONF, compose
 
 from modelzoo import api
-from modelzoo.export.graph import drawing, mermaid
-from modelzoo.export.graph.flow import drawn, graph
+from modelzoo.export.graph import mermaid
+from modelzoo.export.graph import svg as drawing
+from modelzoo.export.graph.dataflow import drawn, graph
 from modelzoo.export.graph.graph import Graph
 
 torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from modelzoo import api
 from modelzoo.config.config import Config
 from modelzoo.export import report
 from modelzoo.export.graph import mermaid
-from modelzoo.export.graph.flow import graph
+from modelzoo.export.graph.dataflow import graph
 from modelzoo.run import results, sweep
 
 torch.set_num_threads(1)

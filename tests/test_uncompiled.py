@@ -31,7 +31,7 @@ DONE = {
     "a build on meta": "modelzoo.build(mlp, device='meta')",
     "a summary": "modelzoo.summary(modelzoo.build(mlp))",
     "a summary of a module on meta": "modelzoo.summary(torch.nn.Linear(4, 4, device='meta'), torch.zeros(2, 4, device='meta'))",
-    "a picture": "from modelzoo.export.graph.flow import graph; graph(mlp)",
+    "a picture": "from modelzoo.export.graph.dataflow import graph; graph(mlp)",
     "a check": f"from modelzoo.__main__ import main; main(['check', {str(ROOT / 'conf/model/nested.yaml')!r}])",
     "a check of configs": "from modelzoo.__main__ import main; assert main(['check', 'gpt2', 'resnet18']) == 0",
 }

@@ -18,7 +18,7 @@ from modelzoo.config.config import Config
 from modelzoo.errors import ConfigError, Locate, Path
 from modelzoo.escapes import printable
 from modelzoo.export import pages
-from modelzoo.export.graph import drawing, flow, mermaid
+from modelzoo.export.graph import dataflow, mermaid, svg
 from modelzoo.export.source import model as source
 from modelzoo.plans.lines import shape_text, short
 from modelzoo.plans.plan import Plan
@@ -48,7 +48,7 @@ def written(draft: api.Draft, model: nn.Module, given: Config) -> str:
     """
     plan = draft.plan
     found = rows(plan, model)
-    picture = flow.drawn(draft)
+    picture = dataflow.drawn(draft)
     return pages.page(
         "report.html",
         title=_title(given.locate),
@@ -56,7 +56,7 @@ def written(draft: api.Draft, model: nn.Module, given: Config) -> str:
         remarks=[f"{each.what} {each.hint}".strip() for each in plan.warnings] + list(plan.notes),
         tree=_tree(found),
         ledger=list(_ledger(plan, model, found, given.locate)),
-        picture=drawing.svg(picture),
+        picture=svg.svg(picture),
         mermaid=mermaid.text(picture),
         config=list(_config(given)),
         source=_highlighted(printable(_source(draft, given))),

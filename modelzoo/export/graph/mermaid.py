@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelzoo import files
 from modelzoo.escapes import printable
-from modelzoo.export.graph.flow import drawn
+from modelzoo.export.graph.dataflow import drawn
 from modelzoo.export.graph.graph import Edge, Graph, Node
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ ARROWS = {"data": "-->", "back": "-.->", "control": "-.->"}
 def text(graph: Graph) -> str:
     """A `flowchart`: blocks as subgraphs, shapes on the edges.
 
-    >>> from modelzoo.export.graph.flow import graph
+    >>> from modelzoo.export.graph.dataflow import graph
     >>> print(text(graph({"inputs": {"x": [2, 4]}, "layers": {"a": "Linear(4, 8)", "act": "ReLU"}})), end="")
     flowchart TD
       n0(["x"])
