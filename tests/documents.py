@@ -39,7 +39,8 @@ from modelzoo.__main__ import main as tools
 from modelzoo.cli import launch
 from modelzoo.config import compose
 from modelzoo.config.document import Document, read
-from modelzoo.testing import cases, expectations
+from modelzoo.testing import cases, checker
+from modelzoo.testing.case import Case
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LANGUAGES = ("yaml", "text", "console", "sh", "python", "pycon")
@@ -127,9 +128,9 @@ def tested(file: pathlib.Path) -> str:
     return "".join(failure(case, document, file.parent) for case in cases.cases(document))
 
 
-def failure(case: cases.Case, document: Document, folder: pathlib.Path) -> str:
+def failure(case: Case, document: Document, folder: pathlib.Path) -> str:
     try:
-        expectations.check(case, document, folder)
+        checker.check(case, document, folder)
         return ""
     except modelzoo.ConfigError as error:
         return f"{error}\n"

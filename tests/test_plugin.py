@@ -14,12 +14,12 @@ from documents import parts
 import modelzoo
 from modelzoo.config import hydra_errors
 from modelzoo.export.source import model
-from modelzoo.testing import expectations
+from modelzoo.testing import checker
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(modelzoo.__file__).parents[1]
-LOADED = (hydra_errors, expectations, model)  # an inner run forgets what it imports, and would import torch every time
+LOADED = (hydra_errors, checker, model)  # an inner run forgets what it imports, and would import torch every time
 INSTALLED = any(each.name == "modelzoo" for each in entry_points(group="pytest11"))
 PLUGIN = () if INSTALLED else ("-pmodelzoo.testing.pytest_plugin",)
 

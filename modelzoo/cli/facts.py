@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional, init
 
+from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import fills, functions, layers, registry, sizes
 from modelzoo.catalog.fill import REQUIRED
 from modelzoo.cli.docstrings import CALL, arguments_of, doc_of, one_line
@@ -36,7 +37,7 @@ def layer_facts(name: str) -> dict[str, Any]:
     told = arguments_of(layer.cls)
     arguments = {}
     for each in layer.signature.values():
-        wants = arguments.check_of(layer, each.name).wants
+        wants = catalog.check_of(layer, each.name).wants
         default = {} if each.default is each.empty else {"default": each.default}
         arguments[each.name] = {"is": wants, **default, "about": told.get(each.name, "")}
     node = example(layer)

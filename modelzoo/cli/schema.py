@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from modelzoo import bounds
-from modelzoo.catalog import arguments, distributions, fills, functions, layers, registry, sizes
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import distributions, fills, functions, layers, registry, sizes
 from modelzoo.catalog.fill import REQUIRED, Fill
 from modelzoo.catalog.layers import Layer
 from modelzoo.cli.docstrings import arguments_of, one_line
@@ -408,7 +409,7 @@ def _layer(layer: Layer) -> Schema:
 
 
 def _argument(layer: Layer, parameter: inspect.Parameter, about: str) -> Schema:
-    check = arguments.check_of(layer, parameter.name)
+    check = catalog.check_of(layer, parameter.name)
     found = {"description": about or check.wants, **_or_computed(*of_words(check.wants, check.most))}
     if parameter.name in sizes.inferable(layer):
         found["anyOf"].append({"type": "null"})
@@ -442,7 +443,7 @@ _WORDS: dict[str, Schema] = {
 
 
 def of_words(wants: str, most: int = bounds.ELEMENTS) -> list[Schema]:
-    """The alternatives of what an argument must be, as `checks.Check` says it in words; `most` bounds integers.
+    """The alternatives of what an argument must be, as `catalog.Check` says it in words; `most` bounds integers.
 
     >>> of_words("a positive integer or null")
     [{'type': 'integer', 'minimum': 1}, {'type': 'null'}]

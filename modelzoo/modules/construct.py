@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import bounds
+from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import functions, layers, sizes
 from modelzoo.errors import Problems, fail, first_line, nearest
 from modelzoo.language import compiler
@@ -175,7 +176,7 @@ class Builder:
         return self.call(instance, name, instance.arguments)
 
     def late(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
-        for size, what in arguments.problem_with_all(instance.layer, arguments):  # type: ignore[arg-type]
+        for size, what in catalog.problem_with_all(instance.layer, arguments):  # type: ignore[arg-type]
             fail(instance.key / size, f"{size} of {instance.type} {what}")
         made = self.call(instance, name, arguments)
         instance.arguments = arguments

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modelzoo.catalog import arguments, sizes
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import sizes
 from modelzoo.catalog.layers import Layer, accepted
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
@@ -41,7 +42,7 @@ class Layers:
         ]
         equal = self.literal.get((layer.name, id(node.arguments)))
         if equal is not None and not node.positional:
-            self.add(arguments.layers_in(layer, equal[1]) - 1, node)
+            self.add(catalog.layers_in(layer, equal[1]) - 1, node)
             return Instance(type=layer.name, key=node.key, layer=layer, arguments=equal[1], init=fills)
         before = len(self.problems.found)
         arguments = {name: self.values.argument(node, name, value, scope) for name, value in node.arguments}
@@ -50,7 +51,7 @@ class Layers:
             return None
         layers = [name for name, value in arguments.items() if self.is_layer_argument(layer, name, value)]
         plain = {name: value for name, value in arguments.items() if name not in layers} if layers else arguments
-        for name, what in arguments.problem_with_all(layer, plain):
+        for name, what in catalog.problem_with_all(layer, plain):
             written = dict(node.arguments).get(name)
             origin = self.values.origin(written, scope, self.values.place(node, name, written))
             shown = f"{node.key}.{name}"
@@ -59,7 +60,7 @@ class Layers:
             if name not in arguments and name not in sizes.inferable(layer):
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
         if len(self.problems.found) == before:
-            self.add(arguments.layers_in(layer, arguments) - 1, node)
+            self.add(catalog.layers_in(layer, arguments) - 1, node)
         if layer.name in nodes.CONTAINERS:
             return self.build_container(node, layer, positional, arguments, scope)
         for name in layers:
@@ -76,7 +77,7 @@ class Layers:
         if type(value) in nodes.SCALARS:
             return False
         return isinstance(value, (Recipe, Instance)) or (
-            arguments.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))
+            catalog.takes_layer(layer, name) and isinstance(value, (str, list, tuple, dict))
         )
 
     def build_container(

@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from modelzoo.config.document import Document
-    from modelzoo.testing.cases import Case
+    from modelzoo.testing.case import Case
 
 
 def pytest_collect_file(file_path: pathlib.Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -86,21 +86,21 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         """Checks the test in its project's folder, as if it were typed there."""
-        from modelzoo.testing import expectations
+        from modelzoo.testing import checker
 
         assert self.parent.document is not None
         with _inside(self.parent.root):
-            expectations.check(self.case, self.parent.document, self.path.parent)
+            checker.check(self.case, self.parent.document, self.path.parent)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What is not as expected, its place, and the command that shows the model; a traceback only for a crash."""
         from modelzoo import errors, escapes
-        from modelzoo.testing import expectations
+        from modelzoo.testing import overrides
 
         if not isinstance(excinfo.value, errors.ConfigError):
             return super().repr_failure(excinfo, style)
         with _inside(self.parent.root) as before:
-            typed = expectations.command(self.case, self.path.parent)
+            typed = overrides.command(self.case, self.path.parent)
             if not typed:
                 node = f"{_shown(self.path, self.parent.root)}::{self.name}"
                 typed = shlex.join(["pytest", node])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelzoo.catalog import arguments
+from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import fail
 from modelzoo.export.source import trees
@@ -196,7 +196,7 @@ def _container(node: nodes.Call, layer: Layer, env: Env) -> ast.expr:
 def _argument(given: Any, env: Env, layer: Layer | None = None, name: str = "") -> ast.expr:
     if isinstance(given, NODES):
         return _layer_value(given, env)
-    takes = layer is not None and not layer.registered and arguments.takes_layer(layer, name)
+    takes = layer is not None and not layer.registered and catalog.takes_layer(layer, name)
     if takes and given is not None and layer is not None and layer.name != "Identity":
         return _layer_value(given, env)
     if isinstance(given, nodes.Formula) and is_layer(given.tree, env):
