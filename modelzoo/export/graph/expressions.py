@@ -20,7 +20,6 @@ from modelzoo.plans.lines import shape_text
 
 _FACTS = ("shape", "ndim", "dtype", "device")  # what is read of a tensor without its values
 
-
 Draw = Callable[[nn.Module, list[Value], dict[str, Value], str], Value]
 """Draws a call of a module: with its arguments, those by name, and a name for it where that is not its own."""
 
