@@ -20,10 +20,11 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, located,
 from modelzoo.init import attempt, decide, filling, ledger
 from modelzoo.language import runtime
 from modelzoo.modules import construct as building
-from modelzoo.modules import dry_run, memory
+from modelzoo.modules import dry_run, memory, reads, recording
 from modelzoo.modules.blocks import loops
 from modelzoo.modules.failures import lacks_kernel
-from modelzoo.modules.inputs import Input
+from modelzoo.modules.inputs import Input, example
+from modelzoo.modules.skeleton import Skeleton
 from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.plans import ambient, origins, records
 from modelzoo.plans.plan import Plan
@@ -57,8 +58,8 @@ class Draft:
         values: the args of the root, with their values.
     """
 
-    skeleton: building.Skeleton
-    record: dry_run.Record
+    skeleton: Skeleton
+    record: recording.Record
     table: list[ledger.Entry]
     given: Examples
     rules: tuple[nodes.Rule, ...]
@@ -267,8 +268,8 @@ def _dry(
     rules: tuple[nodes.Rule, ...],
     device: torch.device,
     dtype: torch.dtype,
-    run: Callable[[building.Skeleton, dict[str, Tensor]], dry_run.Record],
-) -> tuple[building.Skeleton, dry_run.Record]:
+    run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
+) -> tuple[Skeleton, recording.Record]:
     """Constructs and checks: on the CPU where that is cheap and can be done in the dtype, else on meta."""
     if device.type != "meta":
         try:
@@ -280,7 +281,7 @@ def _dry(
                 raise
     meta = torch.device("meta")
     skeleton = _checked(building.construct(instance, meta, dtype, max_steps=given.max_steps, seed=given.seed))
-    return skeleton, run(skeleton, dry_run.example(given.shapes, meta))
+    return skeleton, run(skeleton, example(given.shapes, meta))
 
 
 def _on_cpu(
@@ -288,8 +289,8 @@ def _on_cpu(
     given: Examples,
     rules: tuple[nodes.Rule, ...],
     dtype: torch.dtype,
-    run: Callable[[building.Skeleton, dict[str, Tensor]], dry_run.Record],
-) -> tuple[building.Skeleton, dry_run.Record]:
+    run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
+) -> tuple[Skeleton, recording.Record]:
     """A dry run on zeros. What fails there must fail on values too: they may be what it is about."""
     cpu = torch.device("cpu")
     if sum(each.bytes for each in given.shapes) > SMALL:
@@ -307,7 +308,7 @@ def _on_cpu(
     )
     skeleton = _checked(construct())
     try:
-        return skeleton, run(skeleton, dry_run.example(given.shapes, cpu))
+        return skeleton, run(skeleton, example(given.shapes, cpu))
     except ConfigError as error:
         exhausted = type(error.__cause__) is runtime.EndlessError  # one loop may end on other values
         if error.__cause__ is None or exhausted or lacks_kernel(error.__cause__):
@@ -327,14 +328,14 @@ def _on_cpu(
             raise (error if same else again) from again.__cause__
 
 
-def _checked(skeleton: building.Skeleton) -> building.Skeleton:
+def _checked(skeleton: Skeleton) -> Skeleton:
     problems = Problems()
-    building.check_reads(skeleton, problems)
+    reads.check_reads(skeleton, problems)
     problems.check()
     return skeleton
 
 
-def _modules(skeleton: building.Skeleton, record: dry_run.Record) -> tuple[ModuleRecord, ...]:
+def _modules(skeleton: Skeleton, record: recording.Record) -> tuple[ModuleRecord, ...]:
     names: dict[int, list[str]] = {}
     modules: dict[int, nn.Module] = {}
     for name, module in skeleton.root.named_modules(remove_duplicate=False):

@@ -260,7 +260,7 @@ def test_formulas_end_together(monkeypatch):
 
 
 def test_a_loop_over_large_tensors_is_looked_at_without_their_memory(monkeypatch):
-    monkeypatch.setattr("modelzoo.modules.dry_run.MAX_ACTIVATIONS", 2**20)
+    monkeypatch.setattr("modelzoo.modules.recording.MAX_ACTIVATIONS", 2**20)
     forward = "y = x\nfor i in range(30):\n  y = cat([y, y])\nreturn y.shape[0]"
     assert modelzoo.build({"inputs": {"x": [2, 2]}, "forward": forward}) is not None
 

@@ -15,7 +15,7 @@ import modelzoo
 from modelzoo import api, register
 from modelzoo.catalog.fills import FILLS, bind
 from modelzoo.init.drawing import Filling, run
-from modelzoo.modules import construct, dry_run, equal
+from modelzoo.modules import dry_run, equal, skeleton
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ARGUMENTS = {"embedding": {"padding_idx": 0}, "xavier_uniform": {"gain": 2.0}}
@@ -202,7 +202,7 @@ def test_blocks_are_equal_only_where_their_texts_values_and_layers_are():
     calls = ["B(4, 2)", "B(4, 2)", "B(5, 2)", "B(4, 3)", "B(4, 2)"]
     draft = api.draft({"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": calls})
     root = draft.skeleton.root
-    found = equal.groups(draft.skeleton, construct.modules(root))
+    found = equal.groups(draft.skeleton, skeleton.modules_of(root))
     assert [[int(name) for name, child in root.named_children() if child in group] for group in found[-1:]] == [
         [0, 1, 4]
     ]

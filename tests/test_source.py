@@ -25,7 +25,7 @@ from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError
 from modelzoo.export import exports
 from modelzoo.export.source.model import source, written
-from modelzoo.modules import dry_run
+from modelzoo.modules.inputs import takes_names
 from modelzoo.run import save
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,7 +68,7 @@ def assert_same(model: Any, init: Any = None, **options: Any) -> str:
     text = source(model, init, **options)
     draft = api.draft(model, init, **options)
     built = api.fill(draft, "cpu")
-    inputs, by_name = api.example_inputs(draft, "cpu"), dry_run._by_name(built)
+    inputs, by_name = api.example_inputs(draft, "cpu"), takes_names(built)
     twin = imported(text)()
     twin.load_state_dict(built.state_dict())
     wanted, found = (facts(each, inputs, by_name=by_name) for each in (built, twin))
@@ -91,7 +91,7 @@ def case(folder: Path, overrides: list[str]) -> str:
     (folder / "model.py").write_text(text)
     built = api.fill(draft, "cpu")
     save.write_parameters(folder, draft.plan, built)
-    inputs, by_name = api.example_inputs(draft, "cpu"), dry_run._by_name(built)
+    inputs, by_name = api.example_inputs(draft, "cpu"), takes_names(built)
     expected = {**facts(built, inputs, by_name=by_name), "inputs": inputs, "by name": by_name}
     torch.save(expected, folder / "expected.pt")
     return text

@@ -18,12 +18,12 @@ from modelzoo.init.ledger import Decided, Entry, Home, Named, decision_of, entri
 from modelzoo.init.program import Wrong
 from modelzoo.init.selection import Homes, nearest_selector, selector
 from modelzoo.language import runtime
-from modelzoo.modules import construct
+from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.nodes import Rule, assigned_in
 
 
 def decide(
-    skeleton: construct.Skeleton, rules: tuple[Rule, ...], root_values: Mapping[str, Any], seed: int
+    skeleton: Skeleton, rules: tuple[Rule, ...], root_values: Mapping[str, Any], seed: int
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
 
@@ -54,7 +54,7 @@ def decide(
     return table, warnings.found
 
 
-def _torch_defaults(skeleton: construct.Skeleton, modules: Named) -> Decided:
+def _torch_defaults(skeleton: Skeleton, modules: Named) -> Decided:
     """What torch's constructors would do, and what those of registered layers left."""
     found: dict[int, dict[str, tuple[Decision, ...]]] = {}
     equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
@@ -85,7 +85,7 @@ def _torch_defaults(skeleton: construct.Skeleton, modules: Named) -> Decided:
     return found
 
 
-def _own_fills(skeleton: construct.Skeleton, table: list[Entry], problems: Problems) -> None:
+def _own_fills(skeleton: Skeleton, table: list[Entry], problems: Problems) -> None:
     own = {
         (id(module), each.name): (each, instance)
         for module, instance in skeleton.blocks

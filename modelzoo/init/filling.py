@@ -16,10 +16,10 @@ from modelzoo.init.decisions import Decision
 from modelzoo.init.ledger import Entry
 from modelzoo.init.program import Program, Wrong
 from modelzoo.language import runtime
-from modelzoo.modules import construct
+from modelzoo.modules.skeleton import Skeleton
 
 
-def fill(skeleton: construct.Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
+def fill(skeleton: Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
     drawing.run(_tasks(skeleton, table, seed), threads)
     problems = Problems()
@@ -31,7 +31,7 @@ def fill(skeleton: construct.Skeleton, table: list[Entry], seed: int, threads: i
     problems.check()
 
 
-def filled(skeleton: construct.Skeleton, table: list[Entry]) -> list[Tensor]:
+def filled(skeleton: Skeleton, table: list[Entry]) -> list[Tensor]:
     """The tensors of the table that stand in the model now."""
     placed = skeleton.placed
     return [placed.get(entry.tensor, entry.tensor) if placed else entry.tensor for entry in table]
@@ -42,7 +42,7 @@ def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     drawing.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
 
 
-def _tasks(skeleton: construct.Skeleton, table: list[Entry], seed: int) -> Iterator[drawing.Task]:
+def _tasks(skeleton: Skeleton, table: list[Entry], seed: int) -> Iterator[drawing.Task]:
     fillings: Fillings = {}
     operations = runtime.Operations("fills")
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):

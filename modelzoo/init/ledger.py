@@ -13,7 +13,7 @@ from modelzoo.catalog import distributions, fills
 from modelzoo.errors import Path, Problems
 from modelzoo.init.decisions import Decision
 from modelzoo.language import syntax
-from modelzoo.modules import construct
+from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Scope
 from modelzoo.spec.nodes import Fill, Formula
@@ -64,7 +64,7 @@ Decided = Mapping[int, Mapping[str, tuple[Decision, ...]]]
 """What fills the tensors of modules, by a module's id and a tensor's local name."""
 
 
-def entries(skeleton: construct.Skeleton, modules: Named, decided: Decided) -> list[Entry]:
+def entries(skeleton: Skeleton, modules: Named, decided: Decided) -> list[Entry]:
     """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
     found: dict[int, Entry] = {}
     for kind in ("parameter", "buffer"):
@@ -99,7 +99,7 @@ def named_in(module: nn.Module, prefix: str, found: Named) -> Named:
     return found
 
 
-def type_name(skeleton: construct.Skeleton, module: nn.Module) -> str:
+def type_name(skeleton: Skeleton, module: nn.Module) -> str:
     """A layer's type, or the name of the block that a module was made from."""
     instance = skeleton.instances.get(id(module))
     if instance is None or instance.block is None:

@@ -12,14 +12,14 @@ from modelzoo.errors import nearest
 from modelzoo.init.ledger import Entry, Home, type_name
 from modelzoo.init.lookup import Lookup
 from modelzoo.language import runtime
-from modelzoo.modules import construct
+from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.nodes import Rule
 
 
 class Homes:
     """Every name of every tensor, as rules and `_init_` select them."""
 
-    def __init__(self, skeleton: construct.Skeleton, table: list[Entry]) -> None:
+    def __init__(self, skeleton: Skeleton, table: list[Entry]) -> None:
         self.skeleton, self.table = skeleton, table
         self.all = [(entry, home) for entry in table for home in entry.homes]
         self.operations = runtime.Operations("rules and _init_")
@@ -65,7 +65,7 @@ def _grouped(found: Iterable[tuple[Entry, Home]]) -> Grouped:
         yield pairs[0][0], [home for _, home in pairs]
 
 
-def _selects(skeleton: construct.Skeleton, rule: Rule, entry: Entry, home: Home) -> bool:
+def _selects(skeleton: Skeleton, rule: Rule, entry: Entry, home: Home) -> bool:
     """Whether a rule means a name that fits its glob."""
     if entry.kind == "buffer" and rule.pattern != home.name:
         return False
@@ -74,7 +74,7 @@ def _selects(skeleton: construct.Skeleton, rule: Rule, entry: Entry, home: Home)
     return not rule.layers or bool({each.rpartition(".")[2] for each in rule.layers} & types(skeleton, home.owner))
 
 
-def types(skeleton: construct.Skeleton, module: nn.Module) -> set[str]:
+def types(skeleton: Skeleton, module: nn.Module) -> set[str]:
     """The names by which a rule may select what a module owns: its type, what that derives from, its block."""
     names = {each.__name__ for each in type(module).__mro__}
     instance = skeleton.instances.get(id(module))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from functools import cache
 from types import MethodType
 from typing import Any
@@ -15,93 +14,16 @@ from torch import Tensor, nn
 from modelzoo import bounds
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import functions, layers, sizes
-from modelzoo.errors import Problems, fail, first_line, nearest
+from modelzoo.errors import Problems, fail, first_line
 from modelzoo.language import compiler
-from modelzoo.language.names import Read
 from modelzoo.modules.blocks import Frozen, class_of, hashable
+from modelzoo.modules.reads import check_reads
+from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
-from modelzoo.modules.user_layers import Constructor, Kept
+from modelzoo.modules.user_layers import Constructor
 from modelzoo.spec import nodes
 from modelzoo.spec.instances import Instance
-
-
-class Unsized(nn.Module):
-    """A layer that waits for its first input to learn the sizes that the config left out.
-
-    Args:
-        instance: the layer.
-        parts: the layers among its arguments that wait for the same input, as in `TransformerEncoder`.
-        construct: makes it with the arguments that were found.
-    """
-
-    def __init__(
-        self, instance: Instance, parts: Sequence[Instance], construct: Callable[[dict[str, Any]], nn.Module]
-    ) -> None:
-        super().__init__()
-        self.instance, self.parts, self.construct = instance, parts, construct
-        self.found: dict[str, Any] = {}
-        self.layer: list[nn.Module] = []
-
-    def forward(self, *inputs: Any, **keywords: Any) -> Any:
-        if not self.layer:
-            assert self.instance.layer is not None
-            for part in self.parts:
-                assert part.layer is not None
-                found = sizes.infer(part.layer, part.arguments, inputs, keywords)
-                part.arguments = {**part.arguments, **found}  # a new one: equal layers share theirs
-            self.found = sizes.infer(self.instance.layer, self.instance.arguments, inputs, keywords)
-            self.layer.append(self.construct({**self.instance.arguments, **self.found}))
-        return self.layer[0](*inputs, **keywords)
-
-    def __getattr__(self, name: str) -> Any:
-        """A tensor that a text reads: of the layer, once there is one."""
-        if self.__dict__.get("layer"):
-            return getattr(self.layer[0], name)
-        raise AttributeError(f"{self.instance.type} has no size, and so no '{name}', before its first call")
-
-    def _unknown(self, *_: Any, **__: Any) -> Any:
-        """What a user's constructor would do to the layer cannot be done to one that is not there."""
-        raise ValueError(f"{self.instance.type} has no tensors before its first call: write its size")
-
-    parameters = named_parameters = buffers = named_buffers = state_dict = requires_grad_ = _unknown
-    register_forward_hook = register_forward_pre_hook = register_full_backward_hook = _unknown
-    apply = to = half = float = double = bfloat16 = __deepcopy__ = _unknown
-
-
-@dataclass(slots=True, kw_only=True)
-class Skeleton:
-    """Modules without values, and what each was made from.
-
-    Attributes:
-        root: the model.
-        made: the module of each instance, by its id.
-        instances: the instance of each module, by the module's id.
-        blocks: the modules of blocks and their instances, outer ones first.
-        unsized: layers whose sizes a dry run must find.
-        tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
-        kept: what the constructors of registered layers left in their tensors, by module (its id) and name.
-        equal: layers of torch that are equal but for their values, together.
-        placed: what took the place of each tensor that was made elsewhere.
-    """
-
-    root: nn.Module
-    device: torch.device
-    dtype: torch.dtype
-    max_steps: int
-    made: dict[int, nn.Module] = field(default_factory=dict)
-    instances: dict[int, Instance] = field(default_factory=dict)
-    blocks: list[tuple[nn.Module, Instance]] = field(default_factory=list)
-    unsized: list[Unsized] = field(default_factory=list)
-    tied: dict[int, tuple[int, str]] = field(default_factory=dict)
-    kept: Kept = field(default_factory=dict)
-    equal: list[list[nn.Module]] = field(default_factory=list)
-    placed: dict[Tensor, Tensor] = field(default_factory=dict)
-
-    def become(self, other: Skeleton) -> None:
-        """Is from now on what another is, for all who hold it."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(other, each.name))
 
 
 def construct(
@@ -131,19 +53,6 @@ def construct(
     skeleton.root = Builder(skeleton, factory, constructor).module(root, "")
     skeleton.equal = factory.equal()
     return skeleton
-
-
-def modules(root: nn.Module) -> list[nn.Module]:
-    """Every module once, as `root.modules()` in some order, in a third of the time."""
-    found: dict[nn.Module, None] = {root: None}
-    waiting = [root]
-    while waiting:
-        for child in waiting.pop()._modules.values():
-            if child is not None and child not in found:
-                found[child] = None
-                if child._modules:
-                    waiting.append(child)
-    return list(found)
 
 
 class Builder:
@@ -328,50 +237,6 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
             ties.tie(made, block.key / "tie", left, right)
     ties.settle()
     problems.check()
-
-
-def check_reads(skeleton: Skeleton, problems: Problems) -> None:
-    """`embed.weight` in a text must name a child's own tensor, never any other attribute.
-
-    Nothing is known behind a layer that is absent, or whose size is not known yet.
-    """
-    for made, instance in skeleton.blocks:
-        block = instance.block
-        if block is None or block.forward is None:
-            continue
-        for read in type(made).frozen.translation().reads:  # type: ignore[attr-defined]
-            what, hint = _misread(made, read)
-            if what:
-                problems.add(block.key / "forward", what, hint, line=read.line, column=read.column)
-
-
-def _misread(module: nn.Module | None, read: Read) -> tuple[str, str]:
-    """What is wrong with a dotted name, and a hint; nothing where it names what it should."""
-    for index, name in enumerate(read.path):
-        if module is None or isinstance(module, Unsized):
-            return "", ""
-        before, after = read.path[:index], read.path[index + 1 :]
-        key = str(len(module._modules) + name if isinstance(name, int) and name < 0 else name)
-        tensors = [*module._parameters, *module._buffers]
-        if key in tensors:
-            if (not after and read.tensor) or (len(after) == 1 and read.method):
-                return "", ""
-            if after and isinstance(after[0], str) and after[0] not in functions.METHODS:
-                what = f"'{after[0]}' is not a method of a tensor."
-                return what, nearest(after[0], functions.METHODS)
-            return f"'{_dotted((*before, name))}' is a tensor, not a layer.", f"Give it a name first: w = layer.{name}."
-        known = [*tensors] if read.tensor and not after else [*module._modules]
-        if read.method and len(after) == 1:
-            known += tensors
-        if key not in module._modules or (read.tensor and not after):
-            kind = "tensor" if read.tensor and not after else "layer or tensor" if tensors and after else "layer"
-            return f"'{_dotted(before)}' has no {kind} '{name}'.", nearest(str(name), known)
-        module = module._modules[key]
-    return "", ""
-
-
-def _dotted(path: Sequence[str | int]) -> str:
-    return ".".join(map(str, path))
 
 
 def materialise(skeleton: Skeleton, device: torch.device) -> None:

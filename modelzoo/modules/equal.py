@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
+from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec.instances import Instance
 
 Returned = list[tuple[nn.Module, Any]]
@@ -32,7 +33,7 @@ MOST = 2**26
 
 @contextmanager
 def once(
-    skeleton: construct.Skeleton,
+    skeleton: Skeleton,
     modules: list[nn.Module],
     returned: Returned | None = None,
     counter: FlopCounterMode | None = None,
@@ -171,7 +172,7 @@ def _in_turn(layers: list[nn.Module]) -> Callable[[Any], Any]:
 # -- which are equal --------------------------------------------------------------------------------------------------
 
 
-def groups(skeleton: construct.Skeleton, modules: list[nn.Module]) -> list[list[nn.Module]]:
+def groups(skeleton: Skeleton, modules: list[nn.Module]) -> list[list[nn.Module]]:
     """The modules that are equal but for the values of their tensors, together."""
     found = list(skeleton.equal)
     whole = [module for module in modules if module._modules]
@@ -188,7 +189,7 @@ def groups(skeleton: construct.Skeleton, modules: list[nn.Module]) -> list[list[
 class _Kinds:
     """Numbers modules; equal ones have the same number."""
 
-    def __init__(self, skeleton: construct.Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
         self.numbers: dict[Hashable, int] = {}
         self.known = {id(module): self.number(group[0]) for group in skeleton.equal for module in group}
@@ -213,7 +214,7 @@ class _Kinds:
                 tuple((name, each.shape, each.dtype) for name, each in own if each is not None),
             )
         instance = self.skeleton.instances.get(id(module))
-        if isinstance(module, construct.Unsized) or instance is None or instance.layer is None or _nests(instance):
+        if isinstance(module, Unsized) or instance is None or instance.layer is None or _nests(instance):
             return module
         return type(module), instance.call()
 
@@ -229,6 +230,6 @@ def _nests(value: Any) -> bool:
     return False
 
 
-def can_share(skeleton: construct.Skeleton) -> bool:
+def can_share(skeleton: Skeleton) -> bool:
     """Whether no code runs that may see, change or copy a layer of torch: a user's, or a constructor's in the run."""
     return not construct.has_registered(skeleton) and not any(_nests(each.instance) for each in skeleton.unsized)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +20,18 @@ class Input:
     @property
     def bytes(self) -> int:
         return math.prod(self.shape) * getattr(torch, self.dtype).itemsize  # type: ignore[no-any-return]
+
+
+def call_with(root: nn.Module, inputs: dict[str, Tensor]) -> None:
+    """Calls a model with inputs by name: a block by these names, a sequence in their order."""
+    root(**inputs) if takes_names(root) else root(*inputs.values())
+
+
+def takes_names(root: nn.Module) -> bool:
+    """Whether a model is a block of a config, whose forward knows its inputs by name."""
+    return hasattr(type(root), "frozen")
+
+
+def example(inputs: tuple[Input, ...], device: torch.device) -> dict[str, Tensor]:
+    """Inputs for a dry run: zeros of the right shapes."""
+    return {each.name: torch.zeros(each.shape, dtype=getattr(torch, each.dtype), device=device) for each in inputs}

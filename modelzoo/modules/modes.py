@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo.catalog.layers import Layer
-from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.failures import lacks_kernel
+from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec.instances import Instance
 
 LAYERS = frozenset(
@@ -28,7 +28,7 @@ LAYERS = frozenset(
 Refused = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Exception], None]
 
 
-def modes(skeleton: construct.Skeleton) -> tuple[bool, ...]:
+def modes(skeleton: Skeleton) -> tuple[bool, ...]:
     """The modes to look at, as `training` says them: evaluation, and training if a text asks which of the two it is."""
     kinds = {type(module) for module, _ in skeleton.blocks}
     told = any(issubclass(each, Generated) and each.frozen.translation().training for each in kinds)
@@ -92,7 +92,7 @@ def _is_ample(taken: Tensor) -> bool:
 
 def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
     """What a layer raises in training that it did not raise in evaluation; it is a copy that is tried, on a piece."""
-    made = copy.deepcopy(module.layer[0] if isinstance(module, construct.Unsized) else module)
+    made = copy.deepcopy(module.layer[0] if isinstance(module, Unsized) else module)
     made.training = True
     shape = [size if index < 2 else min(size, 2) for index, size in enumerate(taken.shape)]
     try:

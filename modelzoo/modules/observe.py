@@ -12,7 +12,7 @@ from torch.nn.modules import module as hooks
 
 from modelzoo.language import compiler
 from modelzoo.modules.blocks import Generated
-from modelzoo.modules.dry_run import Record
+from modelzoo.modules.recording import Record
 
 
 class _Counter:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from modelzoo.modules import dry_run, flops, observe
+from modelzoo.modules import flops, observe, recording
 from modelzoo.modules.blocks import Generated, loops
-from modelzoo.modules.inputs import Input
+from modelzoo.modules.inputs import Input, takes_names
 from modelzoo.plans import ambient, records, table
 from modelzoo.plans import plan as plans
 from modelzoo.plans.origins import origin_of
@@ -48,14 +48,14 @@ def summary(model: nn.Module | plans.Plan, *inputs: Any, **named: Any) -> Summar
 
 def _of_module(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Summary:
     origin = origin_of(model)
-    given, record, messages = _names(model, inputs, named), dry_run.Record(), []
+    given, record, messages = _names(model, inputs, named), recording.Record(), []
     if given:
         record = _passed(model, inputs, named)
     elif origin is not None:
         try:
             given = origin.examples(_device(model))
             if given:
-                record = _passed(model, *((), given) if dry_run._by_name(model) else (tuple(given.values()), {}))
+                record = _passed(model, *((), given) if takes_names(model) else (tuple(given.values()), {}))
         except Exception as error:  # the model may have been changed, or its loop does not end
             what = next(iter(str(error).strip().splitlines()), type(error).__name__)
             messages.append(f"note: the example input could not be used: {what}")
@@ -72,7 +72,7 @@ def _of_module(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, An
     )
 
 
-def _passed(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dry_run.Record:
+def _passed(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> recording.Record:
     """Calls a model once, and leaves its mode and the random state as they were."""
     device = _device(model)
     with (

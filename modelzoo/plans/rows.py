@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modelzoo.modules.dry_run import Record
+from modelzoo.modules.recording import Record
 from modelzoo.names import is_index
 from modelzoo.plans.records import Recorded, TensorRecord
 from modelzoo.plans.statistics import Statistics, describe

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from modelzoo.errors import ConfigError, Path, Problem, fail, first_line
-from modelzoo.modules import construct
+from modelzoo.modules.skeleton import Skeleton
 
 
-def backward(skeleton: construct.Skeleton, output: Any, again: Callable[[], Any]) -> None:
+def backward(skeleton: Skeleton, output: Any, again: Callable[[], Any]) -> None:
     """Differentiates the sum of all floating tensors of an output.
 
     Args:
@@ -51,7 +51,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
 # -- explaining -------------------------------------------------------------------------------------------------------
 
 
-def _explain(skeleton: construct.Skeleton, error: Exception, again: Callable[[], Any]) -> list[Problem]:
+def _explain(skeleton: Skeleton, error: Exception, again: Callable[[], Any]) -> list[Problem]:
     watch = _Watch()
     with suppress(Exception), watch.calls(skeleton):
         output = again()
@@ -87,7 +87,7 @@ class _Watch:
         self.entered: list[nn.Module] = []
 
     @contextmanager
-    def calls(self, skeleton: construct.Skeleton) -> Iterator[None]:
+    def calls(self, skeleton: Skeleton) -> Iterator[None]:
         """Watches the layers and blocks of the config; what a layer is made of counts as the layer."""
         known = [module for module in skeleton.root.modules() if id(module) in skeleton.instances]
         before = [module.register_forward_pre_hook(self.before) for module in known]

@@ -20,7 +20,8 @@ from modelzoo.config.config import Config
 from modelzoo.errors import ConfigError, Path, Problem, fail, in_full
 from modelzoo.escapes import printable
 from modelzoo.export import exports
-from modelzoo.modules import dry_run, observe
+from modelzoo.modules import explain, observe
+from modelzoo.modules.inputs import takes_names
 from modelzoo.plans import inspection, printing, table
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
@@ -163,9 +164,9 @@ def _list(written: list[pathlib.Path]) -> None:
 def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], gradients: bool) -> Any:
     with torch.set_grad_enabled(gradients):
         try:
-            return model(**inputs) if dry_run._by_name(model) else model(*inputs.values())
+            return model(**inputs) if takes_names(model) else model(*inputs.values())
         except Exception as error:
-            raise ConfigError([dry_run.explain(draft.skeleton, error)]) from error
+            raise ConfigError([explain.explain(draft.skeleton, error)]) from error
 
 
 def _finite(value: Any) -> bool:

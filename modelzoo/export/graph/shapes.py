@@ -13,7 +13,8 @@ from torch.nn.modules import module as hooks
 
 from modelzoo import api
 from modelzoo.errors import ConfigError
-from modelzoo.modules import dry_run
+from modelzoo.modules import dry_run, recording
+from modelzoo.modules.inputs import example
 from modelzoo.plans import ambient
 
 
@@ -30,7 +31,7 @@ class Seen:
     names: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
     def called(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.calls.setdefault(id(module), []).append((dry_run.shape_of(inputs), dry_run.shape_of(output)))
+        self.calls.setdefault(id(module), []).append((recording.shape_of(inputs), recording.shape_of(output)))
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         """As `sys.settrace` wants it: follows the forwards of blocks line by line."""
@@ -66,7 +67,7 @@ def traced(draft: api.Draft) -> Seen:
     try:
         sys.settrace(found.trace)
         with suppress(ConfigError):  # a picture without shapes beats none
-            dry_run.dry_run(draft.skeleton, dry_run.example(draft.plan.inputs, device))
+            dry_run.dry_run(draft.skeleton, example(draft.plan.inputs, device))
     finally:
         sys.settrace(before)
         handle.remove()

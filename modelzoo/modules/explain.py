@@ -1,0 +1,231 @@
+"""Which layer or line failed, on what, and who made that."""
+
+from __future__ import annotations
+
+import linecache
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo.catalog import sizes
+from modelzoo.errors import Beside, Path, Problem, TextError, first_line
+from modelzoo.language import compiler, runtime
+from modelzoo.modules import equal
+from modelzoo.modules.failures import is_of_dtypes
+from modelzoo.modules.recording import MAX_ACTIVATIONS, shape_of
+from modelzoo.modules.skeleton import Skeleton, Unsized
+from modelzoo.modules.torch_layers import Factory
+from modelzoo.spec.instances import Instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCall:
+    """A call that failed: of what, with what, why, how many modules had returned before, and in which text and line."""
+
+    module: nn.Module
+    inputs: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    error: Exception
+    returned: int
+    line: tuple[nn.Module, int] | None = None
+
+
+def mended_layer(
+    instance: Instance, misfit: sizes.Misfit, device: torch.device, dtype: torch.dtype
+) -> nn.Module | None:
+    """The layer with the size that fits, or None where there is no such layer."""
+    assert instance.layer is not None
+    limit = MAX_ACTIVATIONS if device.type == "cpu" else math.inf
+    arguments = {**instance.arguments, misfit.argument: misfit.size}
+    if any(isinstance(each, Instance) for each in (*arguments.values(), *instance.positional)):
+        return None
+    try:
+        return Factory(device, dtype, True, limit).layer(instance.layer.cls, instance.positional, arguments).eval()
+    except Exception:
+        return None
+
+
+def explain(
+    skeleton: Skeleton,
+    error: Exception,
+    returned: equal.Returned | None = None,
+    inputs: Mapping[str, Tensor] = MappingProxyType({}),
+    training: bool = False,
+) -> Problem:
+    """Which layer or line failed, on what, and who made it, if what modules returned was recorded.
+
+    A layer is placed where the config has it; with `training` where a text calls it: it may do so there alone.
+    """
+    stack = entered(error) or [FailedCall(module=skeleton.root, inputs=(), keywords={}, error=error, returned=0)]
+    while len(stack) > 1 and not _is_known(skeleton, stack[-1].module):
+        stack.pop()
+    module = stack[-1].module
+    instance = _instance(skeleton, module)
+    if isinstance(error, runtime.EndlessError) or (
+        instance is not None and instance.block is not None and instance.block.forward
+    ):
+        return _explain_text(skeleton, module, error)
+    texts = compiler.texts(error) if training else []
+    line = (texts[-1][0].f_locals["_self"], texts[-1][1]) if texts else None
+    return Explaining(skeleton, inputs).layer(replace(stack[-1], line=line), returned)
+
+
+def _is_known(skeleton: Skeleton, module: nn.Module) -> bool:
+    return id(module) in skeleton.instances or isinstance(module, Unsized)
+
+
+def _instance(skeleton: Skeleton, module: nn.Module) -> Instance | None:
+    return module.instance if isinstance(module, Unsized) else skeleton.instances.get(id(module))
+
+
+class Explaining:
+    """Says why layers cannot take what they get; `inputs` are the model's, by name."""
+
+    def __init__(self, skeleton: Skeleton, inputs: Mapping[str, Tensor]) -> None:
+        self.skeleton = skeleton
+        self.inputs = {id(each): name for name, each in inputs.items()}
+        self.names = {id(each): name for name, each in skeleton.root.named_modules()}
+        for unsized in skeleton.unsized:
+            self.names.update({id(layer): self.names.get(id(unsized), "") for layer in unsized.layer})
+
+    def layer(self, call: FailedCall, returned: equal.Returned | None) -> Problem:
+        module, error, instance = call.module, call.error, _instance(self.skeleton, call.module)
+        key = Path(("model",)) if instance is None else instance.key
+        values: Sequence[Any] = (*call.inputs, *call.keywords.values())
+        hint = ""
+        if isinstance(error, TextError):
+            what, hint = error.what, error.hint
+        else:
+            misfit = self.misfit(module, instance, call)
+            shown = instance.call() if instance is not None else type(module).__name__
+            subject = f"'{self.names.get(id(module), '')}' is {shown}"
+            if misfit is None:
+                shown_as = _shown_with_dtype if is_of_dtypes(error) else shown_value
+                named = (f"{name}={shown_as(each)}" for name, each in call.keywords.items())
+                got = ", ".join((*map(shown_as, call.inputs), *named))
+                what = f"{subject} and cannot take {got}: {first_line(error)}"
+                hint = self.repair(instance, values, error)
+            else:
+                expected, hint = _first_call(self.skeleton, module, misfit)
+                what, values = f"{subject}: it {expected}", [misfit.value]
+        source = None if returned is None else self.producer(values, returned)
+        line = column = 0
+        if call.line is not None:
+            key, line, column = text_key(self.skeleton, call.line[0]), call.line[1], 1
+        what = f"{what.rstrip('.')}."
+        return Problem(path=str(key), key=key, what=what, hint=hint, beside=source, line=line, column=column)
+
+    def repair(self, instance: Instance | None, values: Sequence[Any], error: Exception) -> str:
+        """What to write where a layer gets what no layer of its kind takes."""
+        if instance is not None and instance.arguments.get("inplace") is True and "in-place" in str(error):
+            return "Write inplace=False."
+        first = values[0] if values else None
+        if isinstance(first, (tuple, list)) and first and isinstance(first[0], Tensor):
+            rest = ", ".join(["_"] * (len(first) - 1))
+            return f"Take it apart in a forward: y, {rest} = layer(x)." if rest else ""
+        indices = instance is not None and instance.layer is not None and instance.layer.name.startswith("Embedding")
+        if indices and isinstance(first, Tensor) and first.is_floating_point() and id(first) in self.inputs:
+            return f"Write {self.inputs[id(first)]}: {{shape: {list(first.shape)}, dtype: int64}}."
+        return ""
+
+    def misfit(self, module: nn.Module, instance: Instance | None, call: FailedCall) -> sizes.Misfit | None:
+        """Why it does not fit, with a size that does where there is a layer of that size."""
+        if instance is None or instance.layer is None or isinstance(module, Unsized):
+            return None
+        found = None
+        with suppress(Exception):
+            for given in (instance.arguments, module):
+                found = found or sizes.misfit(instance.layer, given, call.inputs, call.keywords)
+        if found is None or found.size is None:
+            return found
+        fits = instance.layer.registered or mended_layer(instance, found, torch.device("meta"), self.skeleton.dtype)
+        return found if fits else replace(found, size=None)
+
+    def producer(self, values: Iterable[Any], returned: equal.Returned) -> Beside:
+        """Who made the input, and where it stands in the config."""
+        instances, values = self.skeleton.instances, list(values)
+        returned = [each for each in returned if id(each[0]) in instances]
+        produced = {id(output): module for module, output in reversed(returned)}
+        made = [produced[id(each)] for each in values if each is not None and id(each) in produced]
+        names = [self.inputs[id(each)] for each in values if id(each) in self.inputs]
+        if names and not made:
+            return Beside(text=f"The input is the model's '{names[0]}'{{}}.", key=Path(("model", "inputs", names[0])))
+        last = [module for module, _ in returned[-1:]]
+        text = "The input is what '{name}' returns{}." if made else "The layer called before is '{name}'{}."
+        for module in (*made, *last):
+            instance = instances.get(id(module))
+            key = Path(("model",)) if instance is None else instance.key
+            return Beside(text=text.replace("{name}", self.names.get(id(module), "")), key=key)
+        return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
+
+
+def _first_call(skeleton: Skeleton, module: nn.Module, misfit: sizes.Misfit) -> tuple[str, str]:
+    """What is expected, and a hint: a size that the config leaves out was decided before."""
+    found = next((each.found for each in skeleton.unsized if module in each.layer), {})
+    if misfit.size is None or misfit.argument not in found:
+        return str(misfit), ""
+    return misfit.what, f"Its first input decided {misfit.argument}={found[misfit.argument]}: all others must agree."
+
+
+def shown_value(value: Any) -> str:
+    """What a layer gets, as a message shows it: shapes of tensors, anything else as it is."""
+    if isinstance(value, (tuple, list, dict)):
+        return f"{type(value).__name__} {shape_of(value)}"
+    return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)
+
+
+def _shown_with_dtype(value: Any) -> str:
+    dtype = f" {value.dtype}".replace("torch.", "") if isinstance(value, Tensor) else ""
+    return f"{shown_value(value)}{dtype}"
+
+
+def entered(error: Exception) -> list[FailedCall]:
+    """The modules whose calls an error came through, the outermost first, with their inputs."""
+    calls: list[FailedCall] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code is nn.Module._call_impl.__code__:
+            seen = frame.f_locals
+            call = FailedCall(
+                module=seen["self"], inputs=seen["args"], keywords=seen["kwargs"], error=error, returned=0
+            )
+            calls.append(call)
+        trace = trace.tb_next
+    return calls
+
+
+def text_key(skeleton: Skeleton, owner: nn.Module) -> Path:
+    """The key of a block\'s `forward`."""
+    instance = skeleton.instances.get(id(owner))
+    return Path(("model",)) if instance is None else instance.key / "forward"
+
+
+def _explain_text(skeleton: Skeleton, module: nn.Module, error: Exception) -> Problem:
+    module = next((frame.f_locals["_self"] for frame, _ in reversed(compiler.texts(error))), module)
+    problem = text_problem(error, text_key(skeleton, module))
+    absent = [name for name, child in module._modules.items() if child is None]
+    name = next((each for each in absent if re.match(rf".*\b{each}[(.\[].* fails: 'NoneType'", problem.what)), None)
+    if name is None:
+        return problem
+    what = f"'{name}' is absent here: it is null, or its _if_ is false."
+    return replace(problem, what=what, hint=f"Write {name}(x) if {name} else x.")
+
+
+def text_problem(error: BaseException, key: Path) -> Problem:
+    """What went wrong inside a `forward` text, at its line."""
+    line, text = 0, ""
+    for frame, number in compiler.texts(error):
+        line, text = number, linecache.getline(frame.f_code.co_filename, number).strip()
+    if isinstance(error, runtime.LoopError):
+        hint = "Set max_steps=... if it should turn more often."
+        return Problem(path=str(key), key=key, what=error.what, hint=hint, line=error.line, column=1)
+    what = f"{text} fails: {first_line(error)}" if text else first_line(error)
+    return Problem(path=str(key), key=key, what=what, line=line, column=1 if line else 0)

@@ -1,0 +1,89 @@
+"""What a pass through a model did: what each module returned, and how often it was called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from modelzoo.modules import equal
+from modelzoo.modules.torch_layers import TooLargeError
+
+MAX_ACTIVATIONS = 2**30
+"""Up to this many bytes of what layers return a run on the CPU takes less time than the first operation on meta."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """What a dry run saw, by the id of a module.
+
+    Attributes:
+        outputs: the shapes of what each module returned last.
+        calls: how often it was called.
+        notes: what could not be checked, and why.
+        activations: the bytes of what all layers returned.
+        flops: the floating-point operations of one forward pass, where they were counted.
+        turns: how often each `while` of a module's text turned, by the module and its place; a dry run does not say.
+    """
+
+    outputs: dict[int, Any] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    activations: int = 0
+    flops: int | None = None
+    turns: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    def renumber(self, ids: Mapping[int, int]) -> None:
+        """Says the same of the modules that took the places of others."""
+        self.outputs = {ids[each]: seen for each, seen in self.outputs.items() if each in ids}
+        self.calls = {ids[each]: seen for each, seen in self.calls.items() if each in ids}
+        self.turns = {ids[each]: seen for each, seen in self.turns.items() if each in ids}
+
+    def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
+        """What modules returned, in the order of their calls."""
+        for module, output in returned:
+            self.outputs[id(module)] = shape_of(output)
+            self.calls[id(module)] = self.calls.get(id(module), 0) + 1
+            if not module._modules:
+                self.activations += equal.bytes_of(output)
+
+
+def shape_of(value: Any) -> Any:
+    """The shapes of an output, nested as it is.
+
+    >>> shape_of((torch.zeros(2, 3), None))
+    ((2, 3), None)
+    """
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, dict):
+        return {name: shape_of(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(shape_of, value)) if type(value) in (tuple, list) else tuple(map(shape_of, value))
+    return None
+
+
+@contextmanager
+def recording(returned: equal.Returned) -> Iterator[None]:
+    """While it lasts, what each module of this thread returns is kept."""
+    thread, activations = threading.get_ident(), 0
+
+    def after(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal activations
+        if threading.get_ident() == thread:
+            returned.append((module, output))
+            if isinstance(output, Tensor) and not output.is_meta:
+                activations += output.nbytes
+                if activations > MAX_ACTIVATIONS:
+                    raise TooLargeError
+
+    handle = hooks.register_module_forward_hook(after)
+    try:
+        yield
+    finally:
+        handle.remove()
