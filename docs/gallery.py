@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pathlib
 
-from modelzoo import api
 from modelzoo.config import compose
 from modelzoo.export.graph import dataflow, mermaid
 from modelzoo.export.source import model as source
+from modelzoo.plans import draft as drafts
 
 HERE = pathlib.Path(__file__).resolve().parent
 CONF = HERE.parent / "conf" / "model"
@@ -25,7 +25,7 @@ def comment(name: str) -> str:
 def page(name: str) -> str:
     """The page of a model, as Markdown."""
     given = compose.compose([f"model={name}"])
-    draft = api.draft(given.model, given.init, device="meta")
+    draft = drafts.draft(given.model, given.init, device="meta")
     config = (CONF / f"{name}.yaml").read_text("utf-8").strip()
     return "\n".join(
         [

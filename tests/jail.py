@@ -26,6 +26,7 @@ from modelzoo.cli import run_file, sandbox
 from modelzoo.cli.guard import guarded
 from modelzoo.config import config, modelfile
 from modelzoo.errors import ConfigError
+from modelzoo.plans import draft
 
 WAIT = 60  # of the clock: others may use the machine
 PROCESSOR = 10
@@ -220,7 +221,7 @@ def warm(folder: str) -> None:
         path.write_text("inputs: {x: [2, 4]}\nlayers: ['Linear(5, 4)']")
         assert guarded(lambda: run_file.inside(given, str(path), {})) == 1
     os.chdir(here)
-    api.draft(modelfile.load(path)["model"] | {"layers": ["Linear(4, 4)"]}, device="meta")
+    draft.draft(modelfile.load(path)["model"] | {"layers": ["Linear(4, 4)"]}, device="meta")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import api
+from modelzoo.plans import draft
 
 
 def around():
@@ -32,7 +32,7 @@ def summary(model):
 
 
 def on_meta(model):
-    return api.fill(api.draft(model, device="meta"), "meta")
+    return draft.fill(draft.draft(model, device="meta"), "meta")
 
 
 RANDOM = {

@@ -15,11 +15,11 @@ import pytest
 from omegaconf import OmegaConf
 
 import modelzoo.run
-from modelzoo import api
 from modelzoo.__main__ import main as tools
 from modelzoo.cli import launch
 from modelzoo.config import compose, search_path
 from modelzoo.errors import ConfigError, Path, Problem, fail, located
+from modelzoo.plans import draft
 from modelzoo.run.sweep import Sweep
 
 PACKAGE = pathlib.Path(compose.__file__).parents[2]
@@ -268,7 +268,7 @@ def test_a_key_that_an_exchanged_target_left_behind_names_both_places(project, o
     project({"model/old": old, "model/new": new})
     config = compose.compose(overrides)
     with pytest.raises(ConfigError) as caught, located(config.locate):
-        api.draft(config.model)
+        draft.draft(config.model)
     assert str(caught.value).startswith("conf/model/old.yaml:2:25  model.layers.a.in_features\n")
     assert f"If the _target_ was changed ({target}), type ~model.layers.a.in_features to remove" in str(caught.value)
 
@@ -277,7 +277,7 @@ def test_a_key_that_was_typed_was_not_left_behind(project):
     project({"model/x": "layers:\n  a: {_target_: Linear, in_features: 4, out_features: 4}\n"})
     config = compose.compose(["model=x", "+model.layers.a.biass=false"])
     with pytest.raises(ConfigError) as caught, located(config.locate):
-        api.draft(config.model)
+        draft.draft(config.model)
     assert str(caught.value) == (
         "command line  +model.layers.a.biass=false\n  Linear has no argument 'biass'. Did you mean 'bias'?"
     )

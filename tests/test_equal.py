@@ -12,10 +12,11 @@ from torch import nn
 from twinning import Config, Generator
 
 import modelzoo
-from modelzoo import api, register
+from modelzoo import register
 from modelzoo.catalog.fills import FILLS, bind
 from modelzoo.init.drawing import Filling, run
 from modelzoo.modules import dry_run, equal, skeleton
+from modelzoo.plans import draft as drafts
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ARGUMENTS = {"embedding": {"padding_idx": 0}, "xavier_uniform": {"gain": 2.0}}
@@ -192,15 +193,15 @@ def test_a_fill_draws_no_more_than_it_says(name, dtype):
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")))
 def test_a_plan_says_what_a_run_of_every_module_says(name, device, monkeypatch):
     model, _ = compose(f"model={name}")
-    quick = api.draft(model, device=device, count=True).plan
+    quick = drafts.draft(model, device=device, count=True).plan
     monkeypatch.setattr(dry_run, "_quickly", lambda *_: None)
-    assert quick == api.draft(model, device=device, count=True).plan
+    assert quick == drafts.draft(model, device=device, count=True).plan
 
 
 def test_blocks_are_equal_only_where_their_texts_values_and_layers_are():
     block = {"args": ["n", "k"], "layers": {"a": "Linear(4, n)", "b": "Linear(n, 4)"}, "forward": "b(a(x)) * k"}
     calls = ["B(4, 2)", "B(4, 2)", "B(5, 2)", "B(4, 3)", "B(4, 2)"]
-    draft = api.draft({"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": calls})
+    draft = drafts.draft({"inputs": {"x": [2, 4]}, "blocks": {"B": block}, "layers": calls})
     root = draft.skeleton.root
     found = equal.groups(draft.skeleton, skeleton.modules_of(root))
     assert [[int(name) for name, child in root.named_children() if child in group] for group in found[-1:]] == [
@@ -347,6 +348,6 @@ def test_a_negative_zero_is_no_zero():
 @pytest.mark.parametrize("chunk", range(3))
 def test_a_plan_of_a_random_model_says_what_a_run_of_every_module_says(chunk, monkeypatch):
     configs = [Config(seed).block(Generator(seed).model()) for seed in range(40 * chunk, 40 * chunk + 40)]
-    quick = [api.draft(config, count=True).plan for config in configs]
+    quick = [drafts.draft(config, count=True).plan for config in configs]
     monkeypatch.setattr(dry_run, "_quickly", lambda *_: None)
-    assert quick == [api.draft(config, count=True).plan for config in configs]
+    assert quick == [drafts.draft(config, count=True).plan for config in configs]

@@ -16,7 +16,7 @@ import torch
 from browser import browser, chromium
 from torch import nn
 
-from modelzoo import api, terminal
+from modelzoo import terminal
 from modelzoo.cli import check
 from modelzoo.config.config import Config
 from modelzoo.errors import Problem
@@ -25,7 +25,9 @@ from modelzoo.export import report
 from modelzoo.export.graph import mermaid, svg
 from modelzoo.export.graph.graph import Cluster, Edge, Graph, Node
 from modelzoo.modules.inputs import Input
+from modelzoo.plans import draft as drafts
 from modelzoo.plans import printing, table
+from modelzoo.plans.draft import fill
 from modelzoo.plans.inspection import summary
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import ModuleRecord, TensorRecord
@@ -259,9 +261,9 @@ def report_of(folder: Path) -> Path:
         "layers": {"h": "Hostile"},
     }
     options = {each: each for each in NASTY.values()}
-    draft = api.draft(model)
+    draft = drafts.draft(model)
     given = Config(model=model, options=options, locate=lambda key, line, column: ("command line", str(key)))
-    return report.export(draft, api.fill(draft, "cpu"), given, folder)
+    return report.export(draft, fill(draft, "cpu"), given, folder)
 
 
 def sweep_of(folder: Path) -> Path:

@@ -5,19 +5,21 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import api
-from modelzoo.run import gradients, job
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import example_inputs, fill
+from modelzoo.run import forward as run_forward
+from modelzoo.run import gradients
 
 CHANGES = "it changes in place what the gradient needs as it was."
 
 
 def backward(model, training=False):
     """Differentiates a model as a run with `backward=true` does; gives its tensors."""
-    draft = api.draft(model)
-    built = api.fill(draft, "cpu").train(training)
-    inputs = api.example_inputs(draft, "cpu")
-    output = job._forward(draft, built, inputs, gradients=True)
-    gradients.backward(draft.skeleton, output, lambda: job._forward(draft, built, inputs, gradients=True))
+    draft = drafts.draft(model)
+    built = fill(draft, "cpu").train(training)
+    inputs = example_inputs(draft, "cpu")
+    output = run_forward.forward(draft, built, inputs, gradients=True)
+    gradients.backward(draft.skeleton, output, lambda: run_forward.forward(draft, built, inputs, gradients=True))
     return dict(built.named_parameters())
 
 

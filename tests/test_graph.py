@@ -9,11 +9,12 @@ import pytest
 import torch
 from composing import CONF, compose
 
-from modelzoo import api
 from modelzoo.export.graph import mermaid
 from modelzoo.export.graph import svg as drawing
 from modelzoo.export.graph.dataflow import drawn, graph
 from modelzoo.export.graph.graph import Graph
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import fill
 
 torch.set_num_threads(1)
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -154,8 +155,8 @@ def test_a_definition_that_is_used_twice_is_unfolded_once_where_the_picture_grow
 
 
 def test_a_picture_leaves_the_model_as_it_was():
-    draft = api.draft({"inputs": {"x": [4, 3]}, "layers": ["BatchNorm1d(3)", "Dropout"]})
-    model = api.fill(draft, "cpu")
+    draft = drafts.draft({"inputs": {"x": [4, 3]}, "layers": ["BatchNorm1d(3)", "Dropout"]})
+    model = fill(draft, "cpu")
     model[0].eval()
     before = {name: each.clone() for name, each in model.state_dict().items()}
     drawn(draft)

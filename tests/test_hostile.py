@@ -21,9 +21,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelzoo import api
 from modelzoo.errors import ConfigError
-from modelzoo.run import job
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import example_inputs, fill
+from modelzoo.run import forward
 
 HERE = pathlib.Path(__file__).parent
 HOSTILE = sorted((HERE / "hostile").glob("*.yaml"))
@@ -250,17 +251,17 @@ def run_text(text: str) -> None:
         "forward": text,
     }
     try:
-        draft = api.draft(block, max_steps=20)
+        draft = drafts.draft(block, max_steps=20)
     except ConfigError as error:
         assert error.problems
         return
-    model = api.fill(draft, "cpu").eval()
-    inputs = api.example_inputs(draft, "cpu")
+    model = fill(draft, "cpu").eval()
+    inputs = example_inputs(draft, "cpu")
     tensors = {**model.state_dict(keep_vars=True), **inputs}
     before = {name: (tensor.detach().clone(), tensor._version) for name, tensor in tensors.items()}
     modules = list(model.modules())
     try:
-        job._forward(draft, model, inputs, False)
+        forward.forward(draft, model, inputs, False)
     except ConfigError as error:
         assert error.problems
     after = {**model.state_dict(keep_vars=True), **inputs}

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import api
 from modelzoo.catalog.layers import LAYERS
 from modelzoo.init import drawing
 from modelzoo.init import filling as init_filling
+from modelzoo.plans import draft
 from modelzoo.streams import key
 
 MODEL = {
@@ -228,7 +228,7 @@ def test_gains_and_fans_are_those_of_torch_on_transposed_and_grouped_convolution
 def test_the_fill_of_an_example_cannot_read_what_is_not_there():
     model = {"inputs": {"x": {"shape": [2, 4], "fill": "value + 1"}}, "layers": ["Linear(4, 2)"]}
     with pytest.raises(modelzoo.ConfigError) as caught:
-        api.example_inputs(api.draft(model), "cpu")
+        draft.example_inputs(draft.draft(model), "cpu")
     assert str(caught.value) == (
         "model.inputs.x.fill\n  an example has no value before its fill. Write normal(), or a number."
     )
@@ -295,7 +295,7 @@ def test_a_text_that_gives_no_tensor_is_refused_by_the_plan(fill, what, device):
     args = {"name": "GELU", "names": [1, 2], "depth": 2, "act": {"_target_": "GELU"}}
     model = {**layers(last=None), "args": args}
     with pytest.raises(modelzoo.ConfigError) as caught:
-        api.draft(model, {"all": {"param": "weight", "layer": "Linear", "fill": fill}}, device=device)
+        draft.draft(model, {"all": {"param": "weight", "layer": "Linear", "fill": fill}}, device=device)
     told = str(caught.value).split("\n  init.all ")[1].split("\n")[0]
     assert told == what
 

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import api, register
+from modelzoo import register
 from modelzoo.__main__ import main
 from modelzoo.export.graph import shapes
+from modelzoo.plans import draft
 
 AUX = "y = fc(x)\nif training:\n    y = aux(y)\nreturn y"
 
@@ -114,7 +115,7 @@ def test_training_decides_a_size_that_was_left_out():
 
 def test_the_plan_of_training_shows_its_outputs_and_operations():
     model = auxiliary("Linear(8, 2)")
-    evaluated, trained = (api.draft(model, device="meta", training=each).plan for each in (False, True))
+    evaluated, trained = (draft.draft(model, device="meta", training=each).plan for each in (False, True))
     assert [each.output for each in evaluated.modules] == [(4, 8), (4, 8), None]
     assert [each.output for each in trained.modules] == [(4, 2), (4, 8), (4, 2)]
     assert (evaluated.flops, trained.flops) == (2 * 4 * 8 * 8, 2 * 4 * 8 * (8 + 2))
@@ -139,11 +140,11 @@ def test_an_example_that_is_too_small_for_training_is_a_note_and_a_mistake_where
         f"torch.Size({shape})"
     )
     assert modelzoo.plan(model).notes == (f"this example cannot be used in training: {told}",)
-    assert refusal(model, api.draft, training=True) == f"model.layers.squash\n  In training: {told}."
+    assert refusal(model, draft.draft, training=True) == f"model.layers.squash\n  In training: {told}."
     with pytest.raises(ValueError, match=f"Expected more than {what}"):
         modelzoo.build(model)(torch.zeros(shape))
     larger = {"inputs": {"x": [2, 4, *(2 for _ in shape[2:])]}, "layers": {"squash": norm}}
-    assert api.draft(larger, training=True).plan.notes == ()
+    assert draft.draft(larger, training=True).plan.notes == ()
 
 
 @pytest.mark.parametrize("norm", ["BatchNorm1d", "BatchNorm1d(momentum=null)", "BatchNorm1d()"])
@@ -214,7 +215,7 @@ def test_a_plan_draws_nothing_and_moves_no_statistics():
     model = {"inputs": {"x": {"shape": [3, 4], "fill": "ones"}}, "layers": layers, "forward": text}
     before = torch.get_rng_state()
     built = modelzoo.build(model)
-    shapes.traced(api.draft(model))
+    shapes.traced(draft.draft(model))
     assert torch.get_rng_state().equal(before)
     assert all(module.training for module in built.modules())
     fresh = nn.BatchNorm1d(4).state_dict()
@@ -229,7 +230,7 @@ def test_what_an_attention_drops_is_no_reason_to_plan_twice():
     for share, modes in (("dropout_p=0.5 if training else 0.0", [False]), ("is_causal=training", [False, False])):
         text = f"y = look(x)\nreturn scaled_dot_product_attention(y, y, y, {share})"
         seen.clear()
-        api.draft({"inputs": {"x": [1, 2, 4]}, "layers": {"look": "Seeing"}, "forward": text})
+        draft.draft({"inputs": {"x": [1, 2, 4]}, "layers": {"look": "Seeing"}, "forward": text})
         assert seen == modes
 
 

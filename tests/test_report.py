@@ -11,11 +11,12 @@ from browser import browser, chromium
 from composing import compose
 
 import modelzoo
-from modelzoo import api
 from modelzoo.config.config import Config
 from modelzoo.export import report
 from modelzoo.export.graph import mermaid
 from modelzoo.export.graph.dataflow import graph
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import fill
 from modelzoo.run import results, sweep
 
 torch.set_num_threads(1)
@@ -43,8 +44,8 @@ def located(key, line=0, column=0):
 
 def write(folder: Path, model, init=None, **options) -> Path:
     given = Config(model=model, init=init, options=options, locate=located)
-    draft = api.draft(model, init, seed=options.get("seed", 0))
-    return report.export(draft, api.fill(draft, "cpu"), given, folder)
+    draft = drafts.draft(model, init, seed=options.get("seed", 0))
+    return report.export(draft, fill(draft, "cpu"), given, folder)
 
 
 def cells(page: str, table: str) -> list[list[str]]:
@@ -93,7 +94,7 @@ def test_everything_on_the_page_is_escaped(tmp_path):
 
 
 def test_a_page_on_meta_shows_no_values(tmp_path):
-    draft = api.draft(TALE, device="meta")
+    draft = drafts.draft(TALE, device="meta")
     page = report.written(draft, draft.skeleton.root, Config(model=TALE, locate=located))
     assert cells(page, "ledger")[0][5:] == [[], [], [], [], []]
 
@@ -135,10 +136,10 @@ def test_gpt2_fits_into_a_megabyte(tmp_path):
 
 
 def test_the_exports_write_both_files(tmp_path):
-    draft = api.draft(TALE)
+    draft = drafts.draft(TALE)
     given = Config(model=TALE, locate=located)
     assert mermaid.export(draft, draft.skeleton.root, given, tmp_path).read_text() == mermaid.text(graph(TALE))
-    assert report.export(draft, api.fill(draft, "cpu"), given, tmp_path) == tmp_path / "report.html"
+    assert report.export(draft, fill(draft, "cpu"), given, tmp_path) == tmp_path / "report.html"
 
 
 # -- in a browser -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelzoo
-from modelzoo import api
+from modelzoo.plans import draft
 
 
 def refusal(model):
@@ -153,7 +153,7 @@ REFUSED = {
 @pytest.mark.parametrize(("shape", "layers", "place", "what"), REFUSED.values(), ids=REFUSED)
 def test_what_no_data_would_let_pass_is_refused_at_the_layer(shape, layers, place, what, device):
     with pytest.raises(modelzoo.ConfigError) as caught:
-        api.draft({"inputs": {"x": shape}, "layers": layers}, device=device)
+        draft.draft({"inputs": {"x": shape}, "layers": layers}, device=device)
     (problem,) = caught.value.problems
     assert problem.path == f"model.layers.{place}"
     assert what in str(problem)
@@ -183,7 +183,7 @@ def test_what_no_data_would_let_pass_is_refused_at_the_layer(shape, layers, plac
 def test_what_no_data_would_let_pass_is_refused_at_the_line_of_the_text(call, device):
     text = f"y = x * 2\nreturn {call}"
     with pytest.raises(modelzoo.ConfigError) as caught:
-        api.draft({"inputs": {"x": [4, 4]}, "forward": text}, device=device)
+        draft.draft({"inputs": {"x": [4, 4]}, "forward": text}, device=device)
     (problem,) = caught.value.problems
     assert (problem.path, problem.line) == ("model.forward", 2)
     assert problem.what.startswith(f"return {call} fails: ")
@@ -229,5 +229,5 @@ def test_a_dtype_that_the_cpu_cannot_compute_with_is_checked_on_meta(dtype):
     ["float(y.sum())", "y[y > 0]", "nonzero(y)", "where(y > 0)", "y[: int(y.sum())]", "one_hot(y.to('int64'))", "bincount(y[0].to('int64'))"],
 )  # fmt: skip
 def test_what_depends_on_data_ends_the_check_on_meta_with_a_note(call):
-    plan = api.draft({"inputs": {"x": [4, 4]}, "forward": f"y = x + 1\nz = {call}\nreturn y"}, device="meta").plan
+    plan = draft.draft({"inputs": {"x": [4, 4]}, "forward": f"y = x + 1\nz = {call}\nreturn y"}, device="meta").plan
     assert plan.notes == (f"sizes after this depend on data and were not checked: z = {call}",)

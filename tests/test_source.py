@@ -19,13 +19,15 @@ from twinning import Config as Written
 from twinning import Generator
 
 import modelzoo
-from modelzoo import api, register
+from modelzoo import register
 from modelzoo.cli.source import command
 from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError
 from modelzoo.export import exports
 from modelzoo.export.source.model import source, written
 from modelzoo.modules.inputs import takes_names
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import example_inputs, fill
 from modelzoo.run import save
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -66,9 +68,9 @@ def imported(text: str) -> Any:
 def assert_same(model: Any, init: Any = None, **options: Any) -> str:
     """The model of the source equals the built one in all that `facts` knows; returns the source."""
     text = source(model, init, **options)
-    draft = api.draft(model, init, **options)
-    built = api.fill(draft, "cpu")
-    inputs, by_name = api.example_inputs(draft, "cpu"), takes_names(built)
+    draft = drafts.draft(model, init, **options)
+    built = fill(draft, "cpu")
+    inputs, by_name = example_inputs(draft, "cpu"), takes_names(built)
     twin = imported(text)()
     twin.load_state_dict(built.state_dict())
     wanted, found = (facts(each, inputs, by_name=by_name) for each in (built, twin))
@@ -85,13 +87,13 @@ def body(text: str) -> str:
 def case(folder: Path, overrides: list[str]) -> str:
     """What `check_sources` reads; returns the source."""
     model, init = compose(*overrides)
-    draft = api.draft(model, init)
+    draft = drafts.draft(model, init)
     folder.mkdir()
     text = written(draft, model)
     (folder / "model.py").write_text(text)
-    built = api.fill(draft, "cpu")
+    built = fill(draft, "cpu")
     save.write_parameters(folder, draft.plan, built)
-    inputs, by_name = api.example_inputs(draft, "cpu"), takes_names(built)
+    inputs, by_name = example_inputs(draft, "cpu"), takes_names(built)
     expected = {**facts(built, inputs, by_name=by_name), "inputs": inputs, "by name": by_name}
     torch.save(expected, folder / "expected.pt")
     return text
@@ -424,9 +426,9 @@ def test_the_tool_prints_the_source_of_a_file_and_of_overrides(capsys):
 
 def test_a_job_writes_what_export_names(tmp_path):
     model, init = compose("model=shared")
-    draft = api.draft(model, init)
+    draft = drafts.draft(model, init)
     given = Config(model=model, init=init, locate=nowhere)
-    paths = exports.write(exports.names(["source"]), draft, api.fill(draft, "cpu"), given, tmp_path)
+    paths = exports.write(exports.names(["source"]), draft, fill(draft, "cpu"), given, tmp_path)
     assert paths == [tmp_path / "model.py"]
     assert paths[0].read_text() == source(model, init)
 

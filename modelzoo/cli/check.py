@@ -18,11 +18,12 @@ from modelzoo.config import modelfile
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
 from modelzoo.escapes import json_text
 from modelzoo.modules import memory
+from modelzoo.plans import budget
 from modelzoo.terminal import say
 
 if TYPE_CHECKING:
-    from modelzoo import api
     from modelzoo.config.config import Config
+    from modelzoo.plans import draft
     from modelzoo.plans.plan import Plan
 
 _MEANT_FOR_OTHERS = re.compile("selects no tensor of this model|there is no value '")
@@ -270,7 +271,7 @@ class Rules:
         self.overrides = overrides
         self.known: dict[str, Any] = {}
 
-    def on(self, init: str, model: str, config: Config, made: api.Draft) -> Checked | None:
+    def on(self, init: str, model: str, config: Config, made: draft.Draft) -> Checked | None:
         """A planned model with the rules of an init; None if these are meant for other models."""
         from modelzoo.config import search_path
 
@@ -285,7 +286,7 @@ class Rules:
         return None if warnings is None else _facts(" ".join(pair), made.plan, warnings, config)
 
     @staticmethod
-    def decided(config: Config, made: api.Draft) -> list[Problem] | None:
+    def decided(config: Config, made: draft.Draft) -> list[Problem] | None:
         """Warnings; None if a rule selects nothing, or a fill reads an arg that this model does not have."""
         from modelzoo.init import decide
         from modelzoo.spec import parser as spec
@@ -321,13 +322,13 @@ def _composed(overrides: list[str]) -> Config:
 # --- planning ------------------------------------------------------------------------------------------------------
 
 
-def _draft(config: Config, options: dict[str, Any]) -> api.Draft:
-    from modelzoo import api
+def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
+    from modelzoo.plans import draft
 
     chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
-    made = api.draft(config.model, config.init, device="meta", **chosen)
+    made = draft.draft(config.model, config.init, device="meta", **chosen)
     if options.get("memory") is not None:
-        memory.check(made.bytes, lambda: made.plan, options["memory"])
+        budget.check(made.bytes, lambda: made.plan, options["memory"])
     return made
 
 

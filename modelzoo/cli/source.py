@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from modelzoo import api
 from modelzoo.config import modelfile
 from modelzoo.errors import located
 from modelzoo.export.source.model import source, written
+from modelzoo.plans import draft as drafts
 from modelzoo.terminal import say
 
 
@@ -37,5 +37,7 @@ def _composed(overrides: list[str]) -> str:
     given = compose.compose(overrides)
     options = given.options
     with located(given.locate):
-        draft = api.draft(given.model, given.init, seed=options.get("seed", 0), dtype=options.get("dtype", "float32"))
+        draft = drafts.draft(
+            given.model, given.init, seed=options.get("seed", 0), dtype=options.get("dtype", "float32")
+        )
         return written(draft, given.model)

@@ -11,8 +11,8 @@ from modelzoo.errors import Path, Problems, nearest
 if TYPE_CHECKING:
     from torch import nn
 
-    from modelzoo.api import Draft
     from modelzoo.config.config import Config
+    from modelzoo.plans.draft import Draft
 
 EXPORTERS = {
     "source": ("modelzoo.export.source.model", "model.py, plain PyTorch source of the model"),

@@ -13,13 +13,14 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, files
+from modelzoo import files
 from modelzoo.config.config import Config
 from modelzoo.errors import ConfigError, Locate, Path
 from modelzoo.escapes import printable
 from modelzoo.export import pages
 from modelzoo.export.graph import dataflow, mermaid, svg
 from modelzoo.export.source import model as source
+from modelzoo.plans.draft import Draft
 from modelzoo.plans.lines import shape_text, short
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import TensorRecord as Planned
@@ -31,14 +32,14 @@ OPEN = 40  # rows of the tree that are unfolded at first
 MOST = 3_000  # rows of a tree or a ledger; a larger model shows its modules only
 
 
-def export(draft: api.Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:
+def export(draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:
     """Writes `report.html` of a job; returns its path."""
     path = directory / "report.html"
     files.write_text(path, written(draft, model, given))
     return path
 
 
-def written(draft: api.Draft, model: nn.Module, given: Config) -> str:
+def written(draft: Draft, model: nn.Module, given: Config) -> str:
     """The page of a model.
 
     Args:
@@ -302,7 +303,7 @@ def _scalar(value: Any) -> str:
 # -- the source -------------------------------------------------------------------------------------------------------
 
 
-def _source(draft: api.Draft, given: Config) -> str:
+def _source(draft: Draft, given: Config) -> str:
     try:
         return source.written(draft, given.model)
     except ConfigError as error:

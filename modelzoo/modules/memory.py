@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING
 
-from modelzoo.errors import Path, TextError, fail
-
-if TYPE_CHECKING:
-    from modelzoo.plans.plan import Plan
+from modelzoo.errors import TextError
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-LARGEST = 5
 
 
 def size(value: int | str) -> int:
@@ -53,28 +47,3 @@ def shown(count: int) -> str:
         if count >= UNITS[unit]:
             return f"{count / UNITS[unit]:.1f} {unit}"
     return f"{count} bytes"
-
-
-def check(needed: int, plan: Callable[[], Plan], budget: int | str | None = None) -> None:
-    """Refuses a plan whose tensors exceed the budget, with the largest of them.
-
-    Args:
-        needed: the bytes of all its tensors.
-        plan: makes the plan, for the message.
-        budget: in bytes, or as `size` reads it; what the machine has free by default.
-
-    Raises:
-        ConfigError: the plan does not fit.
-    """
-    try:
-        limit = available() if budget is None else size(budget)
-    except TextError as error:
-        fail(Path(("memory",)), error.what, error.hint)
-    if needed <= limit:
-        return
-    largest = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
-    lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in largest]
-    there = "are there" if budget is None else "are allowed"
-    what = f"the model needs {shown(needed)} and {shown(limit)} {there}. The largest tensors:"
-    hint = "Choose smaller sizes, dtype=bfloat16, or device=meta to plan only."
-    fail(Path(("model",)), "\n".join([what, *lines, hint]))

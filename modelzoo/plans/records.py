@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from modelzoo import streams
 from modelzoo.errors import Path
+from modelzoo.init import ledger
 from modelzoo.init.ledger import Entry
+from modelzoo.modules import recording
+from modelzoo.modules.blocks import loops
+from modelzoo.modules.skeleton import Skeleton
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +120,29 @@ def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
         )
         for entry in table
     )
+
+
+def module_records(skeleton: Skeleton, record: recording.Record) -> tuple[ModuleRecord, ...]:
+    """Every module once, with what a dry run saw of it."""
+    names: dict[int, list[str]] = {}
+    modules: dict[int, nn.Module] = {}
+    for name, module in skeleton.root.named_modules(remove_duplicate=False):
+        names.setdefault(id(module), []).append(name)
+        modules[id(module)] = module
+    found = []
+    for each, (name, *aliases) in names.items():
+        instance = skeleton.instances.get(each)
+        found.append(
+            ModuleRecord(
+                name=name,
+                aliases=tuple(aliases),
+                type=ledger.type_name(skeleton, modules[each]),
+                call="" if instance is None or instance.layer is None else instance.call(),
+                block=instance is not None and instance.layer is None,
+                key=Path() if instance is None else instance.key,
+                calls=record.calls.get(each, 0),
+                output=record.outputs.get(each),
+                loops=loops(modules[each]),
+            )
+        )
+    return tuple(found)

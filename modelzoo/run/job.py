@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,18 +13,21 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import api, bounds, files, terminal
+from modelzoo import bounds, files, terminal
 from modelzoo.catalog import metrics
 from modelzoo.config.config import Config
-from modelzoo.errors import ConfigError, Path, Problem, fail, in_full
+from modelzoo.errors import Path, Problem, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
-from modelzoo.modules import explain, observe
-from modelzoo.modules.inputs import takes_names
+from modelzoo.modules import observe
+from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
+from modelzoo.plans.draft import Draft, example_inputs, fill
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
 from modelzoo.run import gradients, load, save
+from modelzoo.run.forward import explain_non_finite, forward
+from modelzoo.run.options import check_reporting, device_named, flag, with_threads
 from modelzoo.terminal import say
 
 
@@ -44,10 +46,10 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     """
     options, start = config.options, time.perf_counter()
     files.clear(directory)
-    _check_reporting(options)
-    device = _device(options.get("device", "cpu"))
+    check_reporting(options)
+    device = device_named(options.get("device", "cpu"))
     exported = exports.names(options.get("export"))
-    with _threads(options.get("threads")):
+    with with_threads(options.get("threads")):
         draft = drafted(config, device)
         for warning in draft.plan.warnings:
             where, path = config.locate(warning.key, warning.line, warning.column)
@@ -57,11 +59,11 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         check_inputs(draft)
-        model = api.fill(draft, device, budget=options.get("memory"))
+        model = fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
-            _load(model, options)
+            load_weights(model, options)
         built = time.perf_counter()
-        inputs = api.example_inputs(draft, device)
+        inputs = example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draft.plan.seed)
             facts = _report(draft, model, inputs, config, directory, exported)
@@ -69,10 +71,10 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
 
 
-def drafted(config: Config, device: torch.device) -> api.Draft:
+def drafted(config: Config, device: torch.device) -> Draft:
     """The plan of a config, with its options."""
     options = config.options
-    return api.draft(
+    return drafts.draft(
         config.model,
         config.init,
         seed=options.get("seed", 0),
@@ -83,13 +85,14 @@ def drafted(config: Config, device: torch.device) -> api.Draft:
     )
 
 
-def _sizes(draft: api.Draft) -> dict[str, Any]:
+def _sizes(draft: Draft) -> dict[str, Any]:
     plan = draft.plan
     return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
 
 
-def _load(model: nn.Module, options: dict[str, Any]) -> None:
-    strict = _flag({"strict": True, **options}, "strict")
+def load_weights(model: nn.Module, options: dict[str, Any]) -> None:
+    """Puts the parameters of a checkpoint into a model, as the options say."""
+    strict = flag({"strict": True, **options}, "strict")
     for problem in load.load_parameters(model, options["load"], strict=strict):
         _warn(problem)
 
@@ -100,7 +103,7 @@ def _warn(problem: Problem) -> None:
 
 
 def _report(
-    draft: api.Draft,
+    draft: Draft,
     model: nn.Module,
     inputs: dict[str, Tensor],
     config: Config,
@@ -108,8 +111,8 @@ def _report(
     exported: tuple[str, ...],
 ) -> dict[str, Any]:
     options = config.options
-    backward = _flag(options, "backward")
-    model.train(_flag(options, "training"))
+    backward = flag(options, "backward")
+    model.train(flag(options, "training"))
     plan = draft.plan.placed(config.locate)
     facts = rows(draft.plan, model)
     show, seen = options.get("show"), None
@@ -119,19 +122,19 @@ def _report(
             values = printing.value_lines(model, str(show))
         written = [] if backward else save.write_parameters(directory, plan, model, rows=facts)
         with observe.observed(model) as record:
-            output = _forward(draft, model, inputs, backward)
+            output = forward(draft, model, inputs, backward)
         seen = record
     finally:  # what fails is looked up in the table
         terminal.show(table.model_table(facts if seen is None else told(facts, model, seen)))
     if values:
         say("\n".join(values))
     say("\n".join(printing.output_lines(output)))
-    _explain_non_finite(draft, model, inputs, output)
+    explain_non_finite(draft, model, inputs, output)
     measured = metrics.measure(model, output)
     for name, value in measured.items():
         say(printable(f"{name}: {value}", lines=False))
     if backward:
-        gradients.backward(draft.skeleton, output, lambda: _forward(draft, model, inputs, True))
+        gradients.backward(draft.skeleton, output, lambda: forward(draft, model, inputs, True))
         if show is not None:
             say("\n".join(printing.value_lines(model, str(show))))
         written = save.write_parameters(directory, plan, model, gradients=True, rows=facts)
@@ -161,42 +164,7 @@ def _list(written: list[pathlib.Path]) -> None:
         say("\n".join(["written:", *(f"  {files.shown(path)}" for path in written)]))
 
 
-def _forward(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], gradients: bool) -> Any:
-    with torch.set_grad_enabled(gradients):
-        try:
-            return model(**inputs) if takes_names(model) else model(*inputs.values())
-        except Exception as error:
-            raise ConfigError([explain.explain(draft.skeleton, error)]) from error
-
-
-def _finite(value: Any) -> bool:
-    return all(bool(torch.isfinite(each).all()) for each in gradients.tensors(value) if each.is_floating_point())
-
-
-def _explain_non_finite(draft: api.Draft, model: nn.Module, inputs: dict[str, Tensor], output: Any) -> None:
-    """Says which layer made a value that is not finite first, if the output has one."""
-    if _finite(output):
-        return
-    first: list[str] = []
-    names = {id(module): name or "the model" for name, module in model.named_modules()}
-
-    def after(module: nn.Module, _: Any, made: Any) -> None:
-        if not first and not _finite(made):
-            first.append(names[id(module)])
-
-    handles = [module.register_forward_hook(after) for module in model.modules()]
-    try:
-        with torch.no_grad():
-            _forward(draft, model, inputs, False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    by = f"'{first[0]}' made it first" if first else "no layer made it alone"
-    given = "" if _finite(tuple(inputs.values())) else "; the input has one already"
-    say(f"warning: the output has a value that is not finite: {by}{given}")
-
-
-def check_inputs(draft: api.Draft) -> None:
+def check_inputs(draft: Draft) -> None:
     """Refuses a model that has nothing to run on."""
     if not draft.given.inputs:
         key = Path(("model", "inputs"))
@@ -214,47 +182,3 @@ def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
         text = yaml.safe_dump(content, sort_keys=False, width=120)
     files.write_text(path, text)
     return path
-
-
-def _device(name: Any) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-        message = str(error).splitlines()[0] if str(error) else ""
-        fail(
-            Path(("device",)),
-            f"there is no device {name!r}: {message}".rstrip(": ") + ".",
-            "Type device=cpu.",
-            cause=error,
-        )
-    return device
-
-
-def _flag(options: dict[str, Any], name: str) -> bool:
-    value = options.get(name, False)
-    if not isinstance(value, bool):
-        fail(Path((name,)), f"{name} must be true or false, not {value!r}.", f"Type {name}=true.")
-    return value
-
-
-def _check_reporting(options: dict[str, Any]) -> None:
-    """How mistakes are shown is checked where there is none yet."""
-    _flag(options, "traceback")
-    in_full(options.get("problems", 1))
-
-
-@contextmanager
-def _threads(count: Any) -> Iterator[None]:
-    """Torch's threads while a job runs; a sweep's next job finds the setting as it was."""
-    if count is None:
-        yield
-        return
-    if type(count) is not int or count < 1:
-        fail(Path(("threads",)), f"threads must be a positive integer, not {count!r}.", "Type threads=2.")
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

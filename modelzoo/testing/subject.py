@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo import api
 from modelzoo.catalog.fill import problem_with
 from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import ledger, program
+from modelzoo.plans import draft as drafts
 from modelzoo.plans import records
+from modelzoo.plans.draft import Draft, example_inputs
+from modelzoo.run import forward as run_forward
 from modelzoo.run import gradients, job
+from modelzoo.run.options import device_named, flag
 from modelzoo.spec import parser
 
 
@@ -28,7 +31,7 @@ class Built:
     """
 
     config: Config
-    draft: api.Draft
+    draft: Draft
     model: nn.Module
     inputs: dict[str, Tensor]
     names: dict[str, Tensor]
@@ -45,13 +48,13 @@ def build(config: Config) -> Built:
     """Builds as the main job does."""
     options = config.options
     with located(config.locate):
-        device = job._device(options.get("device") or "cpu")
+        device = device_named(options.get("device") or "cpu")
         draft = job.drafted(config, device)
-        model = api.fill(draft, device, budget=options.get("memory"))
+        model = drafts.fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
-            job._load(model, options)
-        model.train(job._flag(options, "training"))
-        inputs = api.example_inputs(draft, device)
+            job.load_weights(model, options)
+        model.train(flag(options, "training"))
+        inputs = example_inputs(draft, device)
     facts = {name: each for each in draft.plan.tensors for name in (each.name, *each.aliases)}
     return Built(config=config, draft=draft, model=model, inputs=inputs, names=names_of(model), facts=facts)
 
@@ -67,7 +70,7 @@ def forward(built: Built, model: nn.Module | None = None, gradients: bool = Fals
     job.check_inputs(built.draft)
     with located(built.config.locate), torch.random.fork_rng(devices=[]):
         torch.manual_seed(built.draft.plan.seed)
-        return job._forward(built.draft, built.model if model is None else model, built.inputs, gradients)
+        return run_forward.forward(built.draft, built.model if model is None else model, built.inputs, gradients)
 
 
 def backward(built: Built) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo import api
 from modelzoo.config import config
 from modelzoo.errors import located
 from modelzoo.export.graph.canvas import Canvas
@@ -17,6 +16,8 @@ from modelzoo.export.graph.scope import Scope
 from modelzoo.export.graph.shapes import Seen, traced
 from modelzoo.export.graph.texts import Text
 from modelzoo.export.graph.wires import Value, wires, with_shape
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import Draft
 from modelzoo.spec.instances import Instance
 
 SIMPLE, MOST = 24, 44
@@ -40,10 +41,10 @@ def graph(model: config.Source, init: config.Source | None = None, *, most: int 
     """
     given = config.from_mapping(model, init)
     with located(given.locate):
-        return drawn(api.draft(given.model, given.init), most=most)
+        return drawn(drafts.draft(given.model, given.init), most=most)
 
 
-def drawn(draft: api.Draft, most: int = MOST) -> Graph:
+def drawn(draft: Draft, most: int = MOST) -> Graph:
     """The data flow of a model that was planned already; blocks are folded until it is small enough."""
     seen = traced(draft)
     found = _Drawer(draft, seen).graph()
@@ -78,7 +79,7 @@ class _Drawer:
     """
 
     def __init__(
-        self, draft: api.Draft, seen: Seen, *, simple: bool = False, once: bool = False, depth: int = 1_000
+        self, draft: Draft, seen: Seen, *, simple: bool = False, once: bool = False, depth: int = 1_000
     ) -> None:
         self.draft, self.seen = draft, seen
         self.simple, self.once, self.depth = simple, once, depth

@@ -14,8 +14,8 @@ from modelzoo.export.graph.graph import Edge, Graph, Node
 if TYPE_CHECKING:
     from torch import nn
 
-    from modelzoo.api import Draft
     from modelzoo.config.config import Config
+    from modelzoo.plans.draft import Draft
 
 SHAPES = {
     "input": '(["{}"])',

@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo import api
+from modelzoo.plans.draft import Draft
 from modelzoo.spec.instances import Instance
 
 
 class Modules:
     """The modules of a draft, by identity: a module in several places has the first of its names."""
 
-    def __init__(self, draft: api.Draft) -> None:
+    def __init__(self, draft: Draft) -> None:
         self.root, self.instances = draft.skeleton.root, draft.skeleton.instances
         self.tensors = draft.plan.tensors
         self.names: dict[int, str] = {id(module): name for name, module in self.root.named_modules()}

@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from modelzoo import api
 from modelzoo.errors import ConfigError
 from modelzoo.modules import dry_run, recording
 from modelzoo.modules.inputs import example
 from modelzoo.plans import ambient
+from modelzoo.plans.draft import Draft
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Seen:
 
 
 @ambient.kept()
-def traced(draft: api.Draft) -> Seen:
+def traced(draft: Draft) -> Seen:
     """One more dry run, which notes the shapes of all that is called and named."""
     found, root = Seen(), draft.skeleton.root
     modes = [(module, module.training) for module in root.modules()]

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelzoo import api
 from modelzoo.catalog import fills
 from modelzoo.errors import Path, fail
 from modelzoo.export.source import texts, trees
@@ -23,6 +22,7 @@ from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
 from modelzoo.init import decisions, ledger, program, selection
 from modelzoo.language import syntax
+from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
 
 LARGEST = 1_000
@@ -49,7 +49,7 @@ class Way:
 class Weights:
     """Writes one `init_weights`."""
 
-    def __init__(self, source: Source, root: Class, draft: api.Draft) -> None:
+    def __init__(self, source: Source, root: Class, draft: Draft) -> None:
         self.source, self.root, self.skeleton, self.table = source, root, draft.skeleton, draft.table
         self.rules, self.seed = draft.rules, draft.seed
         scope = Scope(outer=source.scope)

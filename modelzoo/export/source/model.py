@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo import api, files
+from modelzoo import files
 from modelzoo.config import config
 from modelzoo.errors import ConfigError, located
 from modelzoo.export.source import gate, layout, trees
@@ -19,6 +19,8 @@ from modelzoo.export.source.environment import Class, Source
 from modelzoo.export.source.init_weights import Weights
 from modelzoo.export.source.occurrences import Variant
 from modelzoo.export.source.sequences import path
+from modelzoo.plans import draft as drafts
+from modelzoo.plans.draft import Draft, sized
 from modelzoo.spec import nodes, parser
 
 HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
@@ -29,7 +31,7 @@ ARGS = 32
 """So many args are tried; where sizes were left out the constructor takes no others."""
 
 
-def written(draft: api.Draft, model: Any) -> str:
+def written(draft: Draft, model: Any) -> str:
     """The source of a model that was planned already.
 
     Args:
@@ -51,7 +53,7 @@ def written(draft: api.Draft, model: Any) -> str:
     return layout.python(module)
 
 
-def _finish(cls: ast.ClassDef, source: Source, root: Class, draft: api.Draft) -> None:
+def _finish(cls: ast.ClassDef, source: Source, root: Class, draft: Draft) -> None:
     """Adds to the class of the model what concerns it as a whole: ties left to do, its dtype, its first values."""
     weights = Weights(source, root, draft).method()
     last = _ties_left(draft, source, root)
@@ -71,7 +73,7 @@ def _finish(cls: ast.ClassDef, source: Source, root: Class, draft: api.Draft) ->
         cls.body = [first, weights[0], *cls.body[1:]]
 
 
-def _ties_left(draft: api.Draft, source: Source, root: Class) -> list[ast.stmt]:
+def _ties_left(draft: Draft, source: Source, root: Class) -> list[ast.stmt]:
     """Ties that another block undoes: Python makes inner blocks first, while a config is tied as a whole."""
     modules = list(draft.skeleton.root.modules())
     held = {(id(each), local): (id(each), local) for each in modules for local in (*each._parameters, *each._buffers)}
@@ -98,7 +100,7 @@ def _slot(module: nn.Module, dotted: str) -> tuple[int, str]:
 # --- variants ------------------------------------------------------------------------------------------------------
 
 
-def _variants(node: nodes.Node, draft: api.Draft) -> tuple[list[Variant], frozenset[str]]:
+def _variants(node: nodes.Node, draft: Draft) -> tuple[list[Variant], frozenset[str]]:
     """The model with other values for its args, where sizes were left out that may follow them; and args not tried."""
     if not isinstance(node, nodes.Block) or not draft.skeleton.unsized:
         return [], frozenset()
@@ -106,14 +108,14 @@ def _variants(node: nodes.Node, draft: api.Draft) -> tuple[list[Variant], frozen
     return variants, frozenset(each.name for each in node.args[ARGS:])
 
 
-def _with_another(node: nodes.Block, position: int, draft: api.Draft) -> Iterator[Variant]:
+def _with_another(node: nodes.Block, position: int, draft: Draft) -> Iterator[Variant]:
     """The model with other values for one arg, those that it can have."""
     arg, found = node.args[position], 0
     for value in _others(draft.values[arg.name]) if not isinstance(arg.default, nodes.Formula) else ():
         args = (*node.args[:position], replace(arg, default=value), *node.args[position + 1 :])
         root = replace(node, args=args)
         try:
-            made = api.sized(root, seed=draft.seed, dtype=draft.dtype)
+            made = sized(root, seed=draft.seed, dtype=draft.dtype)
         except ConfigError:
             continue
         yield Variant(arg=arg.name, root=root, made=made)
@@ -161,10 +163,10 @@ def source(model: config.Source, init: config.Source | None = None, *, seed: int
     """
     given = config.from_mapping(model, init)
     with located(given.locate):
-        return written(api.draft(given.model, given.init, seed=seed, dtype=dtype), given.model)
+        return written(drafts.draft(given.model, given.init, seed=seed, dtype=dtype), given.model)
 
 
-def export(draft: api.Draft, model: nn.Module, given: config.Config, directory: pathlib.Path) -> pathlib.Path:
+def export(draft: Draft, model: nn.Module, given: config.Config, directory: pathlib.Path) -> pathlib.Path:
     """Writes `model.py` of a job; returns its path."""
     path = directory / "model.py"
     text = written(draft, given.model)

@@ -1,0 +1,40 @@
+"""Whether a plan fits into memory, asked before any of it is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from modelzoo.errors import Path, TextError, fail
+from modelzoo.modules.memory import available, shown, size
+
+if TYPE_CHECKING:
+    from modelzoo.plans.plan import Plan
+
+
+def check(needed: int, plan: Callable[[], Plan], budget: int | str | None = None) -> None:
+    """Refuses a plan whose tensors exceed the budget, with the largest of them.
+
+    Args:
+        needed: the bytes of all its tensors.
+        plan: makes the plan, for the message.
+        budget: in bytes, or as `size` reads it; what the machine has free by default.
+
+    Raises:
+        ConfigError: the plan does not fit.
+    """
+    try:
+        limit = available() if budget is None else size(budget)
+    except TextError as error:
+        fail(Path(("memory",)), error.what, error.hint)
+    if needed <= limit:
+        return
+    largest = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
+    lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in largest]
+    there = "are there" if budget is None else "are allowed"
+    what = f"the model needs {shown(needed)} and {shown(limit)} {there}. The largest tensors:"
+    hint = "Choose smaller sizes, dtype=bfloat16, or device=meta to plan only."
+    fail(Path(("model",)), "\n".join([what, *lines, hint]))
+
+
+LARGEST = 5

@@ -1,0 +1,279 @@
+"""The way of a config on one page: parsed, resolved, constructed, run dry, decided; then filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import bounds, streams
+from modelzoo.catalog import functions
+from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, nearest
+from modelzoo.init import decide, filling, ledger
+from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
+from modelzoo.language import runtime
+from modelzoo.modules import construct as building
+from modelzoo.modules import dry_run, memory, reads, recording
+from modelzoo.modules.failures import lacks_kernel
+from modelzoo.modules.inputs import example
+from modelzoo.modules.skeleton import Skeleton
+from modelzoo.modules.torch_layers import TooLargeError
+from modelzoo.plans import ambient, origins, records
+from modelzoo.plans.budget import check
+from modelzoo.plans.plan import Plan
+from modelzoo.plans.records import module_records
+from modelzoo.spec import nodes, parser
+from modelzoo.spec.instances import Instance
+from modelzoo.spec.resolve import resolve
+
+SMALL = 64 * 2**20
+"""Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """Everything that is decided about a model, and its modules, still without values.
+
+    Attributes:
+        given: what the example inputs are made from.
+        values: the args of the root, with their values.
+    """
+
+    skeleton: Skeleton
+    record: recording.Record
+    table: list[ledger.Entry]
+    given: Examples
+    rules: tuple[nodes.Rule, ...]
+    values: dict[str, Any]
+    seed: int
+    dtype: str
+    warnings: tuple[Problem, ...]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """All that as plain values, written out when it is asked for: a build alone does not need it."""
+        return Plan(
+            modules=module_records(self.skeleton, self.record),
+            tensors=records.tensors(self.table, self.seed),
+            inputs=self.given.shapes,
+            seed=self.seed,
+            dtype=self.dtype,
+            scheme=streams.SCHEME,
+            warnings=self.warnings,
+            notes=tuple(self.record.notes),
+            activations=self.record.activations,
+            flops=self.record.flops,
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Of all tensors."""
+        return sum(each.tensor.nbytes for each in self.table)
+
+
+@ambient.kept()
+def draft(
+    model: Any,
+    init: Any = None,
+    *,
+    seed: int = 0,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    max_steps: int = bounds.STEPS,
+    count: bool = False,
+    planned: bool = True,
+    training: bool = False,
+) -> Draft:
+    """Decides everything about plain data, and makes its modules.
+
+    Args:
+        model, init, seed, dtype, device, max_steps: as for `build`.
+        count: whether the plan knows the floating-point operations; it always does on meta.
+        planned: whether the plan will be asked for what the modules return.
+        training: whether that is what they return in training; an example that is too small for it is a mistake.
+    """
+    problems = Problems()
+    _check_options(seed, dtype, max_steps, training, problems)
+    node = parser.parse(model, problems)
+    root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
+    instance = resolve(node, problems)
+    rules = parser.parse_rules(init, frozenset(each.name for each in root.args), problems)
+    problems.check()
+    if instance is None:
+        fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
+    values = dict(instance.values)
+    inputs, examples = examples_of(root, values, dtype)
+    given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
+    try_examples(given)
+    count = count or (planned and torch.device(device).type == "meta")
+    run = partial(dry_run.dry_run, count=count, recorded=planned, training=training)
+    skeleton, record = _dry(instance, given, rules, torch.device(device), functions.DTYPES[dtype], run)
+    building.finish(skeleton, problems)
+    table, warnings = decide.decide(skeleton, rules, values, seed)
+    return Draft(
+        skeleton=skeleton,
+        record=record,
+        table=table,
+        given=given,
+        rules=rules,
+        values=values,
+        seed=seed,
+        dtype=dtype,
+        warnings=tuple(warnings),
+    )
+
+
+@ambient.kept()
+def sized(root: nodes.Block, *, seed: int, dtype: str) -> Instance:
+    """What a block is resolved to, with the sizes that the example inputs decide.
+
+    Raises:
+        ConfigError: all problems found.
+    """
+    problems = Problems()
+    instance = resolve(root, problems)
+    problems.check()
+    assert instance is not None
+    values = dict(instance.values)
+    inputs, examples = examples_of(root, values, dtype)
+    given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
+    run = partial(dry_run.dry_run, count=False, recorded=False)
+    skeleton, _ = _dry(instance, given, (), torch.device("cpu"), functions.DTYPES[dtype], run)
+    building.finish(skeleton, problems)
+    problems.check()
+    return instance
+
+
+def _check_options(seed: Any, dtype: Any, max_steps: Any, training: Any, problems: Problems) -> None:
+    if type(seed) is not int or seed < 0:
+        problems.add(Path(("seed",)), f"seed must be an integer of 0 or more, not {seed!r}.", "Type seed=0.")
+    if dtype not in ("float32", "float64", "float16", "bfloat16"):
+        problems.add(
+            Path(("dtype",)),
+            f"there is no floating dtype {dtype!r}.",
+            nearest(str(dtype), ("float32", "float64", "float16", "bfloat16")),
+        )
+    if type(max_steps) is not int or max_steps < 1:
+        problems.add(
+            Path(("max_steps",)), f"max_steps must be a positive integer, not {max_steps!r}.", "Type max_steps=10000."
+        )
+    if not isinstance(training, bool):
+        problems.add(Path(("training",)), f"training must be true or false, not {training!r}.", "Type training=true.")
+
+
+def _dry(
+    instance: Instance,
+    given: Examples,
+    rules: tuple[nodes.Rule, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
+) -> tuple[Skeleton, recording.Record]:
+    """Constructs and checks: on the CPU where that is cheap and can be done in the dtype, else on meta."""
+    if device.type != "meta":
+        try:
+            return _on_cpu(instance, given, rules, dtype, run)
+        except TooLargeError:
+            pass
+        except ConfigError as error:
+            if not lacks_kernel(error.__cause__):
+                raise
+    meta = torch.device("meta")
+    skeleton = _checked(building.construct(instance, meta, dtype, max_steps=given.max_steps, seed=given.seed))
+    return skeleton, run(skeleton, example(given.shapes, meta))
+
+
+def _on_cpu(
+    instance: Instance,
+    given: Examples,
+    rules: tuple[nodes.Rule, ...],
+    dtype: torch.dtype,
+    run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
+) -> tuple[Skeleton, recording.Record]:
+    """A dry run on zeros. What fails there must fail on values too: they may be what it is about."""
+    cpu = torch.device("cpu")
+    if sum(each.bytes for each in given.shapes) > SMALL:
+        raise TooLargeError
+    zeroed = bool(given.shapes)
+    construct = partial(
+        building.construct,
+        instance,
+        cpu,
+        dtype,
+        max_steps=given.max_steps,
+        zeroed=zeroed,
+        limit=SMALL if zeroed else memory.available(),
+        seed=given.seed,
+    )
+    skeleton = _checked(construct())
+    try:
+        return skeleton, run(skeleton, example(given.shapes, cpu))
+    except ConfigError as error:
+        exhausted = type(error.__cause__) is runtime.EndlessError  # one loop may end on other values
+        if error.__cause__ is None or exhausted or lacks_kernel(error.__cause__):
+            raise
+        skeleton = _checked(construct())
+        try:
+            building.finish(skeleton, Problems())
+            table, _ = decide.decide(skeleton, rules, given.values, given.seed)
+            filling.fill(skeleton, table, given.seed)
+            inputs = example_tensors(given, cpu)
+        except ConfigError:
+            raise error from error.__cause__
+        try:
+            return skeleton, run(skeleton, inputs)
+        except ConfigError as again:  # by now every size is known, and none is said to have been left out
+            same = str(again.__cause__) == str(error.__cause__)
+            raise (error if same else again) from again.__cause__
+
+
+def _checked(skeleton: Skeleton) -> Skeleton:
+    problems = Problems()
+    reads.check_reads(skeleton, problems)
+    problems.check()
+    return skeleton
+
+
+@ambient.kept()
+def fill(
+    draft: Draft, device: str | torch.device, threads: int | None = None, budget: int | str | None = None
+) -> nn.Module:
+    """Gives the modules of a draft their storage and values, if they fit into memory."""
+    target = torch.device(device)
+    if target.type == "cpu" or budget is not None:
+        check(draft.bytes, lambda: draft.plan, budget)
+    if draft.skeleton.device.type == "meta" != target.type and building.has_registered(draft.skeleton):
+        _construct_again(draft)
+    building.materialise(draft.skeleton, target)
+    if target.type != "meta":
+        filling.fill(draft.skeleton, draft.table, draft.seed, threads)
+    chains = [entry.chain for entry in draft.table]
+    tensors = filling.filled(draft.skeleton, draft.table)
+    origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given))
+    return draft.skeleton.root
+
+
+def _construct_again(draft: Draft) -> None:
+    """On the CPU what was checked on meta: a user's layer may hold on to every tensor that its constructor saw."""
+    skeleton = draft.skeleton
+    made = building.construct(
+        skeleton.instances[id(skeleton.root)],
+        torch.device("cpu"),
+        functions.DTYPES[draft.dtype],
+        max_steps=skeleton.max_steps,
+        seed=draft.seed,
+    )
+    building.finish(made, Problems())
+    draft.table[:], _ = decide.decide(made, draft.rules, draft.values, draft.seed)
+    before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
+    draft.record.renumber({id(one): id(other) for (_, one), (_, other) in zip(before, after, strict=True)})
+    skeleton.become(made)
+
+
+def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor]:
+    """The example inputs, each from its own stream: standard normal, zeros for integers, or as its `fill` says."""
+    return example_tensors(draft.given, device)

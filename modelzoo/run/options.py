@@ -1,0 +1,65 @@
+"""Options of a job: what their values mean, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from modelzoo.errors import Path, fail, in_full
+
+
+def device_named(name: Any) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        message = str(error).splitlines()[0] if str(error) else ""
+        fail(
+            Path(("device",)),
+            f"there is no device {name!r}: {message}".rstrip(": ") + ".",
+            "Type device=cpu.",
+            cause=error,
+        )
+    return device
+
+
+def flag(options: dict[str, Any], name: str) -> bool:
+    """An option that is true or false; false where it was not given.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    value = options.get(name, False)
+    if not isinstance(value, bool):
+        fail(Path((name,)), f"{name} must be true or false, not {value!r}.", f"Type {name}=true.")
+    return value
+
+
+def check_reporting(options: dict[str, Any]) -> None:
+    """How mistakes are shown is checked where there is none yet."""
+    flag(options, "traceback")
+    in_full(options.get("problems", 1))
+
+
+@contextmanager
+def with_threads(count: Any) -> Iterator[None]:
+    """Torch's threads while a job runs; a sweep's next job finds the setting as it was."""
+    if count is None:
+        yield
+        return
+    if type(count) is not int or count < 1:
+        fail(Path(("threads",)), f"threads must be a positive integer, not {count!r}.", "Type threads=2.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
