@@ -36,6 +36,7 @@ if __name__ == "__main__":
 INSIDE = """
 import json, resource, sys, time
 from modelzoo import api
+from modelzoo import cli
 from modelzoo.cli import launch
 from modelzoo.run import job as jobs, sweep
 spent, memory = {"perform": [], "work": []}, []
@@ -53,7 +54,7 @@ def job(cfg, of=launch._job_of_sweep):
     with open("/proc/self/statm") as file:
         memory.append(int(file.read().split()[1]) * 4096)
 launch._job_of_sweep = job
-code = launch.main()
+code = cli.main()
 json.dump({"code": code, "memory": memory, **spent}, open("spent.json", "w"))
 """
 

@@ -35,8 +35,8 @@ from dataclasses import dataclass, replace
 import yaml
 
 import modelzoo
+from modelzoo import cli
 from modelzoo.__main__ import main as tools
-from modelzoo.cli import launch
 from modelzoo.config import compose
 from modelzoo.config.document import Document, read
 from modelzoo.testing import cases, checker
@@ -176,7 +176,7 @@ def run(command: str, last: int) -> tuple[int, str]:
         return 0, f"{last}\n"
     words = shlex.split(command)
     if words[:2] == ["python", "run.py"]:
-        return here(launch.main, ["run.py", *words[2:]])
+        return here(cli.main, ["run.py", *words[2:]])
     if words[:3] == ["python", "-m", "modelzoo"] and words[3:4] != ["run"]:  # its output comes from a child process
         return here(tools, ["modelzoo", *words[3:]])
     if words[0] == "python":

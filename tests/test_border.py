@@ -16,7 +16,6 @@ from omegaconf import OmegaConf
 
 import modelzoo.run
 from modelzoo.__main__ import main as tools
-from modelzoo.cli import launch
 from modelzoo.config import compose, search_path
 from modelzoo.errors import ConfigError, Path, Problem, fail, located
 from modelzoo.plans import draft
@@ -52,7 +51,7 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         try:
-            code = launch.main()
+            code = cli.main()
         finally:
             logging.getLogger().handlers.clear()  # Hydra's, bound to a stream that ends with the test
         return code, *capsys.readouterr()
@@ -619,7 +618,7 @@ stub = types.ModuleType("modelzoo.run.job")
 stub.run = lambda config, directory: print("x" * 10_000_000)
 sys.modules["modelzoo.run.job"] = stub
 sys.argv = ["run.py"]
-from modelzoo.cli.launch import main
+from modelzoo.cli import main
 sys.exit(main())
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -635,7 +634,7 @@ def _imported(*arguments: str) -> tuple[int, list[str], str]:
 import sys
 sys.path.insert(0, {str(PACKAGE)!r})
 sys.argv = ["run.py", *{list(arguments)!r}]
-from modelzoo.cli.launch import main
+from modelzoo.cli import main
 try:
     code = main()
 except SystemExit as error:

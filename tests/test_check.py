@@ -10,6 +10,7 @@ import pytest
 
 from modelzoo.__main__ import main
 from modelzoo.cli import check, run_file, sandbox
+from modelzoo.cli.checked import Checked
 from modelzoo.errors import ConfigError, Problem
 
 
@@ -243,14 +244,14 @@ def test_a_child_that_ends_early_is_a_problem_of_its_file(
 
 def test_what_a_child_says_comes_back_as_it_was() -> None:
     problem: dict[str, Any] = {"where": "x.yaml:1:1", "path": "a", "what": "b", "hint": "c"}
-    checked = check.Checked(config="x.yaml", problems=(Problem(**problem),), notes=("n",))
-    assert check.Checked.from_json(json.loads(json.dumps(checked.json()))) == checked
+    checked = Checked(config="x.yaml", problems=(Problem(**problem),), notes=("n",))
+    assert Checked.from_json(json.loads(json.dumps(checked.json()))) == checked
 
 
 def test_a_problem_that_several_configs_share_is_said_once_for_all(
     project: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check._explain([check.Checked(config=each, parameters=1, bytes=4, notes=("slow",)) for each in "abc"], None)
+    check._explain([Checked(config=each, parameters=1, bytes=4, notes=("slow",)) for each in "abc"], None)
     assert capsys.readouterr().out == "note: slow\n  (a and 2 more)\n"
     write(project / "conf/init/plain.yaml", "weights: {layer: Linear, fill: nomal}\n")
     assert main(["check", "deep", "shallow", "init=plain"]) == 1

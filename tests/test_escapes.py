@@ -17,7 +17,7 @@ from browser import browser, chromium
 from torch import nn
 
 from modelzoo import terminal
-from modelzoo.cli import check
+from modelzoo.cli import check, checked
 from modelzoo.config.config import Config
 from modelzoo.errors import Problem
 from modelzoo.escapes import cell, printable
@@ -130,7 +130,7 @@ PARAGRAPHS = {
     "a summary in a terminal": lambda text: shown(summary(plan(text))),
     "a problem": lambda text: str(Problem(where=text, path=text, what=text, hint=text)),
     "a line": said,
-    "a check": lambda text: said(check.Checked(config=text, parameters=1, bytes=4).line()),
+    "a check": lambda text: said(checked.Checked(config=text, parameters=1, bytes=4).line()),
 }
 """Those in which a text may have line breaks of its own."""
 

@@ -23,7 +23,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 
 TASK = """
     import os, pathlib, subprocess, sys
-    from modelzoo.cli.launch import guarded
+    from modelzoo.cli.guard import guarded
 
     def task():
         print("told " * 100_000)
@@ -65,7 +65,7 @@ def test_a_reader_that_leaves_ends_no_work(tmp_path: pathlib.Path) -> None:
 def test_what_only_prints_ends_when_nobody_reads_on(tmp_path: pathlib.Path, reader: str) -> None:
     code = """
         import itertools, sys
-        from modelzoo.cli.launch import guarded
+        from modelzoo.cli.guard import guarded
 
         def task():
             for number in itertools.count():
@@ -105,7 +105,7 @@ def test_without_an_output_the_work_is_done(tmp_path: pathlib.Path, closed: str)
 def test_what_a_library_prints_where_the_output_was_closed_reaches_no_file(tmp_path: pathlib.Path) -> None:
     code = """
         import os, sys
-        from modelzoo.cli.launch import guarded
+        from modelzoo.cli.guard import guarded
 
         def task():
             with open("result.txt", "wb", buffering=0) as file:
@@ -143,7 +143,7 @@ def test_help_that_cannot_be_written_says_so(tmp_path: pathlib.Path, line: str) 
 def test_a_letter_that_the_output_does_not_have_is_escaped(tmp_path: pathlib.Path) -> None:
     code = """
         import sys
-        from modelzoo.cli.launch import guarded
+        from modelzoo.cli.guard import guarded
 
         def task():
             print("caf\\xe9", "\\udcff")
@@ -274,7 +274,7 @@ def test_an_interrupted_sweep_ends_with_its_table(tmp_path: pathlib.Path) -> Non
         stub.run = run
         sys.modules["modelzoo.run.job"] = stub
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        from modelzoo.cli.launch import main
+        from modelzoo.cli import main
         sys.argv = ["run.py", "-m", "seed=1,2,3", "hydra.sweep.dir=sweep"]
         sys.exit(main())
     """

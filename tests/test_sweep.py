@@ -353,7 +353,7 @@ DEADLY = """
     import os, pathlib, signal, sys
     from torch import nn
     import modelzoo
-    from modelzoo.cli.launch import main
+    from modelzoo.cli import main
 
     @modelzoo.register.layer
     class Deadly(nn.Module):

@@ -11,12 +11,21 @@ with limits in which a file from elsewhere is opened.
 
 from __future__ import annotations
 
+import gc
+
 
 def main() -> int:
     """Composes a config from the command line and runs it; returns the exit code.
 
     A sweep (`-m`) runs all its jobs; the exit code is 1 if one of them failed.
     """
-    from modelzoo.cli import launch
+    from modelzoo.cli.guard import guarded
 
-    return launch.main()
+    return guarded(_launch)
+
+
+def _launch() -> int:
+    gc.disable()  # nothing that an import makes is garbage
+    from modelzoo.cli.launch import launch
+
+    return launch()

@@ -9,15 +9,15 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo.cli import sandbox
+from modelzoo.cli.checked import Checked
 from modelzoo.cli.run_file import read_options, reported, typed
 from modelzoo.config import modelfile
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
 from modelzoo.escapes import json_text
-from modelzoo.modules import memory
 from modelzoo.plans import budget
 from modelzoo.terminal import say
 
@@ -28,58 +28,6 @@ if TYPE_CHECKING:
 
 _MEANT_FOR_OTHERS = re.compile("selects no tensor of this model|there is no value '")
 _FILE_OPTIONS = ("seed", "dtype", "max_steps", "training")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What is known of one config.
-
-    Attributes:
-        config: how it was named: "model=nested init=xavier", or a file.
-        problems: what is wrong with it; nothing in a config that can be built.
-        warnings: rules without effect, and definitions that hide a layer of torch.
-        notes: what could not be checked.
-        parameters, bytes, flops: as in a plan; None where it has problems.
-    """
-
-    config: str
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    parameters: int | None = None
-    bytes: int | None = None
-    flops: int | None = None
-
-    def line(self, width: int = 0) -> str:
-        """One line for people.
-
-        >>> print(Checked(config="tiny.yaml", parameters=12, bytes=48).line())
-        ok      tiny.yaml  12 parameters, 48 bytes
-        """
-        if self.parameters is None or self.bytes is None:
-            count = len(self.problems)
-            return f"failed  {self.config:<{width}}  {count} problem{'s' * (count > 1)}"
-        warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
-        facts = f"{self.parameters:,} parameters, {memory.shown(self.bytes)}{warned}"
-        return f"ok      {self.config:<{width}}  {facts}"
-
-    def json(self) -> dict[str, Any]:
-        """Plain data: `ok`, and every attribute."""
-        listed = {each.name: getattr(self, each.name) for each in fields(self)}
-        for kind in ("problems", "warnings"):
-            listed[kind] = [{name: getattr(each, name) for name in _SHOWN} for each in listed[kind]]
-        return {"ok": not self.problems, **listed}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Checked:
-        """What `json` made plain."""
-        told = {name: value for name, value in data.items() if name != "ok"}
-        for kind in ("problems", "warnings"):
-            told[kind] = tuple(Problem(**each) for each in told[kind])
-        return cls(**{**told, "notes": tuple(told["notes"])})
-
-
-_SHOWN = ("where", "path", "what", "hint")
 
 
 def command(arguments: list[str]) -> int:

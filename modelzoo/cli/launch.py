@@ -10,35 +10,32 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import hydra
+
 from modelzoo import system
-from modelzoo.cli.guard import FAILED, flag, guarded, report
+from modelzoo.cli.guard import FAILED, flag, report
+from modelzoo.config import compose, search_path
 from modelzoo.config.compose import composing
+from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import IN_FULL, ConfigError, located
+from modelzoo.run import hydra_jobs
 from modelzoo.run.progress import Watch
-from modelzoo.run.sweep import is_typed
+from modelzoo.run.sweep import Sweep, digest, is_typed
+from modelzoo.streams import SCHEME
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def main() -> int:
+def launch() -> int:
     """Composes a config from the command line and runs it; returns the exit code.
 
     A sweep (`-m`) runs all its jobs; the exit code is 1 if one of them failed.
     """
-    return guarded(_hydra_main)
-
-
-def _hydra_main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and leaving
-    if not is_typed(sys.argv):  # Hydra composes all jobs of a sweep at once
-        gc.disable()  # nothing that an import makes is garbage; `_thaw` is called when they are done
+    if is_typed(sys.argv):
+        gc.enable()  # Hydra composes all jobs of a sweep at once; else `_thaw` is called when the imports are done
     try:
-        import hydra
-
-        from modelzoo.config import search_path
-        from modelzoo.run import hydra_jobs
-
         search_path.register()
         typed = hydra_jobs.overrides_of(sys.argv[1:])
         sys.argv[1:] = hydra_jobs.sweep_arguments(sys.argv[1:])
@@ -87,9 +84,6 @@ def _registered() -> Any:
 
 def _job(cfg: DictConfig, failed: list[Exception]) -> None:
     """One job. What is wrong with it is printed at once; only in a sweep an exception tells Hydra that it failed."""
-    from modelzoo.config import compose
-    from modelzoo.run import hydra_jobs
-
     if hydra_jobs.is_sweep():
         _job_of_sweep(cfg)
         return
@@ -115,11 +109,6 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
 def _job_of_sweep(cfg: DictConfig) -> None:
     """One job of a sweep, in whatever process a launcher chose; what is wrong with it stands in its record."""
     import modelzoo
-    from modelzoo.config import compose
-    from modelzoo.config.config import Config, nowhere
-    from modelzoo.run import hydra_jobs
-    from modelzoo.run.sweep import Sweep, digest
-    from modelzoo.streams import SCHEME
 
     hydra_jobs.stay()
     number, overrides, threads = hydra_jobs.job_number(), hydra_jobs.typed(), hydra_jobs.threads_of_worker()

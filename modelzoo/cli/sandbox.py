@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
+from modelzoo.cli.guard import guarded
 from modelzoo.errors import ConfigError, Path, Problem, TextError, fail
 from modelzoo.modules.memory import available, shown, size
 from modelzoo.system import out_of_memory
@@ -148,8 +149,6 @@ def _data() -> int:
 
 def child(message: str) -> int:
     """What the child process runs: imposes the limits, then does the task."""
-    from modelzoo.cli.guard import guarded
-
     told = json.loads(message)
 
     def limited() -> int:

@@ -6,6 +6,8 @@ import argparse
 import pathlib
 from typing import Any
 
+from modelzoo.config import compose, search_path
+from modelzoo.config.places import parts
 from modelzoo.errors import Path, fail, nearest
 from modelzoo.escapes import printable
 from modelzoo.terminal import say
@@ -24,9 +26,6 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("key", help="as in model.layers.out")
     parser.add_argument("overrides", nargs="*", help="as in model=nested model.args.dim=3")
     options = parser.parse_args(arguments)
-
-    from modelzoo.config import compose, search_path
-    from modelzoo.config.places import parts
 
     config = compose.compose(options.overrides)
     places = search_path.places(tuple(options.overrides), pathlib.Path.cwd())

@@ -17,73 +17,81 @@ def plain(document: Document, problems: Problems) -> Any:
 
     Refused are tags, keys that are no text or integer, and keys that are one after normalisation (`1` and `'1'`).
     """
+    return _Reading(document, problems).value(document.root, Path()) if document.root is not None else None
 
-    def refuse(node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
-        problems.note(Problem(where=at(document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key))
 
-    def value(node: yaml.Node, key: Path) -> Any:
+class _Reading:
+    """Reads the nodes of a document; what is not plain data goes to `problems`."""
+
+    def __init__(self, document: Document, problems: Problems) -> None:
+        self.document, self.problems = document, problems
+
+    def refuse(self, node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
+        self.problems.note(
+            Problem(where=at(self.document.shown, node.start_mark), path=str(key), what=what, hint=hint, key=key)
+        )
+
+    def value(self, node: yaml.Node, key: Path) -> Any:
         if node.tag:
-            refuse(node, key, f"The tag '{_short(node.tag)}' is not allowed: a file is plain data.", "Remove it.")
+            self.refuse(node, key, f"The tag '{_short(node.tag)}' is not allowed: a file is plain data.", "Remove it.")
             return None
         match node:
             case yaml.ScalarNode():
-                return scalar(node, key)
+                return self.scalar(node, key)
             case yaml.SequenceNode():
-                return [value(each, key / index) for index, each in enumerate(node.value)]
+                return [self.value(each, key / index) for index, each in enumerate(node.value)]
             case _:
-                return mapping(node, key)
+                return self.mapping(node, key)
 
-    def scalar(node: yaml.ScalarNode, key: Path) -> Any:
+    def scalar(self, node: yaml.ScalarNode, key: Path) -> Any:
         try:
             value = scalar_of(node)
         except (KeyError, ValueError):
-            refuse(node, key, f"'{node.value[:40]}' cannot be read as a value.", "Quote it, if a text is meant.")
+            self.refuse(node, key, f"'{node.value[:40]}' cannot be read as a value.", "Quote it, if a text is meant.")
             return None
         if arithmetic.too_large(value):
-            refuse(node, key, *arithmetic.large_integer(value))
+            self.refuse(node, key, *arithmetic.large_integer(value))
             return None
         return value
 
-    def mapping(node: yaml.Node, key: Path) -> dict[str | int, Any]:
+    def mapping(self, node: yaml.Node, key: Path) -> dict[str | int, Any]:
         own: dict[str | int, Any] = {}
         inherited: dict[str | int, Any] = {}
         seen: set[str] = set()
         for key_node, value_node in node.value:
             if is_merge(key_node):
-                inherited |= merged(value_node, key)
+                inherited |= self.merged(value_node, key)
                 continue
-            name = name_of(key_node, key)
+            name = self.name_of(key_node, key)
             if name is None:
                 continue
             if str(name) in seen:
-                refuse(key_node, key / name, f"The key '{name}' stands twice in one mapping.")
+                self.refuse(key_node, key / name, f"The key '{name}' stands twice in one mapping.")
             seen.add(str(name))
-            own[name] = value(value_node, key / name)
+            own[name] = self.value(value_node, key / name)
         return inherited | own
 
-    def merged(node: yaml.Node, key: Path) -> dict[str | int, Any]:
+    def merged(self, node: yaml.Node, key: Path) -> dict[str | int, Any]:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
         result: dict[str | int, Any] = {}
         for part in reversed(parts):
             if isinstance(part, yaml.MappingNode):
-                result |= mapping(part, key)
+                result |= self.mapping(part, key)
             else:
-                refuse(part, key, "'<<' takes a mapping or a list of mappings.")
+                self.refuse(part, key, "'<<' takes a mapping or a list of mappings.")
         return result
 
-    def name_of(node: yaml.Node, key: Path) -> str | int | None:
+    def name_of(self, node: yaml.Node, key: Path) -> str | int | None:
         if not isinstance(node, yaml.ScalarNode):
-            refuse(node, key, "A key must be a name or an index, not a list or a mapping.", "Quote it.")
+            self.refuse(node, key, "A key must be a name or an index, not a list or a mapping.", "Quote it.")
             return None
-        before = len(problems.found)
-        name = value(node, key / str(node.value))
+        before = len(self.problems.found)
+        name = self.value(node, key / str(node.value))
         if isinstance(name, str) or type(name) is int:
             return name
-        if len(problems.found) == before:
-            refuse(node, key / str(node.value), *bad_key(name, str(node.value)))
+        if len(self.problems.found) == before:
+            self.refuse(node, key / str(node.value), *bad_key(name, str(node.value)))
         return None
-
-    return value(document.root, Path()) if document.root is not None else None
 
 
 def bad_key(name: object, written: str = "") -> tuple[str, str]:

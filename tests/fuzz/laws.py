@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 import modelzoo
 from modelzoo.cli import check, run_file, sandbox
+from modelzoo.cli.checked import Checked
 from modelzoo.export.source.model import source
 from modelzoo.plans.plan import Plan
 from tests.fuzz.foreign import foreign
@@ -190,12 +191,12 @@ class Judge:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             check.inside(LIMITS, FILE, {})
-        told = check.Checked.from_json(json.loads(printed.getvalue()))
+        told = Checked.from_json(json.loads(printed.getvalue()))
         if told.problems and not self.broken:  # else it says so too
             self.polite("check", modelzoo.ConfigError(told.problems))
         return told
 
-    def agree(self, plan: Plan | None, checked: check.Checked) -> None:
+    def agree(self, plan: Plan | None, checked: Checked) -> None:
         """What a plan takes `check` takes too, and the other way round; ends where the file is refused."""
         if plan is None and not checked.problems and not checked.notes:
             self.tell("check", "takes what a plan refuses", "")

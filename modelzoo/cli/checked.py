@@ -1,0 +1,61 @@
+"""What is known of one config after it was checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from modelzoo.errors import Problem
+from modelzoo.modules import memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What is known of one config.
+
+    Attributes:
+        config: how it was named: "model=nested init=xavier", or a file.
+        problems: what is wrong with it; nothing in a config that can be built.
+        warnings: rules without effect, and definitions that hide a layer of torch.
+        notes: what could not be checked.
+        parameters, bytes, flops: as in a plan; None where it has problems.
+    """
+
+    config: str
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: int | None = None
+    bytes: int | None = None
+    flops: int | None = None
+
+    def line(self, width: int = 0) -> str:
+        """One line for people.
+
+        >>> print(Checked(config="tiny.yaml", parameters=12, bytes=48).line())
+        ok      tiny.yaml  12 parameters, 48 bytes
+        """
+        if self.parameters is None or self.bytes is None:
+            count = len(self.problems)
+            return f"failed  {self.config:<{width}}  {count} problem{'s' * (count > 1)}"
+        warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
+        facts = f"{self.parameters:,} parameters, {memory.shown(self.bytes)}{warned}"
+        return f"ok      {self.config:<{width}}  {facts}"
+
+    def json(self) -> dict[str, Any]:
+        """Plain data: `ok`, and every attribute."""
+        listed = {each.name: getattr(self, each.name) for each in fields(self)}
+        for kind in ("problems", "warnings"):
+            listed[kind] = [{name: getattr(each, name) for name in _SHOWN} for each in listed[kind]]
+        return {"ok": not self.problems, **listed}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Checked:
+        """What `json` made plain."""
+        told = {name: value for name, value in data.items() if name != "ok"}
+        for kind in ("problems", "warnings"):
+            told[kind] = tuple(Problem(**each) for each in told[kind])
+        return cls(**{**told, "notes": tuple(told["notes"])})
+
+
+_SHOWN = ("where", "path", "what", "hint")

@@ -1,0 +1,330 @@
+"""The nodes of a config as JSON Schema."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from modelzoo.catalog import arguments as catalog
+from modelzoo.catalog import distributions, fills, functions, layers, sizes
+from modelzoo.catalog.fill import REQUIRED, Fill
+from modelzoo.catalog.layers import Layer
+from modelzoo.cli.docstrings import arguments_of, one_line
+from modelzoo.cli.facts import about_fill
+from modelzoo.cli.schema_words import of_words
+from modelzoo.cli.schemas import COMPUTED, Schema, keys_named, mapping_of, or_computed, ref, suggested
+from modelzoo.names import Kind
+
+
+def definitions_of() -> Schema:
+    """All definitions that a file of configs may refer to."""
+    return {
+        "computed": {
+            "description": "=formula, ${interpolation} or ???",
+            "type": "string",
+            "pattern": COMPUTED,
+        },
+        **{f"name.{kind.name.lower()}": _name(kind) for kind in _KINDS},
+        "shape": {
+            "description": "A list of sizes; a text is a formula.",
+            "type": ["array", "integer", "string"],
+            "items": {"type": ["integer", "string"]},
+        },
+        "dtype": or_computed({"enum": [*functions.DTYPES, None]}),
+        "fill": _fill(),
+        "fills": mapping_of(
+            additionalProperties=ref("fill"), description="Fills of tensors below here, by their names."
+        ),
+        "rule": _rule(),
+        "rules": mapping_of(additionalProperties=ref("rule"), **keys_named(Kind.RULE)),
+        **{f"{prefix}{name}": each for prefix in ("", "open_") for name, each in _nodes(prefix).items()},
+        "arguments": {"allOf": [_arguments_of(name, layer) for name, layer in _layers()]},
+        **{f"layer.{name}": _layer(layer) for name, layer in _layers()},
+    }
+
+
+_KINDS = (Kind.LAYER, Kind.PARAMETER, Kind.BUFFER, Kind.BLOCK, Kind.ARG, Kind.INPUT, Kind.ARGUMENT, Kind.RULE)
+"""Those of the keys of mappings."""
+
+
+def _name(kind: Kind) -> Schema:
+    return {"pattern": kind.pattern(), "patternErrorMessage": f"This cannot be the name of {kind.what}."}
+
+
+def _layers() -> Iterator[tuple[str, Layer]]:
+    for name in layers.layer_names():
+        layer = layers.find_layer(name)
+        if layer is not None:
+            yield name, layer
+
+
+_HYDRAS: Schema = {"_convert_": True, "_recursive_": {"enum": [True, "???"]}}
+
+
+def _nodes(prefix: str) -> Schema:
+    """What may stand where a layer stands.
+
+    With the prefix "open_" a target may have any name: around it a file defines blocks, or takes layers as args.
+    """
+    node, block = f"{prefix}node", f"{prefix}block"
+    return {
+        "node": {
+            "description": "A layer: a text as in Linear(20, 10), a mapping with _target_, a block, or a list.",
+            "type": ["string", "array", "object", "null"],
+            "anyOf": [{"enum": list(layers.layer_names())}, True],
+            "allOf": [{"if": {"type": "array"}, "then": {"items": ref(node)}}],  # editors look for defaults in `items`
+            "properties": {
+                "_target_": suggested(layers.layer_names(), "A layer of the catalog, or a block of this file."),
+                "_ref_": {"description": "The same module again: the name of a layer.", "type": ["string", "integer"]},
+            },
+            "if": {"type": "object", "required": ["_ref_"]},
+            "then": {"properties": {"_ref_": True, **_without_init(_ITEM_KEYS)}, "additionalProperties": False},
+            "else": {
+                "if": {"type": "object", "required": ["_target_"]},
+                "then": ref(f"{prefix}layer"),
+                "else": {
+                    "if": {"type": "object"},
+                    "then": {
+                        "if": {"anyOf": [{"required": ["blocks"]}, {"not": {"properties": {"args": _NUMBERS}}}]},
+                        "then": ref("open_block"),
+                        "else": ref(block),
+                        "anyOf": [{"required": ["layers"]}, {"required": ["forward"]}],
+                    },
+                },
+            },
+        },
+        "layer": _call(prefix),
+        "block": block_of(node),
+    }
+
+
+def _without_init(keys: Schema) -> Schema:
+    return {name: each for name, each in keys.items() if name != "_init_"}
+
+
+_NUMBERS: Schema = {
+    "type": ["object", "null"],
+    "additionalProperties": {
+        "anyOf": [{"type": ["number", "boolean", "array"]}, {"type": "string", "pattern": r"^\s*=[^A-Z]*$"}]
+    },
+}
+"""Args of which none can be a layer."""
+
+
+def _call(prefix: str) -> Schema:
+    """A layer as a mapping: its arguments depend on `_target_`."""
+    known = _target("|".join(_pattern(layer) for _, layer in _layers()))
+    other = [_target(r"(?!torch\.)[A-Za-z_]\w*")] if prefix else []
+    target = {
+        "type": "string",
+        "pattern": "|".join([COMPUTED, known, *other]),
+        "patternErrorMessage": "There is no such layer: python -m modelzoo list layers",
+    }
+    positional = {"description": "Arguments by position.", "type": ["array", "string"], "pattern": COMPUTED}
+    keys = {"_target_": target, "_args_": positional, **_ITEM_KEYS, **_HYDRAS}
+    return {"properties": keys, "allOf": [ref("arguments")]}
+
+
+def _arguments_of(name: str, layer: Layer) -> Schema:
+    named = {"type": "string", "pattern": _target(_pattern(layer))}
+    return {"if": {"properties": {"_target_": named}}, "then": ref(f"layer.{name}")}
+
+
+def _target(names: str) -> str:
+    """A `_target_` by one of some names: bare, or as a call."""
+    return rf"^\s*=?\s*({names})\s*(\(|$)"
+
+
+def _pattern(layer: Layer) -> str:
+    """The names of a layer."""
+    if layer.registered:
+        return layer.name
+    module = re.escape(layer.cls.__module__)
+    return rf"(torch\.nn\.|{module}\.)?{layer.name}"
+
+
+def _layer(layer: Layer) -> Schema:
+    """The arguments of a layer."""
+    accepted = layers.accepted(layer)
+    about, told = one_line(layer.cls, layer.name), arguments_of(layer.cls)
+    arguments = {
+        name: _argument(layer, parameter, told.get(name, ""))
+        for name, parameter in layer.signature.items()
+        if name in accepted.named
+    }
+    needed = [name for name in accepted.required if name not in sizes.inferable(layer)]
+    keys = dict.fromkeys(("_args_", *_ITEM_KEYS, *_HYDRAS), True)
+    found: Schema = {
+        "description": about,
+        "properties": {"_target_": {"description": about}, **keys, **arguments},
+        "additionalProperties": accepted.open,
+    }
+    if accepted.open:
+        found["propertyNames"] = {"anyOf": [{"enum": ["_target_", *keys]}, ref("name.argument")]}
+    if needed:
+        whole = {"type": "string", "pattern": r"\(|\$\{"}  # a call may give them in the text
+        found["if"] = {"not": {"anyOf": [{"required": ["_args_"]}, {"properties": {"_target_": whole}}]}}
+        found["then"] = {"required": needed}
+    return found
+
+
+def _argument(layer: Layer, parameter: inspect.Parameter, about: str) -> Schema:
+    check = catalog.check_of(layer, parameter.name)
+    found = {"description": about or check.wants, **or_computed(*of_words(check.wants, check.most))}
+    if parameter.name in sizes.inferable(layer):
+        found["anyOf"].append({"type": "null"})
+        found["description"] += " If it is left out, the input decides."
+    if parameter.default is not parameter.empty and _is_plain(parameter.default):
+        found["default"] = parameter.default
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str, type(None)))
+
+
+def _fill() -> Schema:
+    """A number, a fill's name, a call, a text, or a mapping with `_target_`."""
+    return {
+        "description": "What a tensor holds at the start: a number, a fill as in normal(std=0.02), or a text.",
+        "anyOf": [{"enum": list(fills.FILLS)}, {"type": ["number", "boolean", "string", "null", "object"]}],
+        "if": {"type": "object"},
+        "then": {
+            "required": ["_target_"],
+            "properties": {
+                "_target_": or_computed({"enum": [each for name in fills.FILLS for each in (name, f"{name}_")]})
+            },
+            "allOf": [
+                {
+                    "if": {"properties": {"_target_": {"enum": [name, f"{name}_"]}}},
+                    "then": {
+                        "description": about_fill(name),
+                        "properties": {
+                            "_target_": True,
+                            "_args_": {"type": "array"},
+                            **{each: _fill_argument(fill, each) for each in fill.parameters},
+                        },
+                        "additionalProperties": False,
+                    },
+                }
+                for name, fill in fills.FILLS.items()
+            ],
+        },
+    }
+
+
+def _fill_argument(fill: Fill, name: str) -> Schema:
+    default = fill.parameters[name]
+    if fill.name not in fills.TORCHS:
+        return {"default": default} if _is_plain(default) and default is not REQUIRED else {}
+    words = {"mode": distributions.MODES, "nonlinearity": distributions.NONLINEARITIES}
+    kind: Schema = {"type": ["number", "boolean"] if name == "value" else "number"}
+    if isinstance(default, str):
+        kind = {"enum": list(words[name])}
+    return {**or_computed(kind), **({} if default is REQUIRED else {"default": default})}
+
+
+def _rule() -> Schema:
+    names = suggested(layers.layer_names(), "The type of the layer, or the name of its block.")
+    return mapping_of(
+        {
+            "layer": {
+                "description": "The type of layers, or the name of their block; or a list of them.",
+                "anyOf": [*names["anyOf"], {"type": "array", "items": names}, {"type": "null"}],
+            },
+            "param": {"description": "The tensor's own name: weight, bias.", "type": ["string", "null"]},
+            "name": {"description": "The whole name; * stands for any part of it.", "type": ["string", "null"]},
+            "fill": ref("fill"),
+        },
+        required=["fill"],
+        anyOf=[{"type": ["null", "string"]}, *({"required": [each]} for each in ("layer", "param", "name"))],
+    )
+
+
+_ITEM_KEYS: Schema = {
+    "_repeat_": {
+        "description": "So many copies, in an nn.Sequential; `i` is the index in its texts.",
+        "type": ["integer", "string", "null"],
+        "minimum": 0,
+    },
+    "_name_": {"description": 'The names of the copies, as in "block{i}".', "type": ["string", "null"]},
+    "_if_": {"description": "Present only if this is true.", "type": ["boolean", "integer", "string", "null"]},
+    "_unpack_": {"description": "In a list: its layers stand here in its place.", "type": "boolean"},
+    "_init_": ref("fills"),
+}
+
+
+_TENSOR = {"shape": ref("shape"), "fill": ref("fill"), "dtype": ref("dtype")}
+
+_SIGNATURE: Schema = {
+    "args": {
+        "description": "Its signature: a mapping with defaults, or a list as in [dim, stride=1].",
+        **keys_named(Kind.ARG),
+        "type": ["object", "array", "null", "string"],
+        "pattern": COMPUTED,
+        "items": {"type": "string"},
+    },
+    "inputs": {
+        "description": "What forward takes: a mapping with examples, or a list of names; [x] if left out.",
+        **keys_named(Kind.INPUT),
+        "type": ["object", "array", "null", "string"],
+        "pattern": COMPUTED,
+        "items": {"type": "string"},
+        "additionalProperties": {
+            "description": "An example: its shape, or shape, dtype and fill; null for an optional input.",
+            "type": ["array", "integer", "string", "null", "object"],
+            "items": {"type": ["integer", "string"]},
+            "properties": _TENSOR,
+            "additionalProperties": False,
+            "required": ["shape"],
+        },
+    },
+}
+
+
+def block_of(node: str) -> Schema:
+    """A block, whose layers are what a definition says."""
+    keys: Schema = {
+        **_SIGNATURE,
+        "layers": {
+            "description": "Its layers: a mapping of names, or a list, whose names are 0, 1, ...",
+            **keys_named(Kind.LAYER),
+            "type": ["object", "array", "null", "string"],
+            "pattern": COMPUTED,
+            "items": ref(node),
+            "additionalProperties": ref(node),
+        },
+        "parameters": mapping_of(
+            description="Trainable tensors of its own.",
+            **keys_named(Kind.PARAMETER),
+            additionalProperties=mapping_of(
+                {**_TENSOR, "trainable": or_computed({"type": "boolean"})}, required=["shape"]
+            ),
+        ),
+        "buffers": mapping_of(
+            description="Tensors of its own that are never trained.",
+            **keys_named(Kind.BUFFER),
+            additionalProperties=mapping_of(
+                {**_TENSOR, "persistent": or_computed({"type": "boolean"})}, required=["shape"]
+            ),
+        ),
+        "forward": {
+            "description": "How it uses layers and tensors, in a subset of Python; without it layers run in turn.",
+            "type": ["string", "null"],
+        },
+        "blocks": mapping_of(
+            description="Definitions, used by their names: Block(dim).",
+            **keys_named(Kind.BLOCK),
+            additionalProperties={
+                "type": ["object", "array", "string"],
+                "pattern": COMPUTED,
+                "items": ref("open_node"),
+                "if": {"type": "object"},
+                "then": ref("open_block"),
+            },
+        ),
+        "tie": mapping_of(description="One tensor in several homes: head.weight: embed.weight."),
+    }
+    return {"type": "object", "properties": {**keys, **_ITEM_KEYS}, "additionalProperties": False}
