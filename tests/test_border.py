@@ -15,6 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import modelzoo.run
+from modelzoo import cli
 from modelzoo.__main__ import main as tools
 from modelzoo.config import compose, search_path
 from modelzoo.errors import ConfigError, Path, Problem, fail, located

@@ -21,7 +21,6 @@ from modelzoo.errors import IN_FULL, ConfigError, located
 from modelzoo.run import hydra_jobs
 from modelzoo.run.progress import Watch
 from modelzoo.run.sweep import Sweep, digest, is_typed
-from modelzoo.streams import SCHEME
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -109,6 +108,7 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
 def _job_of_sweep(cfg: DictConfig) -> None:
     """One job of a sweep, in whatever process a launcher chose; what is wrong with it stands in its record."""
     import modelzoo
+    from modelzoo.streams import SCHEME
 
     hydra_jobs.stay()
     number, overrides, threads = hydra_jobs.job_number(), hydra_jobs.typed(), hydra_jobs.threads_of_worker()

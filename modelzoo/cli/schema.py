@@ -10,6 +10,7 @@ import torch
 from modelzoo.catalog import registry
 from modelzoo.cli.definitions import block_of, definitions_of
 from modelzoo.cli.schemas import Schema, keys_named, or_computed, ref
+from modelzoo.config import document, scalars
 from modelzoo.names import Kind
 from modelzoo.terminal import say
 
@@ -113,7 +114,7 @@ def _init_file() -> Schema:
 
 def _config_file() -> Schema:
     """The options that ship, each with the comment beside it."""
-    from modelzoo.config import document, scalars, search_path
+    from modelzoo.config import search_path
 
     written = (search_path.conf_directory() / "config.yaml").read_text("utf-8")
     root = document.read(written, "config.yaml").root

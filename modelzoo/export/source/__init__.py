@@ -6,4 +6,8 @@ of the small language. Read `model` first, which says the whole way; then `class
 `expressions`, `sequences` and `recipes`, which write a layer where it stands, `tensors`, `texts` and `init_weights`.
 `occurrences` knows what became of each node, `needs` what a block uses, `naming` and `trees` are the pieces, `gate`
 looks once more at what was put together, and `layout` makes text of it.
+
+>>> from modelzoo.export.source.model import source
+>>> print(source({"layers": ["Linear(4, 2)"]}).splitlines()[-1])
+        super().__init__(nn.Linear(4, 2))
 """
