@@ -82,7 +82,9 @@ def _is_anywhere() -> bool:
 
 def out_of_memory(error: BaseException | None) -> bool:
     """Whether an exception, or what caused it, says that there is no memory left."""
-    while error is not None:
+    seen: set[int] = set()  # an error may be, in a roundabout way, its own cause
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, MemoryError) or re.search("allocate|not enough memory|bad_alloc", str(error)):
             return True
         error = error.__cause__ or error.__context__

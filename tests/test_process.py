@@ -300,3 +300,11 @@ def test_an_interrupt_while_a_child_imports_is_told_by_its_code_alone(tmp_path: 
     )
     done = shell(tmp_path, f"$TASK '{message}'", code)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_an_error_that_is_its_own_cause_is_looked_at_once():
+    error, other = RuntimeError("one"), RuntimeError("another")
+    error.__cause__, other.__context__ = other, error
+    assert not system.out_of_memory(error)
+    other.__context__ = MemoryError()
+    assert system.out_of_memory(error)
