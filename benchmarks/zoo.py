@@ -24,13 +24,11 @@ from timing import interleaved
 from torch import Tensor, nn
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-import zoo_language  # noqa: E402
-import zoo_vision  # noqa: E402
-from composing import compose  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 import modelzoo  # noqa: E402
+from tests.helpers import zoo_language, zoo_vision  # noqa: E402
+from tests.helpers.composing import compose  # noqa: E402
 
 LIMIT = 1.05
 SAMPLE = 0.01

@@ -1,4 +1,4 @@
-"""Every kind of mistake, and the whole text that answers it (golden/errors; UPDATE_GOLDEN=1 writes it anew)."""
+"""Every kind of mistake, and the whole text that answers it (messages; UPDATE_GOLDEN=1 writes it anew)."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 import modelzoo
 
-GOLDEN = Path(__file__).parent / "golden" / "errors"
+GOLDEN = Path(__file__).parent / "messages"
 
 MISTAKES = {
     "unknown_layer": "layers:\n  hidden: Linaer(4, 8)\n",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from browser import browser, chromium
 from torch import nn
 
 from modelzoo import terminal
@@ -34,6 +33,7 @@ from modelzoo.plans.records import ModuleRecord, TensorRecord
 from modelzoo.plans.rows import rows
 from modelzoo.register import layer
 from modelzoo.run import job, results, sweep
+from tests.helpers.browser import browser, chromium
 
 NASTY = {
     "escape codes": "a\x1b]0;owned\x07b",

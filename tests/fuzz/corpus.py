@@ -13,8 +13,8 @@ import yaml
 from modelzoo.catalog.fills import FILLS
 from modelzoo.catalog.functions import ATTRIBUTES, DTYPES, FUNCTIONS, METHODS
 from modelzoo.catalog.layers import LAYERS
-from tests import documents
-from tests.composing import CONF, compose
+from tests.helpers import documents
+from tests.helpers.composing import CONF, compose
 
 HERE = pathlib.Path(__file__).parent
 LARGEST = 2**16

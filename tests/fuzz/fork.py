@@ -23,7 +23,7 @@ import torch
 
 from tests.fuzz import laws
 from tests.fuzz.laws import Broken, Verdict
-from tests.jail import WARM
+from tests.helpers.jail import WARM
 
 SECONDS = 20
 """Of processor time that one file may take."""

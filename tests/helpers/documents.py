@@ -1,0 +1,236 @@
+"""README and docs as data: every fence and every command in them, and how each is carried out.
+
+A fence claims something by its language, and a test holds it to that:
+
+    yaml     a model file that builds; with a first line `# conf/model/own.yaml` it is that file for all that follows
+             (and `# conf/init/own.yaml` holds rules, for the last file of `conf/model` shown before;
+             `# test_own.yaml` holds tests, which pass)
+    text     the whole message that answers the YAML before it
+    console  commands after `$ `, each with all that it prints; a line `...` stands for lines left out, and ` ...`
+             for the end of a line
+    sh       commands that end well
+    python   a script that runs, or with a first line `# own.py` that file
+    pycon    a session
+
+Every fence gets a folder of its own, which looks like a checkout: `run.py`, `conf`, and the files named before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import itertools
+import logging
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import yaml
+
+import modelzoo
+from modelzoo import cli
+from modelzoo.__main__ import main as tools
+from modelzoo.config import compose
+from modelzoo.config.document import Document, read
+from modelzoo.testing import cases, checker
+from modelzoo.testing.case import Case
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LANGUAGES = ("yaml", "text", "console", "sh", "python", "pycon")
+INSTALLATION = ("pip install -c constraints.txt -e .", "pip install -c constraints.txt -e '.[test]'", "pytest -n auto")
+"""Commands that are not carried out here: the CI begins with them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A fence of a document, or a command in a sentence (language "inline")."""
+
+    document: pathlib.Path
+    line: int
+    language: str
+    text: str
+    before: tuple[Part, ...] = ()
+
+    @property
+    def place(self) -> str:
+        return f"{self.document.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def file(self) -> str | None:
+        """The file that a first line `# conf/model/own.yaml` names."""
+        named = re.match(r"# ([\w./-]+\.(?:yaml|py))\n", self.text)
+        return named[1] if named else None
+
+    @property
+    def name(self) -> str:
+        return self.file or "model.yaml"
+
+
+def documents() -> list[pathlib.Path]:
+    written = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "gallery"]
+    return [ROOT / "README.md", *written]  # the pages of the gallery are generated, and compared in test_gallery
+
+
+def parts(document: pathlib.Path) -> Iterator[Part]:
+    """All fences and inline commands in their order, each with those before it."""
+    before: tuple[Part, ...] = ()
+    opened: tuple[int, str] | None = None
+    lines: list[str] = []
+    for number, row in enumerate(document.read_text(encoding="utf-8").splitlines(), start=1):
+        found: list[Part] = []
+        if row.lstrip().startswith(("```", "~~~")):
+            if opened is None:
+                opened, lines = (number, row.strip().strip("`~").strip()), []
+            else:
+                text = "".join(f"{line}\n" for line in lines)
+                found = [Part(document=document, line=opened[0], language=opened[1], text=text)]
+                opened = None
+        elif opened is not None:
+            lines.append(row)
+        else:
+            for command in re.findall(r"`(python [^`]+)`", row):
+                if not re.search(r"\b[A-Z]{2,}\b", command):  # a form to fill in, as in `where KEY`
+                    found.append(Part(document=document, line=number, language="inline", text=command))
+        for part in found:
+            yield replace(part, before=before)
+            before = (*before, part)
+    assert opened is None, f"{document}:{opened} is never closed"
+
+
+def folder_of(part: Part, folder: pathlib.Path) -> None:
+    """Makes the folder in which a part is carried out."""
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copy(ROOT / "run.py", folder)
+    for each in (*part.before, part):
+        if each.language == "yaml" or (each.language == "python" and each.file):
+            file = folder / each.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(each.text, encoding="utf-8")
+
+
+# --- YAML ----------------------------------------------------------------------------------------------------------
+
+
+def is_rules(part: Part) -> bool:
+    return part.name.startswith("conf/init/")
+
+
+def tested(file: pathlib.Path) -> str:
+    """What the tests of a file say that do not hold."""
+    document = read(file.read_text(encoding="utf-8"), str(file))
+    return "".join(failure(case, document, file.parent) for case in cases.cases(document))
+
+
+def failure(case: Case, document: Document, folder: pathlib.Path) -> str:
+    try:
+        checker.check(case, document, folder)
+        return ""
+    except modelzoo.ConfigError as error:
+        return f"{error}\n"
+
+
+def build(part: Part) -> str:
+    """Builds what a YAML fence holds; returns the message that answers it, if there is one."""
+    if pathlib.Path(part.name).name.startswith("test_"):
+        return tested(pathlib.Path(part.name))
+    model: object = part.name
+    rules = None
+    if is_rules(part):
+        model = [each.name for each in part.before if each.name.startswith("conf/model/")][-1]
+        rules = part.name
+    try:
+        data = yaml.safe_load(pathlib.Path(str(model)).read_text(encoding="utf-8"))
+        if isinstance(data, dict) and "defaults" in data:
+            model = compose.compose([f"model={pathlib.Path(str(model)).stem}"]).model
+        built = modelzoo.build(model, rules)  # type: ignore[arg-type]
+        assert list(built.modules())
+        return ""
+    except modelzoo.ConfigError as error:
+        return f"{error}\n"
+
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+def commands(part: Part) -> list[tuple[str, str]]:
+    """Every command of a part with what it prints; "..." where that is not shown."""
+    if part.language == "inline":
+        return [(part.text, "...\n")]
+    if part.language == "sh":
+        typed = itertools.chain.from_iterable(row.split(" && ") for row in part.text.splitlines())
+        return [(command, "...\n") for command in typed if command not in INSTALLATION]
+    _, *shown = re.split(r"^\$ ", part.text, flags=re.M)
+    return [(command, printed) for command, _, printed in (each.partition("\n") for each in shown)]
+
+
+def run(command: str, last: int) -> tuple[int, str]:
+    """The exit code of a command typed into the current folder, and what it prints."""
+    if command == "echo $?":
+        return 0, f"{last}\n"
+    words = shlex.split(command)
+    if words[:2] == ["python", "run.py"]:
+        return here(cli.main, ["run.py", *words[2:]])
+    if words[:3] == ["python", "-m", "modelzoo"] and words[3:4] != ["run"]:  # its output comes from a child process
+        return here(tools, ["modelzoo", *words[3:]])
+    if words[0] == "python":
+        words[0] = sys.executable
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False
+    )
+    return done.returncode, done.stdout
+
+
+def here(main: object, arguments: list[str]) -> tuple[int, str]:
+    """Runs a program in this process, which saves the seconds that its imports take."""
+    printed = io.StringIO()
+    typed, environment = sys.argv, dict(os.environ)
+    sys.argv = arguments
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            try:
+                code = main()  # type: ignore[operator]
+            except SystemExit as end:
+                code = end.code
+    finally:
+        sys.argv = typed
+        os.environ.clear()
+        os.environ.update(environment)
+        logging.getLogger().handlers.clear()  # Hydra's, bound to a stream that ends here
+    return int(code or 0), printed.getvalue()
+
+
+def agrees(shown: str, printed: str) -> bool:
+    """Whether a command prints what is shown, all of it; times in paths differ from run to run.
+
+    A line `...` stands for any lines, ` ...` at the end of a line for any rest of it.
+    """
+    moment, any_moment = r"\d{4}-\d\d-\d\d/[\d-]+", r"[\d-]+/[\d-]+"
+    rows = [
+        r"(?:.*\n)*?"
+        if row == "..."
+        else any_moment.join(map(re.escape, re.split(moment, row.removesuffix(" ..."))))
+        + (r".*\n" if row.endswith(" ...") else "\n")
+        for row in map(str.rstrip, shown.splitlines())
+    ]
+    return re.fullmatch("".join(rows), "".join(f"{row.rstrip()}\n" for row in printed.splitlines())) is not None
+
+
+def is_message(shown: str) -> bool:
+    """Whether an output shows what is wrong: a place, and a sentence below it."""
+    return re.search(r"^(?:command line|[\w./-]+:\d+:\d+)  .*\n  \S", shown, re.M) is not None
+
+
+def session(part: Part) -> str:
+    """What differs in a Python session from what is shown."""
+    example = doctest.DocTestParser().get_doctest(part.text, {}, part.place, str(part.document), part.line)
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    return "".join(report)
