@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,6 +245,14 @@ def test_the_docstring_of_a_package_teaches_and_nothing_is_imported_beside_it() 
 
 def test_files_classes_and_functions_are_of_a_size_that_can_be_read() -> None:
     assert [found for name, path in files().items() for found in long_ones(path.read_text(), name)] == []
+
+
+def test_the_map_has_every_file_once_in_its_room() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (\S+) \| (`[^|]*`) \| ", text, re.MULTILINE)
+    found = [f"{room.strip('`')}{each}" for room, names in rows for each in re.findall("`([^`]+)`", names)]
+    told = sorted(each.removeprefix("ground").removeprefix("top").replace("/", ".") for each in found)
+    assert told == sorted(name for name, path in files().items() if path.name not in ("__init__.py", "__main__.py"))
 
 
 # --- each of these checks can fail ---------------------------------------------------------------------------------

@@ -1,8 +1,12 @@
 """The command line: `main` runs the main job and its sweeps, the other files are the tools of `python -m modelzoo`.
 
-`launch` composes what was typed and hands it on; it is the one place that meets exceptions. `check`, `listing`,
-`schema`, `source`, `where` and `run_file` are a tool each, with `command(arguments) -> int`; `sandbox` is the process
-with limits in which a file from elsewhere is opened.
+In comes what was typed; out go an exit code and what is printed. `guard` is the one place that meets exceptions, with
+`stdio`, the standard streams. `launch` composes what was typed with Hydra, and hands it on.
+
+The tools are a file each, with `command(arguments) -> int`: `run_file` (with `sandbox`, the process with limits in
+which a file from elsewhere is opened), `check` (with `checked`, what is known of a config), `where`, `source`,
+`listing` (with `page`, `facts`, `docstrings` and `examples`), `schema` (with `definitions`, `schemas` and
+`schema_words`).
 
 >>> from modelzoo.__main__ import COMMANDS
 >>> sorted(COMMANDS)

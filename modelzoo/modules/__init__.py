@@ -1,10 +1,14 @@
 """Modules without values, and the pass that checks them.
 
-In comes an `Instance`. `construct` calls every constructor once and gives a `Skeleton`, whose tensors hold nothing:
-`torch_layers` are made without drawing a number, `user_layers` with what they draw kept, `blocks` are classes made of
-texts. `dry_run` sends the example inputs through, on zeros or on meta, finds the sizes that were left out, and explains
-what does not fit; `observe`, `flops` and `traced` watch such a pass. `equal` finds modules that need not run twice,
-`memory` counts bytes.
+In comes an `Instance`, a tree of what is to be constructed, and examples of the inputs. Out go a `Skeleton`, modules
+whose tensors hold nothing, and a `Record` of what a pass through them did.
+
+Read `skeleton` first, then `construct` (calls every constructor once) and what it asks: `torch_layers` (made without
+drawing a number), `user_layers` (what they draw is kept), `blocks` (classes made of texts), `reads` (what texts reach
+by dotted name), `ties`. Then `dry_run` (one pass for each way that data may decide) and what it asks: `inputs`,
+`modes` (evaluation and training), `recording`, `watch` (what is decided where data would), `explain` (which layer or
+line failed, on what), `failures` (what torch means), `strict` and `work` (what meta lets pass, what would take too
+long), `uncompiled`, `equal` (modules that need not run twice), `flops`, `observe` (a pass of a built model), `memory`.
 
 >>> from modelzoo.modules import memory
 >>> memory.shown(4_000_000_000)

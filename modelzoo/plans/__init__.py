@@ -1,8 +1,11 @@
-"""Everything that is decided, as plain values, and as tables.
+"""The way of a config on one page, and everything that is decided as plain values and as tables.
 
-A `Plan` holds a record of each module and tensor and prints itself. `rows` are one place of a module or tensor in any
-output, `table` shows them, `terminal` is what they are shown on. `summary` is the table of any module, `origins` knows
-what a built model was made from.
+In comes plain data. `draft` takes it all the way: parsed, resolved, constructed, run dry, decided; then filled. Out
+goes a `Draft`, and a `Plan` that prints itself.
+
+Read `draft` first, then `records` (a module, a tensor) and `plan`, `budget` (whether it fits into memory), `origins`
+(what a built model was made from), `ambient` (what surrounds a build and stays). Of tables: `rows` and `statistics`,
+`lines` (equal neighbours as one), `table`, `printing` (values and outputs), `summary`, and `inspection` for any module.
 
 >>> import modelzoo
 >>> modelzoo.plan({"layers": ["Linear(4, 2)"]}).parameters

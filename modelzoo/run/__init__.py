@@ -1,7 +1,11 @@
-"""What a job does: build, run, report.
+"""What a job does: build, run, report; and a sweep, which is many jobs.
 
-`job` takes a `Config` and a directory; `save` and `load` are its files of parameters. A sweep is many jobs: `sweep` has
-their directories and their end, `results` what each left and the table of all, `progress` what is shown meanwhile.
+In come a `Config` and a directory. Out go rows to the terminal, files to the directory, and facts to a sweep.
+
+Read `job` first, then `options` (what their values mean), `forward` and `gradients` (the two passes), `save`, `load`
+and `stored` (files of parameters), `compare` (whether tensors differ). A sweep: `hydra_jobs` (what Hydra knows of the
+running job), `sweep` (directories and records), `progress` (what is shown meanwhile), `results` (what each left, and
+the table).
 
 >>> from modelzoo.run import results
 >>> results.__name__
