@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from modelzoo.catalog.layers import layer_names
+from modelzoo.catalog.layers import find_layer, layer_names
 from modelzoo.errors import TextError, nearest
 from modelzoo.language.pieces import at, load, number_of, text_of
 
@@ -103,6 +103,8 @@ class Text:
         if name in self.names.outer:
             hint = f"Add {name}: {{_ref_: {name}}} to this block's layers."
             self.error(node, f"'{name}' belongs to the block outside", hint)
+        elif self.formula and find_layer(name) is not None:
+            self.error(node, f"'{name}' is a layer, not a value")
         elif name in self.kinds:
             self.error(node, f"'{name}' is not set on every way that leads here", "Set it before the branch or loop.")
         else:

@@ -233,7 +233,9 @@ class Calls:
             for each in tree.values:
                 self.check_formula(each, key, visible)
         elif isinstance(tree, ast.IfExp):
-            for each in (tree.test, tree.body, tree.orelse):
+            for error in formulas.check_formula(tree.test, visible.values):  # a layer is neither true nor false
+                self.problems.add_text(key, error)
+            for each in (tree.body, tree.orelse):
                 self.check_formula(each, key, visible)
         elif is_layer(tree, visible.values, visible.signatures):
             with self.problems.at(key):

@@ -1632,3 +1632,8 @@ def test_each_unique_tensor_is_filled_once_and_the_ledger_records_who_decided():
     assert ledger["a.bias"][:2] == (("b.bias",), "torch")
     once, plain = modelzoo.build(text, {"r": {"param": "weight", "fill": "value + 1"}}), modelzoo.build(text)
     assert torch.equal(once.a.weight, plain.a.weight + 1)
+
+
+def test_a_layer_is_no_condition():
+    with pytest.raises(ConfigError, match="'ConvTranspose2d' is a layer, not a value"):
+        modelzoo.build({"layers": ["ReLU if ConvTranspose2d else ReLU"]})

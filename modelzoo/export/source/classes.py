@@ -17,7 +17,7 @@ from modelzoo.export.source.layout import WIDTH, shown
 from modelzoo.export.source.naming import Imports, Scope, class_title
 from modelzoo.export.source.needs import Needs, bare, is_computed, names_used
 from modelzoo.export.source.occurrences import Occurrences, Variant
-from modelzoo.export.source.recipes import NONE, recipe, value
+from modelzoo.export.source.recipes import NONE, argument
 from modelzoo.export.source.sequences import flat, frame_of, items, path
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
@@ -145,7 +145,7 @@ def _parameters(cls: Class, env: Env, called: Mapping[str, str]) -> None:
     for each in block.args:
         name, default = trees.name(called[each.name]), None
         if each.default is not nodes.REQUIRED:
-            default = recipe(each.default, env) if each.name in layers else value(each.default, env)
+            default = argument(each.default, env, block, each.name, layers)
         computed = is_computed(each.default, cls.names)
         cls.names[each.name] = name
         if not computed:

@@ -13,7 +13,7 @@ from modelzoo.errors import fail
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
 from modelzoo.export.source.needs import bare
-from modelzoo.export.source.occurrences import NODES, Seen, items_of
+from modelzoo.export.source.occurrences import NODES, Seen, held_by
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
@@ -102,7 +102,7 @@ def _call(node: nodes.Call, env: Env, seen_as: nodes.Node | None = None) -> ast.
     if node.target in env.blocks:
         block = env.blocks[node.target]
         cls, layers = env.source.definition(block), env.source.layer_args(block)
-        made = {name: argument(each, env, name in layers) for name, each in node.arguments}
+        made = {name: argument(each, env, block, name, layers) for name, each in node.arguments}
         return _construction(cls, made, place, env)
     layer = find_layer(node.target)
     assert layer is not None
@@ -180,15 +180,15 @@ def _construction(cls: Class, given: Mapping[str, ast.expr], node: nodes.Node, e
 
 
 def _container(node: nodes.Call, layer: Layer, env: Env) -> ast.expr:
-    given = [*(each for _, each in node.arguments), *node.positional]
+    given = held_by(node)
     cls = layer_class(layer, node, env)
-    if len(given) == 1 and isinstance(given[0], dict):
-        made = [_layer_value(each, env) for each in given[0].values()]
-        items: ast.expr = ast.Dict([trees.literal(each) for each in given[0]], made)
+    if isinstance(given, dict):
+        made = [_layer_value(each, env) for each in given.values()]
+        items: ast.expr = ast.Dict([trees.literal(each) for each in given], made)
         if layer.name != "ModuleDict":
             items = trees.call(env.source.imports.known("OrderedDict"), [items])
         return trees.call(cls, [items])
-    found = [_layer_value(each, env) for each in items_of(node)]
+    found = [_layer_value(each, env) for each in given]
     found = [each for each in found if not trees.is_constant(each, None)]
     return trees.call(cls, found if layer.name == "Sequential" else [ast.List(found, ast.Load())])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from modelzoo.catalog import arguments
@@ -60,9 +61,9 @@ class Needs:
             for name, value in node.arguments:
                 if name in inner:
                     _chosen(value, found)
-        elif layer is None:
-            found.add(node.target)
         else:
+            found.add(node.target)  # an arg, which may hide a layer of that name
+        if layer is not None:
             for name, value in node.arguments:
                 if not layer.registered and arguments.takes_layer(layer, name) and layer.name != "Identity":
                     _chosen(value, found)
@@ -70,6 +71,27 @@ class Needs:
                 _chosen(value, found)
         for value in [*dict(node.arguments).values(), *node.positional]:
             self._uses(value, blocks, found)
+
+
+def is_indexed(block: nodes.Block, name: str) -> bool:
+    """Whether a block takes items out of one of its args; else the arg is one layer, a list of layers too."""
+    return any(
+        isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name) and each.value.id == name
+        for tree in _trees(block)
+        for each in ast.walk(tree)
+    )
+
+
+def _trees(value: Any) -> Iterator[ast.expr]:
+    """Every formula in a part of a spec."""
+    if isinstance(value, nodes.Formula):
+        yield value.tree
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from _trees(getattr(value, each.name))
+    elif isinstance(value, (tuple, list, dict)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _trees(one)
 
 
 def _chosen(value: Any, found: set[str]) -> None:

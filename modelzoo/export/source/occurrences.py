@@ -201,13 +201,26 @@ NODES = (nodes.Block, nodes.Call, nodes.Computed, nodes.Reference, nodes.Repeat,
 
 def items_of(node: nodes.Call) -> list[Any]:
     """What a container holds."""
+    given = held_by(node)
+    return list(given.values()) if isinstance(given, dict) else given
+
+
+def held_by(node: nodes.Call) -> list[Any] | dict[str, Any]:
+    """What a container holds, by name where it is given so, in a text too."""
     given: list[Any] = [*(value for _, value in node.arguments), *node.positional]
-    if len(given) == 1 and isinstance(given[0], (list, tuple)):
-        return list(given[0])
-    if len(given) == 1 and isinstance(given[0], nodes.Formula) and isinstance(given[0].tree, (ast.List, ast.Tuple)):
-        one = given[0]
-        return [nodes.Formula(text=ast.unparse(each), tree=each, key=one.key) for each in one.tree.elts]  # type: ignore[attr-defined]
-    return list(given[0].values()) if len(given) == 1 and isinstance(given[0], dict) else given
+    if len(given) != 1:
+        return given
+    (one,) = given
+    if isinstance(one, nodes.Formula) and isinstance(one.tree, (ast.List, ast.Tuple)):
+        return [_part(one, each) for each in one.tree.elts]
+    if isinstance(one, nodes.Formula) and isinstance(one.tree, ast.Dict):
+        pairs = zip(one.tree.keys, one.tree.values, strict=True)
+        return {str(key.value): _part(one, each) for key, each in pairs if isinstance(key, ast.Constant)}
+    return list(one) if isinstance(one, (list, tuple)) else one if isinstance(one, dict) else given
+
+
+def _part(formula: nodes.Formula, tree: ast.expr) -> nodes.Formula:
+    return nodes.Formula(text=ast.unparse(tree), tree=tree, key=formula.key)
 
 
 def _uses(value: Any) -> Iterator[tuple[str, set[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import Path, Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
+from modelzoo.export.source.needs import is_indexed
 from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
 from modelzoo.spec import nodes
@@ -111,7 +113,7 @@ def _partial(node: nodes.Call, env: Env) -> ast.expr | None:
         block = env.blocks[node.target]
         cls, layers = env.source.definition(block), env.source.layer_args(block)
         function, positional = trees.name(cls.name), []
-        named = [(cls.called(name), argument(each, env, name in layers)) for name, each in node.arguments]
+        named = [(cls.called(name), argument(each, env, block, name, layers)) for name, each in node.arguments]
     else:
         layer = find_layer(node.target)
         assert layer is not None
@@ -125,9 +127,13 @@ def _partial(node: nodes.Call, env: Env) -> ast.expr | None:
     return trees.call(env.source.imports.known("partial"), [function, *positional], named)
 
 
-def argument(given: Any, env: Env, as_layer: bool) -> ast.expr:
-    """An argument of a definition, which may use it as a layer."""
-    return recipe(given, env) if as_layer else value(given, env)
+def argument(given: Any, env: Env, block: nodes.Block, name: str, layers: Container[str]) -> ast.expr:
+    """An argument or default of a block, which uses args of these names as layers, and a list as one or one by one."""
+    if name not in layers:
+        return value(given, env)
+    if isinstance(given, (list, tuple)) and not is_indexed(block, name):
+        return _of_node(env.source.seen.read(list(given), env.names, env.blocks), env)
+    return recipe(given, env)
 
 
 def layer_class(layer: Layer, node: nodes.Call, env: Env) -> ast.expr:

@@ -10,7 +10,7 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.environment import DeadError, Env, Frame
 from modelzoo.export.source.layout import shown
 from modelzoo.export.source.needs import bare, parts_of, references
-from modelzoo.export.source.recipes import recipe, value
+from modelzoo.export.source.recipes import argument
 from modelzoo.export.source.values import FALSE, formula, is_there, number, sometimes_none, test
 from modelzoo.language import syntax
 from modelzoo.spec.nodes import Block, Node, Reference, Repeat
@@ -136,7 +136,7 @@ def in_place(block: Block, env: Env) -> ast.expr:
     layers = env.source.needs.layers(block, env.blocks)
     for each in block.args:
         local = replace(env, names=names)
-        made = recipe(each.default, local) if each.name in layers else value(each.default, local)
+        made = argument(each.default, local, block, each.name, layers)
         names = {**names, each.name: made}
     inside = replace(env, names=names)
     inside = inside.within(frame_of(block, inside, hoist_all=True))

@@ -444,3 +444,21 @@ def test_an_unknown_export_is_explained(value, message):
     with pytest.raises(ConfigError) as caught:
         exports.names(value)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("args", "layers", "line"),
+    [
+        ({"ReLU": "GELU"}, ["ReLU"], "    def __init__(self, ReLU=nn.GELU):"),
+        ({"ReLU": []}, ["ReLU"], "    def __init__(self, ReLU=lambda: nn.Sequential()):"),
+        (
+            {"body": ["Linear(4, 4)", "ReLU"]},
+            ["body", "body"],
+            "    def __init__(self, body=lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU())):",
+        ),
+        ({"acts": ["ReLU", "GELU"]}, ["=acts[1]"], "    def __init__(self, acts=(nn.ReLU, nn.GELU)):"),
+        ({}, ["Sequential({'c': ReLU})"], '        super().__init__(nn.Sequential(OrderedDict({"c": nn.ReLU()})))'),
+    ],
+)
+def test_an_arg_that_is_a_layer_is_made_where_it_is_used_whatever_it_is_called_or_holds(args, layers, line):
+    assert line in assert_same({"args": args, "inputs": {"x": [2, 4]}, "layers": layers}).splitlines()
