@@ -132,10 +132,15 @@ class TextError(Exception):
 
 
 class Problems:
-    """Collects problems, so that all of them are reported together."""
+    """Collects problems, so that all of them are reported together.
 
-    def __init__(self) -> None:
+    Args:
+        fatal: whether they end the work; of warnings only the first 200 are kept.
+    """
+
+    def __init__(self, fatal: bool = True) -> None:
         self.found: list[Problem] = []
+        self.fatal = fatal
 
     def add(
         self, key: Path, what: str, hint: str = "", *, line: int = 0, column: int = 0, beside: Beside | None = None
@@ -149,9 +154,9 @@ class Problems:
         Raises:
             ConfigError: with the first 200.
         """
-        if problem not in self.found:
+        if len(self.found) < bounds.PROBLEMS and problem not in self.found:
             self.found.append(problem)
-        if len(self.found) >= bounds.PROBLEMS:
+        if self.fatal and len(self.found) >= bounds.PROBLEMS:
             self.check()
 
     def add_text(self, key: Path, error: TextError) -> None:

@@ -32,7 +32,7 @@ def decide(
     Raises:
         ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
     """
-    problems, warnings = Problems(), Problems()
+    problems, warnings = Problems(), Problems(fatal=False)
     modules = named_in(skeleton.root, "", [])
     table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)

@@ -51,7 +51,7 @@ def kept() -> Iterator[None]:
     >>> torch.get_rng_state().equal(before)
     True
     """
-    settings = (*_SETTINGS, *(_SETTINGS_OF_OWN_CODE if any(register.registered()) else ()))
+    settings = (*_SETTINGS, *(_SETTINGS_OF_OWN_CODE if any(register.registered().values()) else ()))
     before = [read() for read, _ in settings]
     try:
         yield

@@ -391,3 +391,9 @@ def test_a_rule_fits_a_model_with_an_arg_that_is_called_like_its_local():
     rule = {"all": {"param": "weight", "name": "first.weight", "fill": "w = ones() * depth\nreturn w + 1"}}
     model = modelzoo.build({**MODEL, "args": {"w": 5, "depth": 2}}, rule)
     assert model.first.weight.unique().item() == 3
+
+
+def test_hundreds_of_rules_without_effect_are_warnings_still():
+    rules = {f"rule{index}": {"layer": "Conv2d", "param": f"weight{index}", "fill": 0} for index in range(300)}
+    plan = modelzoo.plan({"layers": ["Linear(4, 2)"]}, rules)
+    assert len(plan.warnings) == 200

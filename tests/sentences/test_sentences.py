@@ -1635,5 +1635,5 @@ def test_each_unique_tensor_is_filled_once_and_the_ledger_records_who_decided():
 
 
 def test_a_layer_is_no_condition():
-    with pytest.raises(ConfigError, match="'ConvTranspose2d' is a layer, not a value"):
+    with pytest.raises(modelzoo.ConfigError, match="'ConvTranspose2d' is a layer, not a value"):
         modelzoo.build({"layers": ["ReLU if ConvTranspose2d else ReLU"]})
