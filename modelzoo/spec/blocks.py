@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from modelzoo import bounds
-from modelzoo.errors import Path, nearest
+from modelzoo.errors import Path
 from modelzoo.language import compiler, syntax
 from modelzoo.names import Kind, of_class
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
-    NODE_KEYS,
     Block,
     Computed,
     Formula,
@@ -58,11 +57,7 @@ class Blocks:
     def block(
         self, value: Mapping[str, Any], key: Path, visible: Visible, name: str, listed_at: Path | None = None
     ) -> Block:
-        for each in value:
-            if each not in BLOCK_KEYS and each != "_init_":
-                self.problems.add(
-                    key / each, f"'{each}' is not a key of a block.", nearest(str(each), (*BLOCK_KEYS, *NODE_KEYS))
-                )
+        self.keys.check_known(value, (*BLOCK_KEYS, "_init_"), key, "a block")
         args = self.tensors.args(value.get("args"), key / "args", visible)
         inputs = self.tensors.inputs(value.get("inputs"), key / "inputs", visible, args)
         own = frozenset(each.name for each in args)

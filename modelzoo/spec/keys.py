@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 from modelzoo.catalog import functions
@@ -69,6 +69,12 @@ class Keys:
         if count > most:
             self.problems.add(key, f"a block sees at most {most:,} {kind}, those around it included, not {count:,}.")
             self.problems.check()
+
+    def check_known(self, given: Iterable[Any], known: Collection[str], key: Path, owner: str) -> None:
+        """The keys of a mapping, of which each must be known."""
+        for each in given:
+            if each not in known:
+                self.problems.add(key / each, f"'{each}' is not a key of {owner}.", nearest(str(each), known))
 
     def check_name(self, name: str, key: Path, kind: Kind, *, line: int = 0, column: int = 0) -> None:
         wrong = kind.refused(name)

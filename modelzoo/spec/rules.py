@@ -47,8 +47,7 @@ class Rules:
             return None
         if self.keys.is_cut(value, key):
             return None
-        for each in value.keys() - set(known):
-            self.problems.add(key / each, f"'{each}' is not a key of a rule.", nearest(str(each), known))
+        self.keys.check_known(value, known, key, "a rule")
         if value.get("fill") is None:
             self.problems.add(key, "this rule has no fill", "Write fill: xavier_uniform.")
             return None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelzoo import bounds
-from modelzoo.errors import Path, nearest
+from modelzoo.errors import Path
 from modelzoo.language import syntax
 from modelzoo.names import Kind
 from modelzoo.spec.calls import Calls
@@ -84,8 +84,7 @@ class Tensors:
             )
             return Input(name=name, key=key)
         if isinstance(example, Mapping):
-            for each in example.keys() - set(TENSOR_KEYS):
-                self.problems.add(key / each, f"'{each}' is not a key of an input.", nearest(str(each), TENSOR_KEYS))
+            self.keys.check_known(example, TENSOR_KEYS, key, "an input")
             if "shape" not in example:
                 self.problems.add(key, "an example needs a shape", f"Write {name}: {{shape: [2, 20]}}.")
                 return Input(name=name, key=key)
@@ -126,8 +125,8 @@ class Tensors:
         known = (*TENSOR_KEYS, "persistent") if buffer else (*TENSOR_KEYS, "trainable")
         if isinstance(value, Mapping) and self.keys.is_cut(value, key):
             return OwnTensor(name=name, shape=(), key=key)
-        for each in value.keys() - set(known) if isinstance(value, Mapping) else ():
-            self.problems.add(key / each, f"'{each}' is not a key of a tensor.", nearest(str(each), known))
+        if isinstance(value, Mapping):
+            self.keys.check_known(value, known, key, "a tensor")
         if not isinstance(value, Mapping) or "shape" not in value:
             self.problems.add(key, "a tensor is a shape and a fill", f"Write {name}: {{shape: [8], fill: ones}}.")
             return OwnTensor(name=name, shape=(), key=key)

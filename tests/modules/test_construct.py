@@ -461,3 +461,8 @@ def test_a_tied_tensor_starts_as_its_right_hand_side_does(tie):
     plan = modelzoo.plan({"layers": layers, "forward": "head(table(x))", "tie": tie})
     fill = next(each.fill for each in plan.tensors if each.name == "table.weight")
     assert fill == ("normal(mean=0.0, std=1.0)" if "head.weight" in tie else "uniform(a=-0.25, b=0.25)")
+
+
+def test_the_class_of_a_block_is_where_pickles_look_for_it():
+    block = type(modelzoo.build({"layers": {"a": "Linear(4, 2)"}, "forward": "a(x)"}))
+    assert (block.__module__, block.__mro__[1].__module__) == ("modelzoo.modules.blocks",) * 2
