@@ -234,8 +234,8 @@ for _ in range(50):
     time.sleep(chance.uniform(0, longest))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    values = {value for tensor in load_file(folder / dump.TENSORS).values() for value in tensor.unique().tolist()}
-    means = {each["mean"] for each in json.loads((folder / dump.FACTS).read_text())["tensors"]}
+    values = {value for tensor in load_file(folder / save.TENSORS).values() for value in tensor.unique().tolist()}
+    means = {each["mean"] for each in json.loads((folder / save.FACTS).read_text())["tensors"]}
     assert len(values) == len(means) == 1, (values, means)
     seen |= values
 print(sorted(seen))

@@ -130,16 +130,16 @@ def test_the_jail_ends_what_a_model_file_must_not_do(probe: str, event: str, jai
 
 def test_a_lookup_in_the_catalog_causes_no_event(jail: Ask, tmp_path: pathlib.Path) -> None:
     probe = """
-import modelzoo.catalog.arguments as catalog
+from modelzoo.catalog import functions, layers
 import sys
 for name in ("Linear", "torch.nn.Linear", "os.system", "torch.nn.functional.importlib", "torch.load", "x" * 10**6):
-    catalog.find_layer(name), catalog.find_function(name)
+    layers.find_layer(name), functions.find_function(name)
 class Spy(dict):
     def __getattr__(self, name):
         raise AssertionError(name)
-catalog.torch = catalog.nn = catalog.functional = Spy()
-assert catalog.find_layer("torch.nn.functional.importlib") is catalog.find_function("compile") is None
-assert catalog.find_layer("torch.nn.ReLU") is catalog.LAYERS["ReLU"]
+layers.nn = functions.torch = functions.functional = Spy()
+assert layers.find_layer("torch.nn.functional.importlib") is functions.find_function("compile") is None
+assert layers.find_layer("torch.nn.ReLU") is layers.LAYERS["ReLU"]
 """
     ended = jail(tmp_path, probe=probe)
     assert ended["code"] == 0, ended["output"]
