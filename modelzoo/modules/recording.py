@@ -56,6 +56,7 @@ class Record:
 def shape_of(value: Any) -> Any:
     """The shapes of an output, nested as it is.
 
+    >>> import torch
     >>> shape_of((torch.zeros(2, 3), None))
     ((2, 3), None)
     """
