@@ -5,8 +5,9 @@ that count: torch's defaults, the tensor's own fill, the rules from top to botto
 each tensor once, from streams keyed by its name.
 
 Read in this order: `decisions` (a fill that reaches a tensor, and who asked), `ledger` (entries and homes), `selection`
-and `lookup` (what a rule selects), `decide` (all of it). Then `program` (texts, computed), `attempt` (tried before),
-`drawing` (one tensor by a named fill, in pieces and threads), `filling` (the whole ledger), `examples` (the inputs).
+and `lookup` (what a rule selects), `decide` (all of it). Then `computation` (texts, computed), `attempt` (tried
+before), `drawing` (one tensor by a named fill, in pieces and threads), `filling` (the whole ledger), `examples` (the
+inputs).
 
 >>> import modelzoo
 >>> model = {"layers": ["Linear(4, 2)"]}

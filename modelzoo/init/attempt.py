@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from modelzoo.init import drawing
+from modelzoo.init.computation import Computation, UnfillableError, Wrong
 from modelzoo.init.ledger import Entry
-from modelzoo.init.program import Program, UnfillableError, Wrong
 from modelzoo.language import runtime
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.strict import strictly
@@ -29,7 +29,7 @@ def attempt(
     tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device=device)
     try:
         operations = operations or runtime.Operations("fills")
-        program = Program(tensor, entry.chain, entry.name, seed, max_steps, operations)
+        program = Computation(tensor, entry.chain, entry.name, seed, max_steps, operations)
         with strictly(tensor.device):
             drawing.run([drawing.Task(0, program.fill)], threads=1)
     except UnfillableError as error:

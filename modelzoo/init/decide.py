@@ -13,9 +13,9 @@ from modelzoo.catalog import fills, torch_init
 from modelzoo.catalog.fill import problem_with
 from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
 from modelzoo.init.attempt import attempt
-from modelzoo.init.decisions import Decision
+from modelzoo.init.computation import Wrong
+from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.init.ledger import Decided, Entry, Home, Named, decision_of, entries, named_in
-from modelzoo.init.program import Wrong
 from modelzoo.init.selection import Homes, nearest_selector, selector
 from modelzoo.language import runtime
 from modelzoo.modules.skeleton import Skeleton
@@ -74,13 +74,13 @@ def _torch_defaults(skeleton: Skeleton, modules: Named) -> Decided:
             owners, _, local = dotted.rpartition(".")
             owner = module.get_submodule(owners) if owners else module
             if (name, id(arguments)) not in shared:
-                decision = Decision(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
+                decision = NamedFill(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
                 shared[name, id(arguments)] = (decision,)
             found.setdefault(id(owner), {})[local] = shared[name, id(arguments)]
         if not module._modules and id(module) not in changed:
             equal[id(instance.arguments)] = found.setdefault(id(module), {})
     for (place, local), value in skeleton.kept.items():
-        kept = Decision(rule="constructor", strength=0, value=value)
+        kept = Kept(rule="constructor", strength=0, value=value)
         found[id(place)] = {**found.get(id(place), {}), local: (kept,)}
     return found
 
@@ -162,7 +162,7 @@ def _settle(entry: Entry, problems: Problems) -> None:
     for home in entry.homes:
         if home.decisions:
             final = home.decisions[-1]  # a shared module repeats its decisions under each of its names
-            last.setdefault((final.rule, final.text(), id(final.values) if final.program else 0), home)
+            last.setdefault((final.rule, final.text(), id(final.values) if isinstance(final, Program) else 0), home)
     if not last:
         return
     homes = list(last.values())
@@ -172,7 +172,7 @@ def _settle(entry: Entry, problems: Problems) -> None:
         own = [home for home in homes if home.decisions[-1].strength == 3] if strongest == 3 else []
         exact = own or [home for home in homes if home.decisions[-1].strength == 2 and home.decisions[-1].exact]
         ruled = [home for home in homes if home.decisions[-1].strength >= 1]
-        same = {(home.decisions[-1].text(), home.decisions[-1].program) for home in homes}
+        same = {_written(home.decisions[-1]) for home in homes}
         if len(same) == 1:
             chosen = max(homes, key=lambda home: home.decisions[-1].strength)
         elif len(exact) == 1:
@@ -189,6 +189,11 @@ def _settle(entry: Entry, problems: Problems) -> None:
             problems.add(key, what, hint)
             entry.disputed = tuple(home.decisions[-1].rule for home in exact or ruled)
     entry.chain = _chain(chosen.decisions)
+
+
+def _written(decision: Decision) -> tuple[str, str]:
+    """What tells fills apart: a text may be another one that looks the same in a line."""
+    return decision.text(), decision.program if isinstance(decision, Program) else ""
 
 
 def _chain(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
@@ -236,7 +241,7 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
         case = (*map(id, chain), shape, tensor.dtype)
         if case not in wrong:
             wrong[case] = list(_wrong(chain, tensor))
-            if not wrong[case] and any(each.program for each in chain):
+            if not wrong[case] and any(isinstance(each, Program) for each in chain):
                 same = (*(each.content() for each in chain), shape, tensor.dtype)
                 if same not in wrong:
                     wrong[same] = attempt(entry, seed, max_steps, operations)
@@ -251,6 +256,8 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
 def _wrong(chain: tuple[Decision, ...], tensor: Tensor) -> Iterator[Wrong]:
     """Which named fills cannot apply to a tensor, and why."""
     for place, each in enumerate(chain):
-        wrong = each.fill and problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
-        if each.fill is not None and wrong:
+        if not isinstance(each, NamedFill):
+            continue
+        wrong = problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
+        if wrong:
             yield Wrong(place=place, how=f": {each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
@@ -23,41 +23,89 @@ class Decision:
         rule: "torch", "constructor" (of a registered layer), a config key, "init.NAME" or "_init_".
         strength: 0 torch or a constructor, 1 the tensor's own fill, 2 rules, 3 `_init_`.
         exact: a name that decides alone where the homes of a shared tensor disagree.
-        value: what the constructor of a registered layer left.
     """
 
     rule: str
     strength: int
-    fill: catalog_fill.Fill | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    program: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
     key: Path = Path()
     exact: bool = False
-    value: Tensor | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether it may draw numbers."""
+        return False
 
     @property
     def reads_value(self) -> bool:
-        return bool(self.program) and Fill(program=self.program).reads_value
+        """Whether it builds on what the tensor holds so far."""
+        return False
+
+    def text(self) -> str:
+        """The fill as a person would write it."""
+        raise NotImplementedError
+
+    def content(self) -> Hashable:
+        """Equal ones give tensors of one shape the same, but for what they draw."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFill(Decision):
+    """A fill of the catalog, with its arguments."""
+
+    fill: catalog_fill.Fill
+    arguments: Mapping[str, Any]
+
+    @property
+    def draws(self) -> bool:
+        return self.fill.draws
+
+    def text(self) -> str:
+        return self.fill.text(self.arguments)
+
+    def content(self) -> Hashable:
+        return self.fill.name, repr(self.arguments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program(Decision):
+    """A text that computes the values, with the values that its names may have."""
+
+    program: str
+    values: Mapping[str, Any]
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    @property
+    def reads_value(self) -> bool:
+        return Fill(program=self.program).reads_value
 
     def translated(self) -> tuple[dict[str, Any], CodeType]:
-        """The code of its text, and the values of the names that it reads."""
+        """The code of the text, and the values of the names that it reads."""
         values = {name: each for name, each in self.values.items() if name not in FILL_INPUTS}
         translation = compiler.translate(self.program, fill_names(frozenset(values)), "fill")
         if translation.code is None:
             raise translation.errors[0]
         return {name: values[name] for name in translation.names}, translation.code
 
-    def content(self) -> Hashable:
-        """Equal ones give tensors of one shape the same, but for what they draw."""
-        if self.fill is not None:
-            return self.fill.name, repr(self.arguments)
-        return id(self.value) if self.value is not None else (self.program, repr(self.translated()[0]))
-
     def text(self) -> str:
-        if self.fill is not None:
-            return self.fill.text(self.arguments)
-        if self.value is not None:
-            return "as constructed"
         lines = self.program.strip().lstrip("= ").splitlines()
         return "; ".join(line.strip() for line in lines)
+
+    def content(self) -> Hashable:
+        return self.program, repr(self.translated()[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Decision):
+    """What the constructor of a registered layer left."""
+
+    value: Tensor
+
+    def text(self) -> str:
+        return "as constructed"
+
+    def content(self) -> Hashable:
+        return id(self.value)

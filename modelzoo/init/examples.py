@@ -12,6 +12,7 @@ from modelzoo.catalog import fills, functions
 from modelzoo.catalog.fill import problem_with
 from modelzoo.errors import ConfigError, Problems, fail
 from modelzoo.init import attempt, filling, ledger
+from modelzoo.init.decisions import NamedFill, Program
 from modelzoo.modules import memory
 from modelzoo.modules.inputs import Input
 from modelzoo.spec import nodes
@@ -81,7 +82,7 @@ def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: st
     assert decision is not None
     if decision.reads_value:
         fail(decision.key, "an example has no value before its fill.", "Write normal(), or a number.")
-    if decision.fill is not None:
+    if isinstance(decision, NamedFill):
         what = problem_with(decision.fill, decision.arguments, each.shape, tensor.dtype)
         if what is not None and decision.fill.name != "constant":  # an example may be infinite: to see what happens
             fail(given.key, f"{decision.fill.name} {what}.")
@@ -101,7 +102,7 @@ def try_examples(examples: Examples) -> None:
             problems.found += error.problems
             continue
         decision = entry.chain[0]
-        if decision.program:  # a named fill was checked; an example may be infinite
+        if isinstance(decision, Program):  # a named fill was checked; an example may be infinite
             for wrong in attempt.attempt(entry, examples.seed, examples.max_steps, finite=False):
                 problems.note(wrong.problem(decision.rule, decision.key, entry.name))
     problems.check()

@@ -12,9 +12,9 @@ from modelzoo.catalog import fills
 from modelzoo.errors import ConfigError, Problems, first_line
 from modelzoo.init import drawing
 from modelzoo.init.attempt import NOT_FINITE, is_finite
-from modelzoo.init.decisions import Decision
+from modelzoo.init.computation import Computation, Wrong
+from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.init.ledger import Entry
-from modelzoo.init.program import Program, Wrong
 from modelzoo.language import runtime
 from modelzoo.modules.skeleton import Skeleton
 
@@ -25,7 +25,7 @@ def fill(skeleton: Skeleton, table: list[Entry], seed: int, threads: int | None 
     problems = Problems()
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
         last = entry.chain[-1]
-        if last.program and not is_finite(tensor):
+        if isinstance(last, Program) and not is_finite(tensor):
             wrong = Wrong(does="fills", how=NOT_FINITE)
             problems.note(wrong.problem(last.rule, last.key, entry.name))
     problems.check()
@@ -62,10 +62,10 @@ def _tasks_of(
     if entry.computed is not None:
         computed, entry.computed = entry.computed, None
         return [drawing.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
-    if len(chain) > 1 or decision.fill is None:
-        if len(chain) == 1 and decision.value is tensor:
+    if len(chain) > 1 or not isinstance(decision, NamedFill):
+        if len(chain) == 1 and isinstance(decision, Kept) and decision.value is tensor:
             return []
-        return [drawing.Task(tensor.numel(), Program(tensor, chain, entry.name, seed, max_steps, operations))]
+        return [drawing.Task(tensor.numel(), Computation(tensor, chain, entry.name, seed, max_steps, operations))]
     case = (id(decision), tensor.shape)
     filling = fillings.get(case)
     if filling is None:

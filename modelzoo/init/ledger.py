@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from modelzoo.catalog import distributions, fills
 from modelzoo.errors import Path, Problems
-from modelzoo.init.decisions import Decision
+from modelzoo.init.decisions import Decision, NamedFill, Program
 from modelzoo.language import syntax
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.evaluation import Evaluation
@@ -118,7 +118,7 @@ def decision_of(
 ) -> Decision | None:
     """A fill with its formulas computed for one tensor, or None where that is a problem."""
     if fill.program:
-        return Decision(rule=rule, strength=strength, program=fill.program, values=values, key=fill.key, exact=exact)
+        return Program(rule=rule, strength=strength, program=fill.program, values=values, key=fill.key, exact=exact)
     shape = tuple(entry.tensor.shape)
     known = dict(values)
     if len(shape) >= 2:
@@ -133,7 +133,7 @@ def decision_of(
     arguments = {name: evaluation.value(value, scope, fill.key / name) for name, value in fill.arguments}
     if len(problems.found) > before:
         return None
-    return Decision(
+    return NamedFill(
         rule=rule, strength=strength, fill=fills.FILLS[fill.name], arguments=arguments, key=fill.key, exact=exact
     )
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-if TYPE_CHECKING:
-    from modelzoo.init.decisions import Decision
+from modelzoo.init.decisions import Decision, Kept
 
 Examples = Callable[[torch.device], dict[str, Tensor]]
 
@@ -54,7 +52,7 @@ def remember(
     _origins[model] = Origin(
         tensors=[weakref.ref(tensor) for tensor in tensors],
         # What a constructor left is a tensor, which need not live as long.
-        chains=[chain if chain[0].value is None else [each.text() for each in chain] for chain in chains],
+        chains=[chain if not isinstance(chain[0], Kept) else [each.text() for each in chain] for chain in chains],
         versions=[_version(tensor) for tensor in tensors],
         examples=examples,
     )

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from modelzoo.catalog.fill import problem_with
 from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
-from modelzoo.init import ledger, program
+from modelzoo.init import computation, ledger
+from modelzoo.init.decisions import NamedFill
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
@@ -94,11 +95,11 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     decision = ledger.decision_of(parsed.fill, values, "equals", 1, problems, entry)
     problems.check()
     assert decision is not None
-    if decision.fill is not None:
+    if isinstance(decision, NamedFill):
         wrong = problem_with(decision.fill, decision.arguments, tuple(tensor.shape), tensor.dtype)
         if wrong is not None:
             fail(Path(("equals",)), f"{decision.fill.name} {wrong}.")
-    program.Program(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()
+    computation.Computation(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()
     return tensor
 
 

@@ -20,7 +20,8 @@ from modelzoo.export.source.fills import fans, fill_call, fill_program
 from modelzoo.export.source.naming import Scope, fill_title
 from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
-from modelzoo.init import decisions, ledger, program, selection
+from modelzoo.init import computation, decisions, ledger, selection
+from modelzoo.init.decisions import NamedFill, Program
 from modelzoo.language import syntax
 from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
@@ -207,7 +208,8 @@ class Weights:
     def value(self, value: Any, names: Mapping[str, ast.expr], rule: str, argument: str) -> ast.expr:
         if not isinstance(value, nodes.Formula):
             return trees.literal(value)
-        decided = [each.arguments for entry in self.table for each in entry.chain if each.rule == rule]
+        chosen = [each for entry in self.table for each in entry.chain if each.rule == rule]
+        decided = [each.arguments for each in chosen if isinstance(each, NamedFill)]
         if argument == "std" and any(each.get("std") == 0 for each in decided):  # torch may divide by it
             return trees.literal(0)
         self.note([value.tree])
@@ -248,14 +250,14 @@ class Weights:
     def decided(self, decision: decisions.Decision, target: ast.expr, entry: ledger.Entry) -> list[ast.stmt]:
         imports = self.source.imports
         shape = trees.attribute(target, "shape")
-        if decision.fill is not None:
+        if isinstance(decision, NamedFill):
             given = {name: trees.literal(value) for name, value in decision.arguments.items()}
             if entry.tensor.is_floating_point():
                 return [ast.Expr(fill_call(decision.fill.name, given, target, imports, decision.key))]
             empty = trees.quoted("torch.empty(SHAPE)", SHAPE=shape)
             drawn = fill_call(decision.fill.name, given, empty, imports, Path())
             return trees.statements("TARGET.copy_(DRAWN)", TARGET=target, DRAWN=drawn)
-        if decision.value is not None:
+        if not isinstance(decision, Program):
             return []
         names = {name: trees.literal(value) for name, value in decision.values.items() if _is_plain(value)}
         fill = nodes.Fill(program=decision.program, key=decision.key)
@@ -282,15 +284,13 @@ class Weights:
 
     def drawn(self, entry: ledger.Entry) -> Any:
         tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype)
-        program.Program(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
+        computation.Computation(tensor, entry.chain, entry.name, self.seed, self.skeleton.max_steps)()
         return tensor
 
     @staticmethod
     def draws(decision: decisions.Decision) -> bool:
-        if decision.fill is not None:
-            return decision.fill.draws
-        if decision.value is not None:
-            return False
+        if not isinstance(decision, Program):
+            return decision.draws
         names = set(re.findall(r"\w+", decision.program))
         drawing = {name for name, fill in fills.FILLS.items() if fill.draws}
         return bool(names & (drawing | {f"{each}_" for each in drawing} | RANDOM))
@@ -318,7 +318,7 @@ def _put(made: ast.expr, target: ast.expr) -> ast.stmt:
 
 
 def _values(decision: decisions.Decision) -> str:
-    if not decision.program:
+    if not isinstance(decision, Program):
         return ""
     names = set(re.findall(r"\w+", decision.program))
     return repr({name: value for name, value in decision.values.items() if name in names})

@@ -17,7 +17,7 @@ from modelzoo.catalog import distributions, fills, functions
 from modelzoo.catalog.fill import problem_with
 from modelzoo.errors import ConfigError, Path, Problem, first_line
 from modelzoo.init import drawing
-from modelzoo.init.decisions import Decision
+from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.language import compiler, runtime
 from modelzoo.modules.strict import expands
 from modelzoo.spec.instances import Recipe
@@ -56,7 +56,7 @@ class UnfillableError(Exception):
 
 
 @dataclass(slots=True)
-class Program:
+class Computation:
     """Computes a tensor by fills that build on each other, and texts.
 
     On meta it has no values: what can be known without them is found there.
@@ -99,10 +99,11 @@ class Program:
 
     def value(self, decision: Decision, value: Any) -> Any:
         """What a fill gives, where the one before gave `value`."""
-        if decision.fill is not None:
+        if isinstance(decision, NamedFill):
             return self.draw(decision.fill.name, **decision.arguments)
-        if decision.value is not None:
+        if isinstance(decision, Kept):
             return decision.value.to(self.tensor.device)
+        assert isinstance(decision, Program)
         values, code = decision.translated()
         function = compiler.link(code, values, self.max_steps, turned=self.worked)
         self.worked(len(decision.program) // 10 + 1)
