@@ -236,11 +236,14 @@ def first_line(error: BaseException) -> str:
 
     >>> first_line(TypeError("argument of type <class 'float'> cannot be cast to type <class 'int'>!\\nSee ..."))
     'argument of type float cannot be cast to type int'
+    >>> first_line(TypeError(f"not {object()} dimension(s)"))
+    'not ... dimension(s)'
     """
     if isinstance(error, KeyError):
         return f"there is no {error} here"
     text = str(error.args[-1] if isinstance(error, OverflowError) and error.args else error)  # (34, "... range")
-    lines = re.sub(r"<class '([\w.]+)'>", r"\1", text).strip().splitlines()
+    text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
+    lines = re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "...", text).strip().splitlines()
     return lines[0].removesuffix(", but expected one of:").rstrip("!") if lines else type(error).__name__
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +17,15 @@ from modelzoo.spec.keys import Keys
 from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node, Visible, dotted_name, is_layer
 
 _NO_LITERAL = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where an argument stands: at its key, or at a line and column of the text there."""
+
+    key: Path
+    line: int = 0
+    column: int = 0
 
 
 class Calls:
@@ -62,6 +71,7 @@ class Calls:
             )
         positional: list[Any] = []
         named: dict[str, Any] = {}
+        spots = {name: Spot(key=Path(key[:-1]) / name) for name in others}
         if isinstance(tree, ast.Call):
             if _is_starred(tree):
                 raise TextError(
@@ -69,9 +79,10 @@ class Calls:
                 )
             positional = [self.from_tree(each, key, visible) for each in tree.args]
             named = {str(each.arg): self.from_tree(each.value, key, visible) for each in tree.keywords}
+            spots |= {str(each.arg): _spot(each, key) for each in tree.keywords if str(each.arg) not in others}
         for name in [name for name in others if name in named]:
             self.problems.add(Path(key[:-1]) / name, f"{target} gets '{name}' twice.", "Remove one.")
-        return self.bound(target, [*positional, *items], {**named, **others}, key, visible, place=function)
+        return self.bound(target, [*positional, *items], {**named, **others}, key, visible, function, spots)
 
     def from_tree(self, tree: ast.expr, key: Path, visible: Visible) -> Any:
         """A value of a text: a literal as itself, everything else as a formula."""
@@ -130,16 +141,23 @@ class Calls:
         key: Path,
         visible: Visible,
         place: ast.expr | None,
+        spots: Mapping[str, Spot] = MappingProxyType({}),
     ) -> Call | None:
-        """Binds arguments to the names of the target's signature, as far as the target is known."""
+        """Binds arguments to the names of the target's signature, as far as the target is known.
+
+        Args:
+            place: of the target, where it stands in a text.
+            spots: where arguments stand that do not have keys of their own below `key`.
+        """
+        spots = {**{name: Spot(key=key / name) for name in named}, **spots}
         at: dict[str, Any] = {} if place is None else {"line": place.lineno, "column": place.col_offset + 1}
         if target in visible.values:
-            self.check_arguments(named, key, at)
+            self.check_arguments(named, spots)
             return Call(target=target, positional=tuple(positional), arguments=tuple(named.items()), key=key)
         if target in visible.signatures:
             names = tuple(each.name for each in visible.signatures[target])
             own = layers.Accepted(positional=names, variable=None, named=frozenset(names), open=False, required=())
-            return self.to_names(target, own, positional, named, key, at)
+            return self.to_names(target, own, positional, named, key, at, spots)
         layer = layers.find_layer(target)
         if layer is None:
             reason = (
@@ -155,12 +173,13 @@ class Calls:
             given = {key / "_args_" / index: each for index, each in enumerate(positional)}
             given |= {key / name: each for name, each in named.items()}
             self.check_children(given, CONTAINERS[layer.name], key, at)
-        return self.to_names(target, layers.accepted(layer), positional, named, key, at)
+        return self.to_names(target, layers.accepted(layer), positional, named, key, at, spots)
 
-    def check_arguments(self, names: Iterable[str], key: Path, at: dict[str, Any]) -> None:
+    def check_arguments(self, names: Iterable[str], spots: Mapping[str, Spot]) -> None:
         """The names of arguments that no signature knows."""
         for name in names:
-            self.keys.check_name(name, key if at else key / name, Kind.ARGUMENT, **at)
+            spot = spots[name]
+            self.keys.check_name(name, spot.key, Kind.ARGUMENT, line=spot.line, column=spot.column)
 
     def check_children(self, given: Mapping[Path, Any], kind: Kind, key: Path, at: dict[str, Any]) -> None:
         """The names of the layers in a container, where they are written there."""
@@ -177,6 +196,7 @@ class Calls:
         named: dict[str, Any],
         key: Path,
         at: dict[str, Any],
+        spots: Mapping[str, Spot],
     ) -> Call | None:
         order, extra = accepted.positional, ()
         if len(positional) > len(order):
@@ -186,17 +206,20 @@ class Calls:
                 return None
             positional, extra = positional[: len(order)], tuple(positional[len(order) :])
         arguments = dict(zip(order, positional, strict=False))
-        self.check_arguments([name for name in named if accepted.open and name not in accepted.named], key, at)
+        self.check_arguments([name for name in named if accepted.open and name not in accepted.named], spots)
         for name, value in named.items():
-            where = key / name if not at else key
+            spot = spots[name]
+            in_text: dict[str, Any] = {"line": spot.line, "column": spot.column}
             if name in arguments:
-                self.problems.add(where, f"{target} gets '{name}' twice.", "Remove one.", **at)
+                self.problems.add(spot.key, f"{target} gets '{name}' twice.", "Remove one.", **in_text)
             elif name not in accepted.named and not accepted.open:
-                text = f"If the _target_ was changed{{}}, type ~{where} to remove this key."
-                stale = None if at else Beside(text=text, key=key / "_target_", elsewhere=True)
+                text = f"If the _target_ was changed{{}}, type ~{spot.key} to remove this key."
+                target_key = key if key[-1:] == ("_target_",) else key / "_target_"
+                stale = None if spot.line else Beside(text=text, key=target_key, elsewhere=True)
                 whole = name in ("device", "dtype") and target in layers.layer_names()
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
-                self.problems.add(where, f"{target} has no argument '{name}'.", hint, beside=stale, **at)
+                what = f"{target} has no argument '{name}'."
+                self.problems.add(spot.key, what, hint, beside=stale, **in_text)
             else:
                 arguments[name] = value
         if named:
@@ -259,6 +282,10 @@ def _children(value: Any) -> Iterator[str]:
         yield from _children(value[0])
     elif isinstance(value, (ast.List, ast.Tuple)) and len(value.elts) == 1:
         yield from _children(value.elts[0])
+
+
+def _spot(keyword: ast.keyword, key: Path) -> Spot:
+    return Spot(key=key, line=keyword.lineno, column=keyword.col_offset + 1)
 
 
 def _is_starred(tree: ast.Call) -> bool:
