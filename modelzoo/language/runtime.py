@@ -34,6 +34,9 @@ class LoopError(EndlessError):
         return f"{self.what} (line {self.line} of {self.filename.strip('<>')})"
 
 
+ON_CPU = 6
+"""An operation of a dry run on the CPU counts as so many: its size is estimated before it is done."""
+
 ON_META = 20
 """An operation on meta counts as so many: it takes at least so many times as long as one on little data."""
 

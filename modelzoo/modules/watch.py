@@ -19,7 +19,7 @@ class Watch:
 
     def __init__(self, problems: Problems, skeleton: Skeleton, operations: runtime.Operations) -> None:
         self.problems, self.skeleton, self.operations = problems, skeleton, operations
-        self.cost = runtime.ON_META if skeleton.device.type == "meta" else 1
+        self.cost = runtime.ON_META if skeleton.device.type == "meta" else runtime.ON_CPU
         self.carried = 0
         self.flipped: frozenset[tuple[int, str]] = frozenset()
         self.sites: dict[tuple[int, str], frozenset[tuple[int, str]]] = {}

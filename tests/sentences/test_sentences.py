@@ -101,7 +101,7 @@ def test_a_call_in_target_takes_the_other_keys_as_its_arguments():
     assert repr(model.a) == "Linear(in_features=4, out_features=2, bias=True)"
     assert repr(model.b) == "Linear(in_features=2, out_features=3, bias=False)"
     assert answer('layers: [{_target_: "Linear(4, 2)", in_features: 3}]') == message(
-        "model.layers.0._target_", "Linear gets 'in_features' twice. Remove one."
+        "model.layers.0.in_features", "Linear gets 'in_features' twice. Remove one."
     )
 
 
