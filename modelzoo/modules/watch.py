@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from modelzoo.errors import Problems
@@ -28,16 +29,16 @@ class Watch:
         self.merged: dict[tuple[int, str], dict[str, Any]] = {}
 
     def branch(self, owner: nn.Module, site: str, value: Any) -> bool:
-        if not isinstance(value, Tensor):
-            return bool(value)
+        if not isinstance(value, Tensor) or value.numel() != 1:  # torch refuses to ask several values, or none
+            return bool(torch.empty(value.shape) if isinstance(value, Tensor) else value)
         key = (id(owner), site)
         self.sites.setdefault(key, self.flipped | {key})
         return key not in self.flipped
 
     def turn(self, owner: nn.Module, site: str, value: Any, negated: bool = False) -> bool:
         """A loop on data turns once."""
-        if not isinstance(value, Tensor):
-            return bool(value)
+        if not isinstance(value, Tensor) or value.numel() != 1:  # torch refuses to ask several values, or none
+            return bool(torch.empty(value.shape) if isinstance(value, Tensor) else value)
         key = (id(owner), site)
         first = key not in self.turned
         self.turned ^= {key}

@@ -231,3 +231,9 @@ def test_a_dtype_that_the_cpu_cannot_compute_with_is_checked_on_meta(dtype):
 def test_what_depends_on_data_ends_the_check_on_meta_with_a_note(call):
     plan = draft.draft({"inputs": {"x": [4, 4]}, "forward": f"y = x + 1\nz = {call}\nreturn y"}, device="meta").plan
     assert plan.notes == (f"sizes after this depend on data and were not checked: z = {call}",)
+
+
+@pytest.mark.parametrize("text", ["while x > 1:\n  x = x / 2\nreturn x", "x if x > 0 else -x"])
+def test_a_condition_on_many_elements_is_refused_as_torch_refuses_it(text):
+    with pytest.raises(modelzoo.ConfigError, match="Boolean value of Tensor with more than one value is ambiguous"):
+        modelzoo.plan({"inputs": {"x": [2, 4]}, "forward": text})
