@@ -1,7 +1,6 @@
-"""The closed list of what a config may name: layers and their arguments, functions, tensor methods, dtypes.
+"""What each argument of a layer of torch must be, alone and together with the others.
 
-Lookup is one step into a dictionary that was written before: it imports nothing and walks no attributes. What is not
-listed here does not exist for a config, unless the user's own code registered it.
+The tables are by the argument's name; exceptions are by layer and name. A registered layer checks its own.
 """
 
 from __future__ import annotations
@@ -43,12 +42,6 @@ from modelzoo.catalog.checks import (
     words_of,
 )
 from modelzoo.catalog.layers import Layer
-
-# --- layers --------------------------------------------------------------------------------------------------------
-
-
-# --- what an argument may be ---------------------------------------------------------------------------------------
-
 
 ARGUMENTS: Mapping[str, Rule] = MappingProxyType(
     {
@@ -336,12 +329,3 @@ def problem_with_all(layer: Layer, arguments: Mapping[str, object]) -> list[tupl
 
 def _shown_as_text(value: object) -> str:
     return value if isinstance(value, str) else shortened(value)
-
-
-# --- functions -----------------------------------------------------------------------------------------------------
-
-
-# --- tensors -------------------------------------------------------------------------------------------------------
-
-
-# --- a user's own --------------------------------------------------------------------------------------------------

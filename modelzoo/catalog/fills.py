@@ -1,7 +1,6 @@
-"""The fills: what a name such as `xavier_uniform` does to a tensor, checked beforehand and drawn from keyed streams.
+"""The named fills: the table of torch's own, those that a user adds, and arguments bound to their names.
 
-The arguments and the distributions are those of `torch.nn.init`. Numbers are drawn on the CPU in float32, or in float64
-for float64 and integers, and rounded once.
+The arguments are those of `torch.nn.init`.
 """
 
 from __future__ import annotations
@@ -35,15 +34,6 @@ from modelzoo.catalog.fill import REQUIRED, Fill
 from modelzoo.catalog.fill_checks import groups_fit, index_of, near, number_of, ordered, within, word
 from modelzoo.catalog.registry import Registry, load_entry_points
 from modelzoo.errors import TextError, nearest
-
-# --- how each draws ------------------------------------------------------------------------------------------------
-
-
-# --- what can be wrong ---------------------------------------------------------------------------------------------
-
-
-# --- by name -------------------------------------------------------------------------------------------------------
-
 
 _SPARE_OF_NORMAL = 17
 """Fewer than 16 elements take two numbers each, in pairs; of more, the last 16 are drawn anew if 16 leaves a rest."""
@@ -266,9 +256,3 @@ def bind(fill: Fill, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str
             f"{fill.name} needs {quoted}.", f"Write {fill.name}({', '.join(f'{name}=...' for name in missing)})."
         )
     return arguments
-
-
-# --- filling -------------------------------------------------------------------------------------------------------
-
-
-# --- running -------------------------------------------------------------------------------------------------------

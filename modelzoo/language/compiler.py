@@ -52,15 +52,6 @@ class Translation:
     training: bool = False
 
 
-# --- parsing -------------------------------------------------------------------------------------------------------
-
-
-# --- pieces of code ------------------------------------------------------------------------------------------------
-
-
-# --- translating ---------------------------------------------------------------------------------------------------
-
-
 class _RefusedError(Exception):
     """The errors of a text; raised, so that no cache keeps them: a function may be registered later."""
 
@@ -215,9 +206,3 @@ def link(
     function = FunctionType(code, {"__builtins__": vars(builtins), **globals_of(code, known)}, code.co_name, defaults)
     function.__module__ = __name__
     return function
-
-
-# --- helpers of the compiled code ----------------------------------------------------------------------------------
-
-
-# --- formulas ------------------------------------------------------------------------------------------------------

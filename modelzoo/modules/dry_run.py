@@ -298,9 +298,6 @@ def _quickly(
     return record
 
 
-# -- explaining -------------------------------------------------------------------------------------------------------
-
-
 def _calling() -> tuple[nn.Module, int] | None:
     """The block whose text calls, and the line."""
     frame: FrameType | None = sys._getframe()

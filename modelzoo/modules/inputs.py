@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,9 @@ class Input:
         return math.prod(self.shape) * getattr(torch, self.dtype).itemsize  # type: ignore[no-any-return]
 
 
-def call_with(root: nn.Module, inputs: dict[str, Tensor]) -> None:
+def call_with(root: nn.Module, inputs: dict[str, Tensor]) -> Any:
     """Calls a model with inputs by name: a block by these names, a sequence in their order."""
-    root(**inputs) if takes_names(root) else root(*inputs.values())
+    return root(**inputs) if takes_names(root) else root(*inputs.values())
 
 
 def takes_names(root: nn.Module) -> bool:

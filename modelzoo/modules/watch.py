@@ -29,16 +29,16 @@ class Watch:
         self.merged: dict[tuple[int, str], dict[str, Any]] = {}
 
     def branch(self, owner: nn.Module, site: str, value: Any) -> bool:
-        if not isinstance(value, Tensor) or value.numel() != 1:  # torch refuses to ask several values, or none
-            return bool(torch.empty(value.shape) if isinstance(value, Tensor) else value)
+        if not _is_of_data(value):
+            return bool(value)
         key = (id(owner), site)
         self.sites.setdefault(key, self.flipped | {key})
         return key not in self.flipped
 
     def turn(self, owner: nn.Module, site: str, value: Any, negated: bool = False) -> bool:
         """A loop on data turns once."""
-        if not isinstance(value, Tensor) or value.numel() != 1:  # torch refuses to ask several values, or none
-            return bool(torch.empty(value.shape) if isinstance(value, Tensor) else value)
+        if not _is_of_data(value):
+            return bool(value)
         key = (id(owner), site)
         first = key not in self.turned
         self.turned ^= {key}
@@ -71,6 +71,17 @@ class Watch:
                     text_key(self.skeleton, owner), what, "Make both equal.", line=line, column=column + 1
                 )
         self.merged[key] = shapes
+
+
+def _is_of_data(condition: Any) -> bool:
+    """Whether only data decides a condition.
+
+    Raises:
+        RuntimeError: torch's own, which asks no tensor of several values, or of none.
+    """
+    if isinstance(condition, Tensor) and condition.numel() != 1:
+        bool(torch.empty(min(condition.numel(), 2)))  # one on meta would say that it has no data
+    return isinstance(condition, Tensor)
 
 
 def _bytes_at_end(value: Any) -> int:

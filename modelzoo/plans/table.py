@@ -1,4 +1,4 @@
-"""What the terminal shows: the table of a model, chosen values, and a short account of an output."""
+"""The table of a model: its lines in columns that fit the terminal, and the totals below them."""
 
 from __future__ import annotations
 

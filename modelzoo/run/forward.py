@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from modelzoo.errors import ConfigError
 from modelzoo.modules import explain
-from modelzoo.modules.inputs import takes_names
+from modelzoo.modules.inputs import call_with
 from modelzoo.plans.draft import Draft
 from modelzoo.run import gradients
 from modelzoo.terminal import say
@@ -23,7 +23,7 @@ def forward(draft: Draft, model: nn.Module, inputs: dict[str, Tensor], gradients
     """
     with torch.set_grad_enabled(gradients):
         try:
-            return model(**inputs) if takes_names(model) else model(*inputs.values())
+            return call_with(model, inputs)
         except Exception as error:
             raise ConfigError([explain.explain(draft.skeleton, error)]) from error
 

@@ -1,4 +1,4 @@
-"""From plain data to a `Spec`: what a model file says, checked as far as it can be without the values of its args."""
+"""From plain data to nodes: what a model file says, checked as far as it can be without the values of its args."""
 
 from __future__ import annotations
 
