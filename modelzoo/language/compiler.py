@@ -152,6 +152,11 @@ def texts(error: BaseException) -> list[tuple[FrameType, int]]:
     return found
 
 
+def line_of(code: CodeType, number: int) -> str:
+    """A line of the text that a code was translated from."""
+    return linecache.getline(code.co_filename, number).strip()
+
+
 def is_text(code: CodeType) -> bool:
     """Whether a code is that of a `forward` or `fill` text."""
     return _TEXT.fullmatch(code.co_filename) is not None

@@ -21,7 +21,7 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.language import compiler, runtime
 from modelzoo.modules import construct, equal, flops, modes
 from modelzoo.modules.explain import Explaining, FailedCall, explain, mended_layer, text_problem
-from modelzoo.modules.failures import depends_on_data, is_of_example
+from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
 from modelzoo.modules.recording import Record, recording
 from modelzoo.modules.skeleton import Skeleton, Unsized, modules_of
@@ -63,8 +63,9 @@ def dry_run(
     shared = modes.Trials(_layers(skeleton)), runtime.Operations("forwards")
     found: list[Record] = []
     failed: list[tuple[bool, ConfigError]] = []
+    floored: dict[str, None] = {}
     try:
-        with strictly(skeleton.device):
+        with strictly(skeleton.device, lambda: floored.setdefault(_told_floor())):
             for mode in modes.modes(skeleton):
                 modes.enter(modules, mode)
                 try:
@@ -80,7 +81,16 @@ def dry_run(
         raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
+    if any(each.requires_grad for each in skeleton.root.parameters()):
+        asked.notes += floored
     return asked
+
+
+def _told_floor() -> str:
+    """A note of a `//` between tensors."""
+    called = _calling()
+    text = "" if called is None else f" in `{compiler.line_of(called.f_code, called.f_lineno)}`"
+    return f"a backward pass through //{text} fails: torch knows no gradient of it. That of floor(a / b) is zero"
 
 
 def _told_once(failed: list[tuple[bool, ConfigError]]) -> list[Problem]:
@@ -167,14 +177,22 @@ def _pass(skeleton: Skeleton, inputs: dict[str, Tensor], record: Record, watch: 
     explaining = Explaining(skeleton, inputs)
     for each in refused:
         problem = explaining.layer(each, returned[: each.returned])
+        told = problem if mode.training else _in_training(problem)
         if is_of_example(each.error) and not mode.asked:
             record.notes.append(_too_small(problem))
+        elif lacks_kernel(each.error):
+            record.notes.append(not_here(told))
         else:
-            watch.problems.note(problem if mode.training else _in_training(problem))
+            watch.problems.note(told)
 
 
 def _too_small(problem: Problem) -> str:
     return f"this example cannot be used in training: {problem.what.rstrip('.')}"
+
+
+def not_here(problem: Problem) -> str:
+    """A note of what lacks a kernel: the model is right, and needs another device."""
+    return f"the CPU cannot do this, other devices may: {problem.what.rstrip('.')}"
 
 
 @contextmanager
@@ -217,7 +235,8 @@ def _misfits(skeleton: Skeleton, inputs: dict[str, Tensor], mode: _Mode) -> list
                     raise
                 cause = sizes.given_size(instance.arguments, misfit.argument), misfit.size
                 if cause not in causes and instance.key not in keys and len(calls) < bounds.PROBLEMS:
-                    line = _calling() if mode.training else None
+                    called = _calling() if mode.training else None
+                    line = None if called is None else (called.f_locals["_self"], called.f_lineno)
                     call = FailedCall(
                         module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned), line=line
                     )
@@ -298,9 +317,9 @@ def _quickly(
     return record
 
 
-def _calling() -> tuple[nn.Module, int] | None:
-    """The block whose text calls, and the line."""
+def _calling() -> FrameType | None:
+    """The text that calls."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and not compiler.is_text(frame.f_code):
         frame = frame.f_back
-    return None if frame is None else (frame.f_locals["_self"], frame.f_lineno)
+    return frame

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -223,7 +222,7 @@ def text_problem(error: BaseException, key: Path) -> Problem:
     """What went wrong inside a `forward` text, at its line."""
     line, text = 0, ""
     for frame, number in compiler.texts(error):
-        line, text = number, linecache.getline(frame.f_code.co_filename, number).strip()
+        line, text = number, compiler.line_of(frame.f_code, number)
     if isinstance(error, runtime.LoopError):
         hint = "Set max_steps=... if it should turn more often."
         return Problem(path=str(key), key=key, what=error.what, hint=hint, line=error.line, column=1)

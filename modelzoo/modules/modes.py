@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from modelzoo.catalog.layers import Layer
 from modelzoo.modules.blocks import Generated
-from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec.instances import Instance
 
 LAYERS = frozenset(
     {
         *(f"{kind}{rank}d" for kind in ("BatchNorm", "InstanceNorm", "Dropout") for rank in (1, 2, 3)),
-        *("Dropout", "AlphaDropout", "FeatureAlphaDropout"),
+        *("Dropout", "AlphaDropout", "FeatureAlphaDropout", "RReLU"),
     }
 )
 """The layers of torch that refuse in training what they let pass in evaluation: one value per channel, or a dtype."""
@@ -85,9 +84,9 @@ class Trials:
 
 
 def _is_ample(taken: Tensor) -> bool:
-    """Whether an input floats, and has several values for each channel: no layer refuses it."""
+    """Whether an input has several values for each channel, of a dtype that everything is for: no layer refuses it."""
     several = min(taken.shape) if taken.ndim == 2 else math.prod(taken.shape[2:])
-    return taken.is_floating_point() and taken.ndim > 1 and several > 1
+    return taken.dtype in (torch.float32, torch.float64) and taken.ndim > 1 and several > 1
 
 
 def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
@@ -98,5 +97,5 @@ def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
     try:
         type(made).forward(made, torch.zeros(shape, dtype=taken.dtype, device=taken.device))
     except Exception as error:
-        return None if lacks_kernel(error) else error
+        return error
     return None

@@ -40,15 +40,18 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
     IndexError: Dimension out of range (expected to be in range of [-2, 1], but got 2)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, floored: Callable[[], None] = lambda: None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tried: set[Hashable] = set()
+        self.floored = floored
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         check = CHECKS.get(func.overloadpacket.__name__)
         if check is not None:
             check(*args, **kwargs)
+        if func.overloadpacket.__name__ == "floor_divide" and any(map(_floats, args)):
+            self.floored()
         result = func(*args, **kwargs)
         tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         if any(0 in each.shape for each in tensors):
@@ -66,10 +69,19 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def strictly(device: torch.device) -> Iterator[None]:
-    """While it lasts, meta refuses what the CPU refuses, and the CPU what meta is for."""
-    with uncompiled(), Strict() if device.type == "meta" else Frugal():
+def strictly(device: torch.device, floored: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """While it lasts, meta refuses what the CPU refuses, and the CPU what meta is for.
+
+    Args:
+        device: what is run on.
+        floored: called by each `//` of a tensor that floats, whose gradient torch does not know.
+    """
+    with uncompiled(), Strict(floored) if device.type == "meta" else Frugal(floored):
         yield
+
+
+def _floats(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _try_piece(func: Any, args: Any, kwargs: Any) -> None:

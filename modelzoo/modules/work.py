@@ -38,13 +38,16 @@ class Frugal(TorchFunctionMode):
     modelzoo.modules.torch_layers.TooLargeError
     """
 
-    def __init__(self) -> None:
+    def __init__(self, floored: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.left, self.guesses = MOST, float(GUESSED)
+        self.floored = floored
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if name in _FLOORS and any(isinstance(each, Tensor) and each.is_floating_point() for each in args):
+            self.floored()
         if name != "__get__":
             most = 0 if name in OF_VALUES else greatest(name, args, kwargs)
             if name not in OF_VALUES and most <= self.guesses:
@@ -65,6 +68,8 @@ def greatest(name: str, args: Any, kwargs: Any) -> float:
     largest, second, product, numbers = 1, 1, 1.0, 1.0  # floats become infinite where integers would grow
     shape: Any = None
     waiting = [*args, *kwargs.values()]
+    if name in _SPATIAL:  # a number alone counts in each of three dimensions
+        waiting += [each for each in waiting if type(each) in (int, float)] * 2
     while waiting:
         value = waiting.pop()
         kind = type(value)
@@ -147,8 +152,16 @@ def _elements(value: Any) -> int:
     return sum(each.numel() for each in tree_leaves(value) if isinstance(each, Tensor))
 
 
+_FLOORS = frozenset({"__floordiv__", "__ifloordiv__", "__rfloordiv__"})
+
 _SQUARES = frozenset({"diag", "diag_embed", "eye"})
 """What may make the square of its size."""
+
+_SPATIAL = frozenset({"conv", "fold", "interpolate", "unfold"})
+_SPATIAL |= {
+    f"{kind}{rank}d" for kind in ("conv_transpose", "adaptive_avg_pool", "adaptive_max_pool") for rank in (2, 3)
+}
+"""What takes one number for all of its dimensions."""
 
 _STEPS = frozenset({"arange", "interpolate", "linspace"})
 """What makes more the smaller a number is."""
@@ -168,7 +181,7 @@ _WINDOWS = {"avg_pool2d": 2, "avg_pool3d": 3, "max_pool2d_with_indices": 2, "max
 def _weighted(input: Tensor, weight: Tensor, bias: Any = None, *sizes: Any, **named: Any) -> int:
     """Of `linear` and `conv`: each item of the input is multiplied with its part of the weight, and the padding's."""
     items = input.numel() // max(weight.shape[1], 1)
-    around = greatest("", (*sizes, *named.values()), {})
+    around = greatest("conv", (*sizes, *named.values()), {})
     return int(items * around) * (weight.numel() // FUSED + weight.shape[0] * 4 * FRESH)
 
 

@@ -174,6 +174,7 @@ def _dry(
     run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
 ) -> tuple[Skeleton, recording.Record]:
     """Constructs and checks: on the CPU where that is cheap and can be done in the dtype, else on meta."""
+    notes: list[str] = []
     if device.type != "meta":
         try:
             return _on_cpu(instance, given, rules, dtype, run)
@@ -182,9 +183,12 @@ def _dry(
         except ConfigError as error:
             if not lacks_kernel(error.__cause__):
                 raise
+            notes += map(dry_run.not_here, error.problems)
     meta = torch.device("meta")
     skeleton = _checked(building.construct(instance, meta, dtype, max_steps=given.max_steps, seed=given.seed))
-    return skeleton, run(skeleton, example(given.shapes, meta))
+    record = run(skeleton, example(given.shapes, meta))
+    record.notes += notes
+    return skeleton, record
 
 
 def _on_cpu(

@@ -1,6 +1,7 @@
 """What a plan says of training: of texts that ask for it, and of layers that take less in it."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -285,3 +286,39 @@ def test_check_and_run_look_at_training_where_it_is_asked_for(tmp_path, capfd, m
     assert capfd.readouterr().err == (
         "\nmodel.yaml\ncommand line  training=3\n  training must be true or false, not 3. Type training=true.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "mode", "refusal"),
+    [
+        ([2, 3], "RReLU", "In training: ", "\"rrelu_with_noise_out_cpu\" not implemented for 'Half'"),
+        ([1, 1, 4, 4, 4], "AvgPool3d(2)", "", "\"avg_pool3d_out_frame\" not implemented for 'Half'"),
+    ],
+)
+def test_what_the_cpu_has_no_kernel_for_is_noted(shape, layer, mode, refusal):
+    model = {"inputs": {"x": {"shape": shape, "dtype": "float16"}}, "layers": [layer]}
+    (note,) = modelzoo.plan(model).notes
+    assert note.startswith(f"the CPU cannot do this, other devices may: {mode}'0' is {layer[:5]}")
+    assert note.endswith(refusal)
+    with pytest.raises(RuntimeError, match=re.escape(refusal)):
+        modelzoo.build(model).train(bool(mode))(torch.zeros(shape, dtype=torch.float16))
+
+
+@pytest.mark.parametrize("text", ["return l(x) // 2", "y = l(x)\ny //= x\nreturn y", "return 2 // l(x)"])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_division_without_a_gradient_is_noted(text, device):
+    model = {"inputs": {"x": [2, 3]}, "layers": {"l": "Linear(3, 3)"}, "forward": text}
+    (line,) = (line for line in text.splitlines() if "//" in line)
+    reason = "torch knows no gradient of it. That of floor(a / b) is zero"
+    told = [f"a backward pass through // in `{line}` fails: {reason}"]
+    assert list(draft.draft(model, device=device).plan.notes) == told
+    with pytest.raises(RuntimeError, match="derivative for aten::floor_divide is not implemented"):
+        modelzoo.build(model)(torch.ones(2, 3)).sum().backward()
+    other = re.sub(r"(\S+) // (\S+)$", r"floor(\1 / \2)", text).replace("y //= x", "y = floor(y / x)")
+    assert modelzoo.plan({**model, "forward": other}).notes == ()
+    modelzoo.build({**model, "forward": other})(torch.ones(2, 3)).sum().backward()
+
+
+def test_a_division_of_integers_needs_no_gradient():
+    model = {"inputs": {"x": {"shape": [2, 3], "dtype": "int64"}}, "layers": {"l": "Linear(3, 3)"}}
+    assert modelzoo.plan({**model, "forward": "return l((x // 2).float())"}).notes == ()
