@@ -12,7 +12,7 @@ import hashlib
 import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -22,7 +22,7 @@ from modelzoo.language.names import Names, Read
 from modelzoo.language.pieces import called_name, returns, statement_of
 from modelzoo.language.runtime import HELPERS, LoopError, globals_of
 from modelzoo.language.statements import Statements
-from modelzoo.language.syntax import parse_statements
+from modelzoo.language.syntax import names_in, parse_statements
 from modelzoo.names import Kind
 
 
@@ -53,11 +53,7 @@ class Translation:
 
 
 class _RefusedError(Exception):
-    """The errors of a text; raised, so that no cache keeps them: a function may be registered later."""
-
-    def __init__(self, errors: Sequence[TextError]) -> None:
-        self.errors = tuple(errors)
-        super().__init__(self.errors)
+    """A text has errors; raised, so that no cache keeps them: a function may be registered later."""
 
 
 def translate(text: str, names: Names, name: str, defaults: tuple[Any, ...] = ()) -> Translation:
@@ -74,22 +70,32 @@ def translate(text: str, names: Names, name: str, defaults: tuple[Any, ...] = ()
     "Did you mean 'hidden'?"
     """
     try:
-        return _translated(text, names, name)
+        met = replace(names, values=names.values & names_in(text), outer=frozenset())
+        return _translated(text, met, name)
     except TextError as error:
-        return Translation(None, None, (error,), (), frozenset())
-    except _RefusedError as refused:
-        return Translation(None, None, refused.errors, (), frozenset())
+        errors = [error]
+    except _RefusedError:  # told with all names, of which another may have been meant
+        errors = _read(text, names)[0].text.errors
+    return Translation(None, None, tuple(errors), (), frozenset())
 
 
-@lru_cache(maxsize=4_096)
-def _translated(text: str, names: Names, name: str) -> Translation:
+def _read(text: str, names: Names) -> tuple[Statements, list[ast.stmt]]:
+    """A text as it was read, with what is wrong with it, and the statements that are compiled."""
     statements = parse_statements(text)
     plain = Statements(names)
     body = plain.block(statements)
     if not returns(statements) and not plain.text.errors:
         plain.text.error(statements[-1], "the text ends without return", "End every way through it with return.")
+    return plain, body
+
+
+@lru_cache(maxsize=4_096)
+def _translated(text: str, names: Names, name: str) -> Translation:
+    """A text with the names that it has, so that it is the same one wherever it stands."""
+    statements = parse_statements(text)
+    plain, body = _read(text, names)
     if plain.text.errors:
-        raise _RefusedError(plain.text.errors)
+        raise _RefusedError
     filename = register(text, name)
     watched = None
     if (plain.values.has_conditions or plain.values.grows) and not names.fills:

@@ -204,6 +204,20 @@ def _balance_hint(text: str) -> str:
 
 
 @lru_cache(maxsize=8_192)
+def names_in(text: str) -> frozenset[str]:
+    """The names in the statements of a text, those it calls and assigns too.
+
+    >>> sorted(names_in("y = relu(x); return y.t()"))
+    ['relu', 'x', 'y']
+
+    Raises:
+        TextError: with the line and column in `text`.
+    """
+    parts = (node for each in parse_statements(text) for node in ast.walk(each))
+    return frozenset(node.id for node in parts if isinstance(node, ast.Name))
+
+
+@lru_cache(maxsize=8_192)
 def formula_names(tree: ast.expr) -> tuple[ast.Name, ...]:
     """The names that a formula reads, in the order of the text, without those it calls.
 

@@ -144,9 +144,8 @@ class Blocks:
     def check_forward(self, block: Block, visible: Visible, owned: list[str]) -> None:
         """A text is checked here; without one the block is an nn.Sequential."""
         if block.forward is not None:
-            for error in compiler.translate(
-                block.forward, names_of(block, visible.values, joined(visible.outer)), "forward"
-            ).errors:
+            names = names_of(block, visible.values, joined(visible.outer))
+            for error in compiler.translate(block.forward, names, f"{block.name}.forward").errors:
                 self.problems.add_text(block.key / "forward", error)
             return
         if len(block.inputs) != 1:

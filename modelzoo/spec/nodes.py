@@ -67,7 +67,7 @@ class Fill:
     @property
     def reads_value(self) -> bool:
         """Whether it builds on what the tensor holds so far."""
-        return bool(self.program) and "value" in _names_in(self.program)
+        return bool(self.program) and "value" in syntax.names_in(self.program)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,12 +195,6 @@ class Visible:
     def defines(self, target: str) -> bool:
         """Whether a layer's name is not the catalog's here."""
         return target in self.values or target in self.signatures
-
-
-@lru_cache(maxsize=1_024)
-def _names_in(text: str) -> frozenset[str]:
-    statements = syntax.parse_statements(text)
-    return frozenset(node.id for each in statements for node in ast.walk(each) if isinstance(node, ast.Name))
 
 
 def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> Names:

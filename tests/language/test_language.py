@@ -661,6 +661,14 @@ def test_created_tensors_are_on_the_device_of_the_first_tensor_input(call: str) 
     assert function(copy.deepcopy(OWNER).to("meta"), 1, 2).device.type == "meta"
 
 
+def test_a_text_is_translated_once_wherever_it_stands():
+    seen = [Names(inputs=("x",), values=frozenset(each), outer=frozenset(each)) for each in ({"a"}, {"a", "b"})]
+    one, other = (compiler.translate("a * x", each, "Net.forward") for each in seen)
+    assert one is other
+    errors = [compiler.translate("bb * x", each, "Net.forward").errors[0] for each in seen]
+    assert [each.hint for each in errors] == ["Known: x, a.", "Did you mean 'b'?"]
+
+
 def test_without_a_loop_the_function_is_captured_whole_by_torch_compile() -> None:
     text = "a = relu(fc(x)) + scale * depth\na += arange(4)\nreturn {'a': a, 'b': enc.layers[0](a).view(-1)}"
     function = forward(text)
