@@ -1,6 +1,6 @@
 """What each argument of a layer of torch must be, alone and together with the others.
 
-The tables are by the argument's name; exceptions are by layer and name. A registered layer checks its own.
+The tables are by the argument's name; exceptions are by layer and name. Of a registered layer its annotations tell.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelzoo import bounds
+from modelzoo.catalog import constructors
 from modelzoo.catalog.checks import (
     A_LAYER,
     ABOVE_0,
@@ -157,13 +158,14 @@ EXCEPTIONS: Mapping[tuple[str, str], Rule] = MappingProxyType(
 
 @cache
 def check_of(layer: Layer, argument: str) -> Check:
-    """What an argument of a layer must be; anything for a registered layer.
+    """What an argument of a layer must be; of a registered layer its annotation tells.
 
     Raises:
         KeyError: the layer has no such argument.
     """
     if layer.registered:
-        return ANYTHING
+        wanted = constructors.wanted(layer, argument)
+        return Check(wanted.wants, lambda value: wanted.problem(value) is None)
     if argument not in layer.signature:
         if "kwargs" not in layer.signature:
             raise KeyError(argument)
@@ -215,6 +217,9 @@ def problem_with(layer: Layer, argument: str, value: object) -> str | None:
     >>> problem_with(find_layer("Dropout"), "p", 0.5) is None
     True
     """
+    if layer.registered:
+        wrong = constructors.wanted(layer, argument).problem(value)
+        return None if wrong is None else wrong.sentence()
     check = check_of(layer, argument)
     if check.fits(value):
         return None

@@ -236,7 +236,9 @@ def accepted(layer: Layer) -> Accepted:
         if parameter.default is each.empty and kinds[name] not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
     )
     return Accepted(
-        positional=tuple(name for name, kind in kinds.items() if kind is each.POSITIONAL_OR_KEYWORD),
+        positional=tuple(
+            name for name, kind in kinds.items() if kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        ),
         variable=next((name for name, kind in kinds.items() if kind is each.VAR_POSITIONAL), None),
         named=frozenset(name for name, kind in kinds.items() if kind is not each.VAR_KEYWORD),
         open=each.VAR_KEYWORD in kinds.values(),

@@ -28,6 +28,28 @@ _WORDS: dict[str, Schema] = {
     "a positive number": {"type": "number", "exclusiveMinimum": 0},
 }
 
+_OWN_WORDS: dict[str, Schema] = {
+    **{words: _WORDS[words] for words in ("null", "true or false", "an integer")},
+    "a text": {"type": "string"},
+    "a number": {"type": "number"},
+    "a list": {"type": "array"},
+    "a mapping": {"type": "object"},
+}
+"""Those of annotations."""
+
+
+def of_own_words(wants: str) -> list[Schema]:
+    """The alternatives of what an argument of a registered layer must be; anything where the words say more.
+
+    >>> of_own_words("a number or null"), of_own_words("a list, each a text")
+    ([{'type': 'number'}, {'type': 'null'}], [{}])
+    """
+    words = re.split(r" or (?!false)", wants)
+    if all(each in _OWN_WORDS for each in words):
+        return [_OWN_WORDS[each] for each in words]
+    suggested = re.findall(r"'([^']*)'", wants) if wants.startswith("one of '") else []
+    return [{"anyOf": [{"enum": suggested}, True]}] if suggested else [{}]
+
 
 def of_words(wants: str, most: int = bounds.ELEMENTS) -> list[Schema]:
     """The alternatives of what an argument must be, as `catalog.Check` says it in words; `most` bounds integers.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from modelzoo import bounds
 from modelzoo.catalog import arguments as catalog
-from modelzoo.catalog import functions, layers, sizes
+from modelzoo.catalog import constructors, functions, layers, sizes
 from modelzoo.errors import Problems, fail, first_line
 from modelzoo.language import compiler
 from modelzoo.modules.blocks import Frozen, class_of, hashable
@@ -96,6 +96,10 @@ class Builder:
     def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
         assert instance.layer is not None
         given, positional = arguments, list(instance.positional)
+        if instance.layer.registered:
+            given = {argument: self.within(each, f"{name}.{argument}") for argument, each in arguments.items()}
+            positional = [self.within(each, f"{name}.{index}") for index, each in enumerate(positional)]
+            return self.constructed(instance, name, positional, given)
         if positional or any(type(each) is Instance for each in arguments.values()):
             given = {argument: self.part(each, f"{name}.{argument}") for argument, each in arguments.items()}
             positional = [self.part(each, f"{name}.{index}") for index, each in enumerate(positional)]
@@ -108,7 +112,7 @@ class Builder:
         assert instance.layer is not None
         try:
             if instance.layer.registered:
-                return self.registered(instance.layer.cls, name, positional, given)
+                return self.registered(instance.layer, name, positional, given)
             return self.factory.layer(instance.layer.cls, positional, given)
         except TooLargeError:
             raise
@@ -121,8 +125,16 @@ class Builder:
     def part(self, value: Any, name: str) -> Any:
         return self.module(value, name) if type(value) is Instance else value
 
-    def registered(self, cls: type[nn.Module], name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
-        made = self.constructor(cls, name.removeprefix("."), positional, given)
+    def within(self, value: Any, name: str) -> Any:
+        """A value with the modules of all layers in it."""
+        if isinstance(value, (list, tuple)):
+            return tuple(self.within(each, f"{name}.{index}") for index, each in enumerate(value))
+        if isinstance(value, dict):
+            return {key: self.within(each, f"{name}.{key}") for key, each in value.items()}
+        return self.part(value, name)
+
+    def registered(self, layer: layers.Layer, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
+        made = self.constructor(layer.cls, name.removeprefix("."), *constructors.python(layer, positional, given))
         if made.given:
             self.factory.forget()  # since the constructor may have changed what would be copied
         for copy, original in made.copies:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo.catalog import layers
+from modelzoo.catalog import constructors, layers
 from modelzoo.errors import Beside, Path, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
@@ -111,7 +111,11 @@ class Calls:
         if not isinstance(positional, (list, tuple)):
             self.problems.add(key / "_args_", f"_args_ must be a list, not {positional!r}")
             positional = []
-        items = [self.value(each, key / "_args_" / index, visible) for index, each in enumerate(positional)]
+        takes_data = _data_of(target, visible)
+        items = [
+            self.value(each, key / "_args_" / index, visible, takes_data(index))
+            for index, each in enumerate(positional)
+        ]
         for name in [name for name in value if str(name).startswith("_")]:
             del value[name]
             known = ("_target_", "_args_", *NODE_KEYS, "_ref_")
@@ -121,7 +125,7 @@ class Calls:
             self.problems.add(
                 key / name, f"'{name}' {what}.", nearest(str(name), known) if name != "_partial_" else "Remove it."
             )
-        named = {str(name): self.value(each, key / name, visible) for name, each in value.items()}
+        named = {str(name): self.value(each, key / name, visible, takes_data(name)) for name, each in value.items()}
         with self.problems.at(key / "_target_"):
             tree = syntax.parse_expression(target)
             if isinstance(tree, ast.Call):
@@ -227,16 +231,20 @@ class Calls:
             arguments = {**first, **arguments}
         return Call(target=target, positional=extra, arguments=tuple(arguments.items()), key=key)
 
-    def value(self, value: Any, key: Path, visible: Visible) -> Any:
-        """An argument of the mapping form: a text is a text unless it starts with `=`; nodes may nest."""
+    def value(self, value: Any, key: Path, visible: Visible, data: bool = False) -> Any:
+        """An argument of the mapping form: a text is a text unless it starts with `=`; nodes may nest.
+
+        Args:
+            data: whether a mapping is one, and no block, whatever its keys are.
+        """
         if syntax.is_formula(value):
             return self.code(value, key, visible)
         if isinstance(value, Mapping):
-            if "_target_" in value or {"layers", "forward"} & value.keys():
+            if "_target_" in value or (not data and {"layers", "forward"} & value.keys()):
                 return self.node(value, key, visible)
-            return {name: self.value(each, key / name, visible) for name, each in value.items()}
+            return {name: self.value(each, key / name, visible, data) for name, each in value.items()}
         if isinstance(value, (list, tuple)):
-            return tuple(self.value(each, key / index, visible) for index, each in enumerate(value))
+            return tuple(self.value(each, key / index, visible, data) for index, each in enumerate(value))
         return value
 
     def code(self, value: Any, key: Path, visible: Visible) -> Any:
@@ -266,6 +274,16 @@ class Calls:
         elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
             for error in formulas.check_formula(tree, visible.values):
                 self.problems.add_text(key, error)
+
+
+def _data_of(target: str, visible: Visible) -> Callable[[Any], bool]:
+    """Tells of which arguments of a layer, by name or position, mappings are data whatever their keys are."""
+    name = target.partition("(")[0].strip("= ")
+    layer = None if visible.defines(name) else layers.find_layer(name)
+    if layer is None or not layer.registered:
+        return lambda _: False
+    names: dict[Any, str] = dict(enumerate(layers.accepted(layer).positional))
+    return lambda argument: constructors.takes_mapping(layer, names.get(argument, str(argument)))
 
 
 def _children(value: Any) -> Iterator[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import sizes
 from modelzoo.catalog.layers import Layer, accepted
+from modelzoo.errors import Path
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.given import Given
 from modelzoo.spec.instances import Instance, Recipe, Scope
 from modelzoo.spec.recipes import Recipes
 
@@ -36,7 +39,8 @@ class Layers:
         known = self.literal.get((call.target, id(call.arguments)))
         return known is not None and child.arguments is known[1]
 
-    def build_layer(self, node: nodes.Call, layer: Layer, scope: Scope) -> Instance | None:
+    def build_layer(self, node: nodes.Call, layer: Layer, scope: Scope, partial: bool = False) -> Instance | None:
+        """A layer; a `partial` one may lack arguments, which whoever makes it gives."""
         fills: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = [
             (pattern, fill, scope.values) for pattern, fill in node.init
         ]
@@ -49,14 +53,17 @@ class Layers:
         positional = tuple(self.values.value(value, scope, node.key) for value in node.positional)
         if len(self.problems.found) > before:
             return None
-        layers = [name for name, value in arguments.items() if self.is_layer_argument(layer, name, value)]
-        plain = {name: value for name, value in arguments.items() if name not in layers} if layers else arguments
-        for name, what in catalog.problem_with_all(layer, plain):
-            written = dict(node.arguments).get(name)
-            origin = self.values.origin(written, scope, self.values.place(node, name, written))
-            shown = f"{node.key}.{name}"
-            self.problems.add(origin, f"{name} of {layer.name} {what}" if str(origin) in shown else f"{shown} {what}")
-        for name in accepted(layer).required:
+        if layer.registered:
+            positional = self.place_own(node, layer, arguments, positional, scope)
+            layers: list[str] = []
+        else:
+            layers = [name for name, value in arguments.items() if self.is_layer_argument(layer, name, value)]
+            plain = {name: value for name, value in arguments.items() if name not in layers} if layers else arguments
+            for name, what in catalog.problem_with_all(layer, plain):
+                origin, shown = self.origin(node, name, scope), f"{node.key}.{name}"
+                subject = f"{name} of {layer.name}" if str(origin) in shown else shown
+                self.problems.add(origin, f"{subject} {what}")
+        for name in () if partial else accepted(layer).required:
             if name not in arguments and name not in sizes.inferable(layer):
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")
         if len(self.problems.found) == before:
@@ -72,6 +79,21 @@ class Layers:
         return Instance(
             type=layer.name, key=node.key, layer=layer, arguments=arguments, positional=positional, init=fills
         )
+
+    def origin(self, node: nodes.Call, name: str, scope: Scope) -> Path:
+        """Where the value of an argument was decided."""
+        written = dict(node.arguments).get(name)
+        return self.values.origin(written, scope, self.values.place(node, name, written))
+
+    def place_own(
+        self, node: nodes.Call, layer: Layer, arguments: dict[str, Any], positional: tuple[Any, ...], scope: Scope
+    ) -> tuple[Any, ...]:
+        """Puts the layers into the arguments of a registered layer, and returns those by position."""
+        given = Given(self.recipes, functools.partial(self.build_layer, partial=True), scope)
+        for name, value in arguments.items():
+            arguments[name] = given.argument(layer, name, value, node.key / name, self.origin(node, name, scope))
+        variable = accepted(layer).variable or ""
+        return tuple(given.argument(layer, variable, each, node.key, node.key) for each in positional)
 
     def is_layer_argument(self, layer: Layer, name: str, value: Any) -> bool:
         if type(value) in nodes.SCALARS:

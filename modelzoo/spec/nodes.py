@@ -171,6 +171,8 @@ class Block:
 
 Node = Block | Call | Computed | Reference | Repeat | Condition
 
+NODES = (Block, Call, Computed, Reference, Repeat, Condition)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

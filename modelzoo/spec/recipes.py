@@ -63,6 +63,8 @@ class Recipes:
         return [] if layer is None else [each.name for each in layer.signature.values()]
 
     def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
+        if isinstance(text, (list, tuple)):  # a block in place, of which layers may be read already
+            text = [each.node if isinstance(each, Recipe) and each.scope is scope else each for each in text]
         node = Parser(self.problems).node(text, key, self.values.visible(scope))
         return None if node is None else Recipe(node=node, scope=scope)
 

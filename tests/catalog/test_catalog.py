@@ -803,7 +803,7 @@ class TestRegistering:
         assert layer.registered
         assert list(layer.signature) == ["dim", "bias"]
         assert layers.layer_names()[-1] == "Scale"
-        assert problem_with_all(layer, {"dim": "anything is left to the layer"}) == []
+        assert problem_with_all(layer, {"dim": "wide"}) == [("dim", "must be an integer, not 'wide'")]
 
     def test_a_layer_may_be_registered_under_another_name(self) -> None:
         layers.register_layer(nn.Linear, name="Dense")

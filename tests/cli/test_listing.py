@@ -229,7 +229,7 @@ def test_registered_things_are_listed_and_told(listed):
     assert "ListedScale  " in listed("layers")[1]
     assert listed("layers", "ListedScale")[1] == (
         "ListedScale(in_features, by=2.0, mode=None)\n\nScales its input.\n\n"
-        "arguments:\n  in_features  anything: how many.\n  by           anything, 2.0 if left out\n"
+        "arguments:\n  in_features  an integer: how many.\n  by           a number, 2.0 if left out\n"
         "  mode         anything, null if left out\n\n"
         "in_features may be left out: x is [*, in_features].\n\n"
         "text     layer: ListedScale(20)\nmapping  layer: {_target_: ListedScale, in_features: 20}\n"
