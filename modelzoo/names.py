@@ -49,14 +49,14 @@ class Kind(Enum):
     (True, True, False, False)
     """
 
-    LAYER = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Module")
+    LAYER = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Module", words=("torch",))
     ITEM = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Sequential")
     ENTRY = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="ModuleDict")
-    PARAMETER = Rule(what="a parameter", grammar=_OWN, owner="Module")
-    BUFFER = Rule(what="a buffer", grammar=_OWN, owner="Module")
+    PARAMETER = Rule(what="a parameter", grammar=_OWN, owner="Module", words=("torch",))
+    BUFFER = Rule(what="a buffer", grammar=_OWN, owner="Module", words=("torch",))
     BLOCK = Rule(what="a block", grammar=_OWN, owner="Module")
     ARG = Rule(what="an arg", grammar=_PUBLIC, words=("training",))
-    INPUT = Rule(what="an input", grammar=_PUBLIC, words=("training",))
+    INPUT = Rule(what="an input", grammar=_PUBLIC, words=("torch", "training"))
     ARGUMENT = Rule(what="an argument", grammar=_PUBLIC)
     REGISTERED = Rule(what="an entry of the catalog", grammar=_WORD)
     RULE = Rule(

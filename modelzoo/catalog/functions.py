@@ -146,7 +146,12 @@ def find_function(name: str) -> Function | None:
 
     >>> find_function("relu").positional, find_function("compile")
     (1, None)
+    >>> find_function("torch.relu") is find_function("relu")
+    True
     """
+    if name.startswith("torch."):  # whatever hides the short name
+        short = name.removeprefix("torch.")
+        return FUNCTIONS.get(short) if callable(getattr(torch, short, None)) else None
     function = FUNCTIONS.get(name) or REGISTERED.get(name)
     if function is None and Kind.REGISTERED.fits(name):
         load_entry_points()

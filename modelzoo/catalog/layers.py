@@ -130,7 +130,7 @@ _PATHS: Mapping[str, Layer] = MappingProxyType(
     {
         path: layer
         for name, layer in LAYERS.items()
-        for path in (name, f"torch.nn.{name}", f"{layer.cls.__module__}.{name}")
+        for path in (name, f"nn.{name}", f"torch.nn.{name}", f"{layer.cls.__module__}.{name}")
     }
 )
 
@@ -141,7 +141,7 @@ REGISTERED: Registry[Layer] = Registry("layer", taken=LAYERS)
 def find_layer(name: str) -> Layer | None:
     """The layer that a config names, or None.
 
-    >>> find_layer("Linear") is find_layer("torch.nn.Linear") is find_layer("torch.nn.modules.linear.Linear")
+    >>> find_layer("Linear") is find_layer("nn.Linear") is find_layer("torch.nn.modules.linear.Linear")
     True
     >>> find_layer("torch.nn.functional.importlib") is None
     True

@@ -14,6 +14,9 @@ from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
 from modelzoo.names import Kind
 
+MODULES = ("F", "functional", "math", "nn", "np", "numpy", "torch")
+"""What Python writes in front of the names of functions, and a text does not."""
+
 
 class Calls:
     """Rewrites the calls of one text.
@@ -62,13 +65,13 @@ class Calls:
 
     def function_call(self, node: ast.Call, called: ast.Name) -> ast.expr:
         name, function = called.id, find_function(called.id)
-        if self.text.is_value(name) or name in self.text.names.values or name in self.text.names.tensors:
-            self.text.error(called, f"'{name}' is a value, not a function or a layer")
-        elif name in self.text.names.fills and (function is None or not node.args):
+        if name in self.text.names.fills and (function is None or not node.args):
             positional, keywords = self.arguments(node)
             return ast.Call(load("_draw"), [ast.Constant(name), *positional], keywords)
         elif function is not None:
             return self.catalog_call(node, function)
+        elif self.text.is_value(name) or name in self.text.names.values or name in self.text.names.tensors:
+            self.text.error(called, f"'{name}' is a value, not a function or a layer")
         elif name in self.text.names.outer:
             self.text.unknown(called)
         elif name == "range":
@@ -102,6 +105,9 @@ class Calls:
 
     def method_call(self, node: ast.Call, method: ast.Attribute) -> ast.expr:
         name = method.attr
+        if self.is_module(method.value):
+            self.text.error(method, f"there is no function '{ast.unparse(method)}'", nearest(name, function_names()))
+            return node
         if self.text.formula:
             self.text.error(method, f"'.{name}' has no place in a formula")
         elif name not in METHODS:
@@ -118,6 +124,12 @@ class Calls:
         if name in guards.METHODS:
             return ast.Call(load(f"_method_{name}"), [value, *positional], keywords)
         return ast.Call(at(ast.Attribute(value, name, ast.Load()), method), positional, keywords)
+
+    def is_module(self, node: ast.expr) -> bool:
+        """Whether an expression is a module of Python's and no value: `F`, `torch.nn.functional`."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in MODULES and not self.text.is_known(node.id)
 
     def check_limits(self, node: ast.Call, name: str, limit: int | None) -> None:
         if limit is not None and len(node.args) > limit:

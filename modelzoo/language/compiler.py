@@ -19,6 +19,7 @@ from typing import Any
 
 from modelzoo.errors import TextError
 from modelzoo.language.names import Names, Read
+from modelzoo.language.pasted import answered
 from modelzoo.language.pieces import called_name, returns, statement_of
 from modelzoo.language.runtime import HELPERS, LoopError, globals_of
 from modelzoo.language.statements import Statements
@@ -75,25 +76,16 @@ def translate(text: str, names: Names, name: str, defaults: tuple[Any, ...] = ()
     except TextError as error:
         errors = [error]
     except _RefusedError:  # told with all names, of which another may have been meant
-        errors = _read(text, names)[0].text.errors
+        statements = parse_statements(text)
+        errors = answered(statements, names, _wrong(statements, names), _wrong)
     return Translation(None, None, tuple(errors), (), frozenset())
-
-
-def _read(text: str, names: Names) -> tuple[Statements, list[ast.stmt]]:
-    """A text as it was read, with what is wrong with it, and the statements that are compiled."""
-    statements = parse_statements(text)
-    plain = Statements(names)
-    body = plain.block(statements)
-    if not returns(statements) and not plain.text.errors:
-        plain.text.error(statements[-1], "the text ends without return", "End every way through it with return.")
-    return plain, body
 
 
 @lru_cache(maxsize=4_096)
 def _translated(text: str, names: Names, name: str) -> Translation:
     """A text with the names that it has, so that it is the same one wherever it stands."""
     statements = parse_statements(text)
-    plain, body = _read(text, names)
+    plain, body = _read(statements, names)
     if plain.text.errors:
         raise _RefusedError
     filename = register(text, name)
@@ -113,10 +105,25 @@ def _translated(text: str, names: Names, name: str) -> Translation:
     )
 
 
+def _read(statements: Sequence[ast.stmt], names: Names) -> tuple[Statements, list[ast.stmt]]:
+    """The statements rewritten, and who knows what is wrong with them."""
+    plain = Statements(names)
+    body = plain.block(statements)
+    if not returns(statements) and not plain.text.errors:
+        plain.text.error(statements[-1], "the text ends without return", "End every way through it with return.")
+    return plain, body
+
+
+def _wrong(statements: Sequence[ast.stmt], names: Names) -> list[TextError]:
+    return _read(statements, names)[0].text.errors
+
+
 def _tells_modes(statements: Sequence[ast.stmt]) -> bool:
     """Whether a text reads `training` for more than the share that an attention drops, which decides no shape."""
     nodes = [node for statement in statements for node in ast.walk(statement)]
-    attentions = [n for n in nodes if isinstance(n, ast.Call) and called_name(n) == "scaled_dot_product_attention"]
+    attentions = [
+        n for n in nodes if isinstance(n, ast.Call) and str(called_name(n)).endswith("scaled_dot_product_attention")
+    ]
     shares = [each.value for node in attentions for each in node.keywords if each.arg == "dropout_p"]
     apart = {id(node) for share in shares for node in ast.walk(share)}
     return any(isinstance(node, ast.Name) and node.id == "training" and id(node) not in apart for node in nodes)

@@ -11,6 +11,7 @@ from typing import Any
 
 from modelzoo import arithmetic
 from modelzoo.errors import TextError
+from modelzoo.language import pasted
 from modelzoo.language.expressions import Expressions
 from modelzoo.language.names import Names
 from modelzoo.language.runtime import HELPERS, globals_of
@@ -19,7 +20,9 @@ from modelzoo.language.syntax import formula_names
 
 def check_formula(tree: ast.expr, known: frozenset[str]) -> list[TextError]:
     """What is wrong with a formula whose names may be those of `known`."""
-    return _formula(tree, known)[1]
+    errors = _formula(tree, known)[1]
+    names = Names(values=known, training=False)
+    return pasted.formula_answered(tree, names, errors, lambda new: _formula(new, known)[1]) if errors else []
 
 
 def _formula(tree: ast.expr, known: frozenset[str]) -> tuple[ast.expr, list[TextError]]:

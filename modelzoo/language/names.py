@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import nn
@@ -83,9 +83,17 @@ class Text:
     def is_value(self, name: str) -> bool:
         return name in self.locals and self.kinds[name] == "value"
 
+    def is_known(self, name: str) -> bool:
+        """Whether the block or the text has something of this name."""
+        return name in self.kinds or any(
+            name in each for each in (self.names.values, self.names.layers, self.names.tensors, self.names.outer)
+        )
+
     def assign(self, node: ast.Name, kind: str) -> None:
         name, names = node.id, self.names
-        fixed = names.layers | names.tensors | names.values | ({*names.inputs} if names.fills else {"training"})
+        fixed = (
+            names.layers | names.tensors | names.values | ({*names.inputs} if names.fills else {"training", "torch"})
+        )
         if name == "_":
             return
         if name in fixed:
@@ -96,6 +104,12 @@ class Text:
         elif self.kinds.setdefault(name, kind) != kind:
             self.error(node, f"'{name}' would be a layer in one place and a value in another", "Take another name.")
         else:
+            self.locals.add(name)
+
+    def suppose(self, names: Iterable[str]) -> None:
+        """Takes names as set by a statement that was refused: that they are not is its consequence."""
+        for name in names:
+            self.kinds.setdefault(name, "value")
             self.locals.add(name)
 
     def unknown(self, node: ast.Name) -> None:

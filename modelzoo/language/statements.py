@@ -47,6 +47,7 @@ class Statements:
         if rule is None:
             what = f"{REFUSED.get(kind, kind)} has no place here"
             self.text.error(node, what, "Statements are assignment, if, while, for and return.")
+            self.text.suppose(assigned_names([node]))
         else:
             yield from rule(node)
 
@@ -115,6 +116,7 @@ class Statements:
             self.text.error(node, "else after for has no place here")
         if not isinstance(node.target, ast.Name):
             self.text.error(node.target, "the loop variable must be one name", "Write for i in range(n).")
+            self.text.suppose(assigned_names([node]))
             return
         before = set(self.text.locals)
         if isinstance(node.iter, ast.Call) and called_name(node.iter) == "range":
@@ -123,6 +125,7 @@ class Statements:
             layer = self.text.layer(node.iter)
             if layer is None:
                 self.text.error(node.iter, "for goes over range(...) or layers", "Write for i in range(n).")
+                self.text.suppose(assigned_names([node]))
                 return
             iterated, kind = layer.code, "layer"
         target = self.target(node.target, kind)

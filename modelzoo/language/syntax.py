@@ -8,7 +8,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from modelzoo import bounds
 from modelzoo.errors import TextError
@@ -108,6 +108,8 @@ def _placed(tree: _Node, code: str, shifts: tuple[int, int]) -> _Node:
             if node.end_lineno is not None and node.end_col_offset is not None:
                 node.end_col_offset = _column(lines, node.end_lineno, node.end_col_offset, shifts)
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _is_torchs(node.func):
+            node.func = at(ast.Name(f"torch.{node.func.attr}", ast.Load()), node.func)
         if isinstance(node, ast.Call) and len(node.keywords) > 1:
             _check_once(ast.unparse(node.func), ((each, each.arg) for each in node.keywords))
         elif isinstance(node, ast.Dict) and len(node.keys) > 1:
@@ -122,6 +124,11 @@ def _check_once(owner: str, named: Iterable[tuple[ast.expr | ast.keyword, str | 
         if name in given:
             raise TextError(f"{owner} gets '{name}' twice", "Remove one.", each.lineno, each.col_offset + 1)
         given |= {name} if name is not None else set()
+
+
+def _is_torchs(node: ast.expr) -> TypeGuard[ast.Attribute]:
+    """Whether `torch.sum` is called: one name, which nothing hides."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch"
 
 
 def _column(lines: list[bytes], line: int, offset: int, shifts: tuple[int, int]) -> int:

@@ -5,8 +5,8 @@ with the values of the args: formulas are computed, references followed, copies 
 which the same module is the same object.
 
 Read in this order: `nodes` (what a config says), `parser` (whatever may stand where a layer stands) and what it is
-made of: `keys`, `calls`, `rules`, `tensors`, `blocks`. Then `instances` (what is to be constructed), `resolve` and what
-it is made of: `evaluation`, `recipes`, `layers`, `references`, `arrangement`.
+made of: `keys`, `calls`, `rules`, `tensors`, `blocks`, `hiding`. Then `instances` (what is to be constructed),
+`resolve` and what it is made of: `evaluation`, `recipes`, `layers`, `references`, `arrangement`.
 
 >>> from modelzoo.errors import Problems
 >>> from modelzoo.spec import parser, resolve

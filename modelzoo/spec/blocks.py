@@ -11,6 +11,7 @@ from modelzoo import bounds
 from modelzoo.errors import Path
 from modelzoo.language import compiler, syntax
 from modelzoo.names import Kind, of_class
+from modelzoo.spec.hiding import hidden_functions
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
@@ -145,7 +146,8 @@ class Blocks:
         """A text is checked here; without one the block is an nn.Sequential."""
         if block.forward is not None:
             names = names_of(block, visible.values, joined(visible.outer))
-            for error in compiler.translate(block.forward, names, f"{block.name}.forward").errors:
+            errors = compiler.translate(block.forward, names, f"{block.name}.forward").errors
+            for error in errors or hidden_functions(block, visible.signatures):
                 self.problems.add_text(block.key / "forward", error)
             return
         if len(block.inputs) != 1:

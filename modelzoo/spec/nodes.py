@@ -227,6 +227,8 @@ def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> 
     if name is None or (name in values and not isinstance(tree, ast.Call)):
         return False
     function = functions.find_function(name)
+    if function is not None and function.number and name not in blocks:  # what is called is never the number
+        return False
     return name in blocks or name in values or (function is None and find_layer(name) is not None)
 
 

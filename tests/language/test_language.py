@@ -233,9 +233,10 @@ def test_a_layer_that_is_absent_is_tested_for_presence() -> None:
     assert torch.equal(forward("fc(x) if fc else x")(OWNER, X, Y), OWNER.fc(X))
 
 
-def test_a_name_may_be_a_functions_name_and_shadows_it_only_from_there_on() -> None:
+def test_a_value_may_have_a_functions_name_and_what_is_called_is_the_function() -> None:
     assert torch.equal(forward("relu = relu(x)\nreturn relu")(OWNER, X, Y), X.relu())
-    assert errors_of("relu = x\nreturn relu(relu)") == ["'relu' is a value, not a function or a layer. "]
+    assert torch.equal(forward("relu = x\nreturn relu(relu)")(OWNER, X, Y), X.relu())
+    assert errors_of("y = x\nreturn y(x)") == ["'y' is a value, not a function or a layer. "]
     names = Names(inputs=("x",), layers=frozenset({"linear", "self"}))
     assert compiler.translate("linear(self(x))", names, "forward").errors == ()
 
@@ -253,21 +254,21 @@ REFUSED = {
     "class A: pass\nreturn x": f"class has no place here. {HINT}",
     "try:\n  a = x\nfinally:\n  b = x\nreturn x": f"try has no place here. {HINT}",
     "with x:\n  a = x\nreturn x": f"with has no place here. {HINT}",
-    "del x\nreturn y": f"del has no place here. {HINT}",
+    "del x\nreturn y": "del has no place here. Remove this line.",
     "global x\nreturn y": f"global has no place here. {HINT}",
     "raise x": f"raise has no place here. {HINT}",
-    "assert depth\nreturn x": f"assert has no place here. {HINT}",
-    "a: int = 1\nreturn a": f"an annotation has no place here. {HINT}",
+    "assert depth\nreturn x": "assert has no place here. Remove this line.",
+    "a: int = 1\nreturn a": "an annotation has no place here. Write a = 1.",
     "for i in range(2):\n  break\nreturn x": f"break has no place here. {HINT}",
     "match x:\n  case _: pass\nreturn x": f"match has no place here. {HINT}",
     "fc(x)\nreturn x": "this line has no effect. Assign its value to a name, or return it.",
-    "x.add_(y)\nreturn x": "'add_' changes its tensor in place. Did you mean 'add'?",
+    "x.add_(y)\nreturn x": "'add_' changes its tensor in place. Write x = x.add(y).",
     "return": "return without a value. Write what is returned.",
     "a = x": "the text ends without return. End every way through it with return.",
     "if depth:\n  return x": "the text ends without return. End every way through it with return.",
     "while depth:\n  x = y\nelse:\n  x = x\nreturn x": "else after while has no place here. ",
     "for i in range(2):\n  x = y\nelse:\n  x = x\nreturn x": "else after for has no place here. ",
-    "for i in x:\n  y = i\nreturn y": "for goes over range(...) or layers. Write for i in range(n).",
+    "for i in x:\n  y = i\nreturn y": "for goes over range(...) or layers. Write:\nfor k in range(len(x)):\n    y = x[k]",
     "for i, j in range(2):\n  y = x\nreturn y": "the loop variable must be one name. Write for i in range(n).",
     "for i in range(stop=2):\n  y = x\nreturn y": "range takes one to three numbers. Write range(stop) or range(start, stop, step).",
     # assignment
@@ -298,7 +299,6 @@ REFUSED = {
     "_self": f"'_self' cannot be a name. {PRIVATE}",
     "__builtins__": f"'__builtins__' cannot be a name. {PRIVATE}",
     "relu": "'relu' is a function. Call it: relu(...).",
-    "torch.relu(x)": "there is no value 'torch'. Known: x, y, absent, blocks, depth, enc, fc, heads, optional, scale, widths.",
     "reluu(x)": "there is no function or layer 'reluu'. Did you mean 'relu'?",
     "eval(x)": "there is no function or layer 'eval'. ",
     "range(3)": "range(...) stands in for only. Write for i in range(n), or arange(n) for a tensor.",
@@ -312,7 +312,7 @@ REFUSED = {
     "a = fc\nreturn a(x)": "'fc' is a layer. Call it: fc(x).",
     "relu(fc)": "'fc' is a layer. Call it: fc(x).",
     "blocks[0]": "'blocks' is a layer. Call it: blocks(x).",
-    "blocks[0:1](x)": "a layer is picked by one index. Write layers[0](x).",
+    "blocks[0:1](x)": "a layer is picked by one index. Write:\nout = x\nfor k in range(0, 1):\n    out = blocks[k](out)\nreturn out",
     "fc == x": "'fc' is a layer. Call it: fc(x).",
     "x is y": "'is' compares with None only. Write == instead.",
     "fc is None is None": "'is' compares with None only. Write == instead.",
@@ -333,19 +333,19 @@ REFUSED = {
     "x.data": "there is no attribute 'data'. Known: H, T, dtype, imag, mH, mT, ndim, real, shape.",
     "x.grad_fn": "there is no attribute 'grad_fn'. Known: H, T, dtype, imag, mH, mT, ndim, real, shape.",
     "x.shapes": "there is no attribute 'shapes'. Did you mean 'shape'?",
-    "x.relu_()": "'relu_' changes its tensor in place. Did you mean 'relu'?",
+    "x.relu_()": "'relu_' changes its tensor in place. Write x.relu().",
     "x.numpy()": "'numpy' is not a method of a tensor. Did you mean 'numel'?",
-    "x.cuda()": "'cuda' is not a method of a tensor. ",
+    "x.cuda()": "where a tensor lies is no part of a model. Write x.",
     "x.backward()": "'backward' is not a method of a tensor. ",
     "x.__reduce__()": "'__reduce__' is not a method of a tensor. Did you mean 'relu'?",
-    "x.to('cuda')": "to takes one dtype. Write x.to('float32') or x.to(y.dtype).",
-    "x.to(y)": "to takes one dtype. Write x.to('float32') or x.to(y.dtype).",
-    "x.to(0)": "to takes one dtype. Write x.to('float32') or x.to(y.dtype).",
+    "x.to('cuda')": "where a tensor lies is no part of a model. Write x.",
+    "x.to(y)": "to takes one dtype. Write x.to(y.dtype).",
+    "x.to(0)": "where a tensor lies is no part of a model. Write x.",
     "x.to(y.dtype, copy=True)": "to takes one dtype. Write x.to('float32') or x.to(y.dtype).",
     # arguments
     "cat([x, y], out=x)": "the argument 'out' has no place here. ",
-    "zeros(2, device='cuda')": "the argument 'device' has no place here. ",
-    "leaky_relu(x, inplace=True)": "the argument 'inplace' has no place here. ",
+    "zeros(2, device='cuda')": "the argument 'device' has no place here. Write zeros(2).",
+    "leaky_relu(x, inplace=True)": "the argument 'inplace' has no place here. Write leaky_relu(x).",
     "relu(x, True)": "relu takes at most 1 argument by position, not 2. ",
     "dropout(x, 0.5, True, True)": "dropout takes at most 3 arguments by position, not 4. Name the others.",
     "fc(x, _hidden=1)": "the argument '_hidden' has no place here. ",
@@ -354,12 +354,12 @@ REFUSED = {
     "max('a', 'b')": "the text 'a' has no place here. Texts are arguments (mode='nearest') and keys of dicts.",
     # expressions
     "lambda: x": "lambda has no place here. ",
-    "[i for i in x]": "a comprehension has no place here. ",
-    "(i for i in x)": "a comprehension has no place here. ",
+    "[i for i in x]": "a comprehension has no place here. Write:\nitems = []\nfor k in range(len(x)):\n    items += [x[k]]\nreturn items",
+    "(i for i in x)": "a comprehension has no place here. Write:\nitems = []\nfor k in range(len(x)):\n    items += [x[k]]\nreturn items",
     "f'{x}'": "an f-string has no place here. ",
     "(a := x)": "':=' has no place here. ",
     "{x, y}": "a set has no place here. ",
-    "[*x]": "a starred value has no place here. ",
+    "[*x]": "a starred value has no place here. Write x.",
     "{**x}": "the keys of a dict are texts. Write {'name': value}.",
     "{1: x}": "the keys of a dict are texts. Write {'name': value}.",
     "'abc'": "the text 'abc' has no place here. Texts are arguments (mode='nearest') and keys of dicts.",

@@ -69,7 +69,9 @@ class Expressions:
         sources: list[Wire] = []
         text = self.text(node, sources)
         if not sources and not any(
-            isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id in _tensor_makers()
+            isinstance(each, ast.Call)
+            and isinstance(each.func, ast.Name)
+            and each.func.id.removeprefix("torch.") in _tensor_makers()
             for each in ast.walk(node)
         ):
             with suppress(Exception):  # a number that data decides
@@ -149,6 +151,10 @@ class _Shown(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         layer = self.scope.layer(node.func)
+        if layer is None and isinstance(node.func, ast.Name):  # a function, whatever else has its name
+            node.args = [self.visit(each) for each in node.args]
+            node.keywords = [self.visit(each) for each in node.keywords]
+            return node
         if layer is None:
             return self.generic_visit(node)
         self.sources += wires(self.expressions.call(layer, node))

@@ -34,6 +34,7 @@ def function_tree(name: str, number: bool, imports: Imports, key: Path) -> ast.e
     """What a function of the catalog is called in Python, by whether its first argument is a number or a tensor."""
     function = functions.find_function(name)
     assert function is not None
+    name = function.name
     if functions.FUNCTIONS.get(name) is not function:
         return imports.registered(function.call, key)
     if function.number and (number or not hasattr(torch, name)):
@@ -220,6 +221,7 @@ class _Plain(ast.NodeTransformer):
         function = None if self.is_layer(node.func) else functions.find_function(name)
         if function is None:
             return "tensor"
+        name = function.name
         if function.number:
             if name in ("bool", "float", "int", "len"):
                 return "number"
@@ -297,7 +299,7 @@ class _Plain(ast.NodeTransformer):
             self.random = True
             return self.draw(name.removesuffix("_"), positional, keywords)
         assert function is not None
-        self.random |= name in RANDOM
+        self.random |= function.name in RANDOM
         if function.creates and self.draw is None:
             keywords.append(ast.keyword("device", self.device or trees.quoted("next(self.parameters()).device")))
         return ast.Call(function_tree(name, number, self.imports, self.key), positional, keywords)

@@ -249,6 +249,16 @@ def test_a_single_layer_is_a_class_too():
     assert list(imported(text)().state_dict()) == ["weight", "bias"]
 
 
+def test_functions_are_called_whose_names_hold_values_or_layers():
+    model = {
+        "args": {"sum": 2, "int": 3, "dropout": 0.5},
+        "inputs": {"x": [2, 4], "mean": [2, 4]},
+        "layers": {"fc": "Linear(4, int(4.0) * int)", "relu": "ReLU"},
+        "forward": "max = torch.relu(fc(relu(x)))\nreturn max(max) * sum + mean(mean) + dropout(x, dropout, False).sum()",
+    }
+    assert_same(model)
+
+
 def test_names_of_python_torch_and_modules_are_kept_apart():
     model = {
         "args": {"half": 4, "F": 2, "max": 3, "torch": 1},

@@ -1,0 +1,94 @@
+"""What is pasted from PyTorch is one mistake, told once, with the line that works."""
+
+from __future__ import annotations
+
+import pytest
+
+import modelzoo
+from modelzoo.language.compiler import translate
+from modelzoo.language.names import Names
+
+NAMES = Names(
+    inputs=("x", "y"), values=frozenset({"dim"}), layers=frozenset({"fc", "layers"}), tensors=frozenset({"scale"})
+)
+
+
+def told(text: str, names: Names = NAMES) -> list[tuple[str, str]]:
+    return [(error.what, error.hint) for error in translate(text, names, "forward").errors]
+
+
+@pytest.mark.parametrize(
+    "text", ["return self.fc(x)", "return torch.nn.functional.gelu(x)", "return fc(x).to(float32)"]
+)
+def test_a_pasted_line_is_one_mistake(text):
+    assert len(told(text)) == 1
+
+
+def test_every_idiom_of_a_line_is_in_the_line_to_write():
+    assert told("return F.relu(self.fc(x.cuda()) / math.sqrt(dim)).to(torch.half)") == [
+        ("a dtype is written as a text", "Write return relu(fc(x) / sqrt(dim)).to('float16').")
+    ]
+
+
+def test_every_line_is_told_at_its_own_place():
+    errors = translate("y = self.fc(x)\nif self.training:\n    y = F.relu(y)\nreturn y", NAMES, "forward").errors
+    assert [(each.line, each.column, each.hint) for each in errors] == [
+        (1, 5, "Write y = fc(x)."),
+        (2, 4, "Write if training:"),
+        (3, 9, "Write y = relu(y)."),
+    ]
+
+
+def test_a_line_that_would_not_work_is_not_offered():
+    assert told("return self.fx(x)") == [
+        ("'fx' is not a method of a tensor", ""),
+        ("there is no value 'self'", "Known: x, y, dim, fc, layers, scale."),
+    ]
+    assert told("x = F.rleu(x)\nreturn x") == [("there is no function 'F.rleu'", "Did you mean 'relu'?")]
+
+
+def test_what_else_is_wrong_in_a_line_is_told_beside_it():
+    assert told("return F.relu(x) + zz") == [
+        ("there is no value 'zz'", "Known: x, y, dim, fc, layers, scale."),
+        ("a function is called by its name alone", "Write return relu(x) + zz."),
+    ]
+
+
+def test_a_name_that_the_block_has_is_no_module_of_pythons():
+    names = Names(inputs=("F", "self"), layers=frozenset({"math", "inf"}))
+    assert told("return math(F.relu() + self.mean()) + inf(F)", names) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("ys = [fc(x) for k in range(3) if k > 0]\nreturn stack(ys)", "ys += [fc(x)]"),
+        ("return sum(f(x) for f in layers)", "return sum(items)"),
+        ("for f in layers[1:]:\n    x = f(x)\nreturn x", "for k in range(1, len(layers)):\n    x = layers[k](x)"),
+        ("for f in layers[:-1]:\n    x = f(x)\nreturn x", "for k in range(len(layers) - 1):\n    x = layers[k](x)"),
+        ("for f in reversed(layers):\n    x = f(x)\nreturn x", "for k in range(len(layers) - 1, -1, -1):"),
+        ("for n, f in enumerate(layers):\n    x = f(x) * n\nreturn x", "    x = layers[k](x) * k"),
+        ("a = [x, y]\nfor f, z in zip(layers, a):\n    x = f(z)\nreturn x", "    x = layers[k](a[k])"),
+    ],
+)
+def test_loops_over_anything_go_by_index(text, written):
+    ((_, hint),) = told(text)
+    assert written in hint
+    assert hint.startswith("Write:\n")
+    lines = text.split("\n")
+    first = next(number for number, line in enumerate(lines) if "for" in line)
+    body = len([line for line in lines if line.startswith(" ")])
+    repaired = [*lines[:first], hint.removeprefix("Write:\n"), *lines[first + 1 + body :]]
+    assert told("\n".join(repaired)) == []
+
+
+def test_a_statement_that_is_refused_has_no_other_mistakes_in_its_train():
+    assert told("with x:\n    z = fc(x)\nreturn z") == [
+        ("with has no place here", "Statements are assignment, if, while, for and return.")
+    ]
+
+
+def test_a_formula_is_answered_with_the_formula_to_write():
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"args": {"dim": 16}, "layers": ["Linear(dim, int(math.sqrt(dim)))"]})
+    assert [each.hint for each in caught.value.problems] == ["Write int(sqrt(dim))."]
