@@ -8,7 +8,8 @@ drawing a number), `user_layers` (what they draw is kept), `blocks` (classes mad
 by dotted name), `ties`. Then `dry_run` (one pass for each way that data may decide) and what it asks: `inputs`,
 `modes` (evaluation and training), `recording`, `watch` (what is decided where data would), `explain` (which layer or
 line failed, on what), `failures` (what torch means), `strict` and `work` (what meta lets pass, what would take too
-long), `uncompiled`, `equal` (modules that need not run twice), `flops`, `observe` (a pass of a built model), `memory`.
+long), `gradients` (what a backward pass cannot go through), `uncompiled`, `equal` (modules that need not run twice),
+`flops`, `observe` (a pass of a built model), `memory`.
 
 >>> from modelzoo.modules import memory
 >>> memory.shown(4_000_000_000)

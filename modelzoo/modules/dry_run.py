@@ -19,7 +19,7 @@ from modelzoo.catalog import sizes
 from modelzoo.catalog.layers import Layer
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.language import compiler, runtime
-from modelzoo.modules import construct, equal, flops, modes
+from modelzoo.modules import construct, equal, flops, gradients, modes
 from modelzoo.modules.explain import Explaining, FailedCall, explain, mended_layer, text_problem
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
@@ -83,7 +83,14 @@ def dry_run(
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += floored
+        if gradients.is_doubtful(modules):
+            asked.notes += map(_told_gradient, gradients.hindrances(skeleton, inputs))
     return asked
+
+
+def _told_gradient(problem: Problem) -> str:
+    """A note of a layer that the gradient cannot pass."""
+    return f"a backward pass fails: {problem.what} {problem.hint}".strip(" .")
 
 
 def _told_floor() -> str:
@@ -136,7 +143,7 @@ def _run(
         watch.turned = set()
         with flops.counted() if count else nullcontext() as counter:
             _pass(skeleton, inputs, record, watch, mode)
-        record.flops = None if counter is None else counter.get_total_flops()
+        record.flops = None if counter is None else counter.total
         runs = 0
         while runs < len(watch.sites) and runs < bounds.BRANCHES:
             watch.flipped, watch.turned = [*watch.sites.values()][runs], set()

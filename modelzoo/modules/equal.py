@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
+from modelzoo.modules.flops import Counter
 from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec.instances import Instance
 
@@ -36,7 +36,7 @@ def once(
     skeleton: Skeleton,
     modules: list[nn.Module],
     returned: Returned | None = None,
-    counter: FlopCounterMode | None = None,
+    counter: Counter | None = None,
 ) -> Iterator[Memory]:
     """While it lasts, of equal modules one runs for each input; the others return what it did.
 
@@ -68,14 +68,14 @@ def once(
 class Memory:
     """What modules returned, by what they were given; `left` is how many bytes of it may be kept."""
 
-    def __init__(self, returned: Returned | None, counter: FlopCounterMode | None, left: float) -> None:
+    def __init__(self, returned: Returned | None, counter: Counter | None, left: float) -> None:
         self.returned, self.counter = returned, counter
         self.repeated = 0  # the operations of those that did not run
         self.left = left
 
     @property
     def flops(self) -> int:
-        return self.repeated + (0 if self.counter is None else self.counter.get_total_flops())
+        return self.repeated + (0 if self.counter is None else self.counter.total)
 
     def share(self, group: list[nn.Module]) -> None:
         """From now on these modules share what they return."""

@@ -105,7 +105,7 @@ def _piece(value: Any) -> Any:
     return _zeros(value, LONGEST)
 
 
-# -- shapes -----------------------------------------------------------------------------------------------------------
+# -- shapes and numbers ----------------------------------------------------------------------------------------------
 
 
 def _has_dim(value: Tensor, dim: int = -1, *_: Any, **named: Any) -> None:
@@ -136,7 +136,24 @@ def _index_add(value: Tensor, dim: int, index: Tensor, source: Tensor, *_: Any, 
         raise RuntimeError(f"{what}: they may differ in dimension {dim} only")
 
 
+def _bernoulli(value: Tensor, p: Any = 0, *_: Any, **__: Any) -> None:
+    if isinstance(p, (int, float)) and not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+
+
+def _celu(value: Tensor, alpha: float = 1, *_: Any, **__: Any) -> None:
+    if alpha == 0:
+        raise ZeroDivisionError("alpha cannot be 0 for CELU")
+
+
+def _smooth_l1_loss(value: Tensor, target: Tensor, reduction: int = 1, beta: float = 1, *_: Any, **__: Any) -> None:
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta")
+
+
 def _multinomial(value: Tensor, count: int, replacement: bool = False, **_: Any) -> None:
+    if count <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and value.ndim and count > value.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
 
@@ -176,10 +193,13 @@ CHECKS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "convolution": _convolution,
         "index_select": _index_select,
         "index_add": _index_add,
+        "bernoulli": _bernoulli,
+        "celu": _celu,
         "multinomial": _multinomial,
         "addmm": _addmm,
         "nll_loss2d_forward": _nll_loss2d,
+        "smooth_l1_loss": _smooth_l1_loss,
         "soft_margin_loss": _soft_margin_loss,
     }
 )
-"""The operations whose shapes meta does not check as the CPU does."""
+"""The operations whose shapes and numbers meta does not check as the CPU does."""

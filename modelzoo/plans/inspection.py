@@ -84,7 +84,7 @@ def _passed(model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any])
         observe.observed(model) as record,
     ):
         model(*inputs, **named)
-    record.flops = counter.get_total_flops()
+    record.flops = counter.total
     return record
 
 

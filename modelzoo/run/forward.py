@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo.errors import ConfigError
-from modelzoo.modules import explain
+from modelzoo.modules import explain, gradients
 from modelzoo.modules.inputs import call_with
 from modelzoo.plans.draft import Draft
-from modelzoo.run import gradients
 from modelzoo.terminal import say
 
 

@@ -19,13 +19,13 @@ from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problem, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
-from modelzoo.modules import observe
+from modelzoo.modules import gradients, observe
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
 from modelzoo.plans.draft import Draft, example_inputs, fill
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
-from modelzoo.run import gradients, load, save
+from modelzoo.run import load, save
 from modelzoo.run.forward import explain_non_finite, forward
 from modelzoo.run.options import check_reporting, device_named, flag, with_threads
 from modelzoo.terminal import say

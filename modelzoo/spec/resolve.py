@@ -138,7 +138,7 @@ class Resolver:
                 self.problems.add(
                     node.key, f"blocks are nested more than {bounds.BLOCKS} deep.", "Let _if_ end the recursion."
                 )
-                return None
+                self.problems.check()  # where each holds two of its kind, going on would take forever
             built = self.build_block(scope.blocks[node.target], scope, given, origins, call=node.key)
             if built is not None and node.init:
                 built.init += [(pattern, fill, scope.values) for pattern, fill in node.init]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from modelzoo.errors import Path
-from modelzoo.run import compare, gradients
+from modelzoo.modules import gradients
+from modelzoo.run import compare
 from modelzoo.testing import tensor_facts
 from modelzoo.testing.case import Fact, Output, Same
 from modelzoo.testing.found import Found

@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from modelzoo.errors import Path, fail
-from modelzoo.run import compare, gradients, load, save
+from modelzoo.modules import gradients
+from modelzoo.run import compare, load, save
 from modelzoo.testing.subject import Built, build, forward, names_of
 
 

@@ -13,11 +13,12 @@ from modelzoo.config.config import Config
 from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import computation, ledger
 from modelzoo.init.decisions import NamedFill
+from modelzoo.modules import gradients
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
 from modelzoo.run import forward as run_forward
-from modelzoo.run import gradients, job
+from modelzoo.run import job
 from modelzoo.run.options import device_named, flag
 from modelzoo.spec import parser
 

@@ -322,3 +322,13 @@ def test_a_division_without_a_gradient_is_noted(text, device):
 def test_a_division_of_integers_needs_no_gradient():
     model = {"inputs": {"x": {"shape": [2, 3], "dtype": "int64"}}, "layers": {"l": "Linear(3, 3)"}}
     assert modelzoo.plan({**model, "forward": "return l((x // 2).float())"}).notes == ()
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_counting_operations_lets_nothing_pass_that_the_cpu_refuses(device):
+    model = {"inputs": {"x": {"shape": [1, 1, 1], "dtype": "int64"}}, "layers": ["Upsample(scale_factor=1)"]}
+    told = "\"compute_indices_weights_nearest\" not implemented for 'Long'"
+    for count in (False, True):
+        assert told in refusal(model, draft.draft, device=device, count=count)
+    with pytest.raises(NotImplementedError, match=re.escape(told)):
+        nn.Upsample(scale_factor=1)(torch.zeros(1, 1, 1, dtype=torch.int64))

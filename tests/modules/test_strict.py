@@ -165,11 +165,16 @@ I = torch.zeros(3, dtype=I64, device="meta")  # noqa: E741
         lambda: nn.functional.gelu(X.long()),
         lambda: torch.relu(X > 0),
         lambda: X[:0].max(),
+        lambda: torch.bernoulli(X, 3),
+        lambda: torch.bernoulli(X, -1),
+        lambda: torch.multinomial(X, 0),
+        lambda: nn.functional.smooth_l1_loss(X, X, beta=-1),
+        lambda: nn.functional.celu(X, 0),
     ],
 )
 def test_a_function_refuses_on_meta_what_it_refuses_on_the_cpu(call):
     call()
-    with pytest.raises((RuntimeError, IndexError)), Strict():
+    with pytest.raises((RuntimeError, IndexError, ZeroDivisionError)), Strict():
         call()
 
 
@@ -186,6 +191,8 @@ def test_a_function_refuses_on_meta_what_it_refuses_on_the_cpu(call):
         lambda: nn.functional.embedding(I, X)[:0].sum(),
         lambda: X.half() @ Y.half() + X.new_zeros(0, 4).half().sum(),
         lambda: nn.functional.one_hot(I, 4).float(),
+        lambda: torch.bernoulli(torch.bernoulli(X, 1), 0) + nn.functional.celu(X, -1),
+        lambda: nn.functional.smooth_l1_loss(X, X, beta=0),
     ],
 )
 def test_what_the_cpu_takes_passes_on_meta(call):

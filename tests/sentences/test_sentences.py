@@ -8,6 +8,7 @@ import linecache
 import math
 import pickle
 import textwrap
+import time
 
 import pytest
 import torch
@@ -921,6 +922,15 @@ def test_the_depth_limit_of_recursion_is_100():
     assert answer(text.format(100)) == message(
         "model.blocks.D.layers.0", "blocks are nested more than 100 deep. Let _if_ end the recursion."
     )
+
+
+def test_a_recursion_that_branches_ends_as_soon_as_one_that_does_not():
+    text = "blocks: {D: {args: [n], layers: [D(n), D(n)]}}\nlayers: [D(1)]"
+    before = time.process_time()
+    assert answer(text) == message(
+        "model.blocks.D.layers.0", "blocks are nested more than 100 deep. Let _if_ end the recursion."
+    )
+    assert time.process_time() - before < 10
 
 
 def test_init_is_a_nodes_own_fills():

@@ -52,13 +52,27 @@ def _computed(tree: ast.expr, node: nodes.Computed, env: Env) -> ast.expr:
     if is_none(tree):
         return NONE
     if isinstance(tree, ast.IfExp):
-        yes, no = (_computed(each, node, env) for each in (tree.body, tree.orelse))
+        yes, no = (_arm(each, node, env) for each in (tree.body, tree.orelse))
+        if yes is None and no is None:
+            raise DeadError
+        if yes is None or no is None:  # the other cannot be chosen: its size is not known
+            if env.cls.block is env.source.root:
+                env.source.pinned.update(each.id for each in ast.walk(tree.test) if isinstance(each, ast.Name))
+            return yes or no or NONE
         return ast.IfExp(formula(tree.test, env, node.key), yes, no)
     if isinstance(tree, ast.Name) and tree.id in env.names:
         return _called(env.names[tree.id], [], [], node, env)
     if isinstance(tree, ast.Subscript):
         return _called(formula(tree, env, node.key), [], [], node, env)
     return _call(parsed_call(tree, env, node.key), env, node)
+
+
+def _arm(tree: ast.expr, node: nodes.Computed, env: Env) -> ast.expr | None:
+    """One of two layers; None if it was left without a size, and no value of the args chooses it."""
+    try:
+        return _computed(tree, node, env)
+    except DeadError:
+        return None
 
 
 def _block(block: nodes.Block, env: Env) -> ast.expr:

@@ -14,6 +14,7 @@ from modelzoo.export.source.environment import Env
 from modelzoo.export.source.needs import is_indexed
 from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
+from modelzoo.language import syntax
 from modelzoo.spec import nodes
 from modelzoo.spec.parser import Parser
 
@@ -53,7 +54,9 @@ def is_layer(tree: ast.expr, env: Env) -> bool:
 
 
 def parsed_call(tree: ast.expr, env: Env, key: Path) -> nodes.Call:
-    """The layer that is written in a formula."""
+    """The layer that is written in a formula, as it is or as a text."""
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        tree = syntax.parse_expression(tree.value)
     call = Parser(Problems()).calls.call_of(tree, ast.unparse(tree), key, env.visible)
     assert call is not None
     return call

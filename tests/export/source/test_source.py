@@ -472,3 +472,19 @@ def test_an_unknown_export_is_explained(value, message):
 )
 def test_an_arg_that_is_a_layer_is_made_where_it_is_used_whatever_it_is_called_or_holds(args, layers, line):
     assert line in assert_same({"args": args, "inputs": {"x": [2, 4]}, "layers": layers}).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("layer", "signature", "line"),
+    [
+        ("act if wide else CrossMapLRN2d", "self, act=nn.GELU", "self.a = act()"),
+        ("act if wide else Linear(out_features=3)", "self, act=nn.GELU", "self.a = act()"),
+        ("act if wide else Tanh", "self, act=nn.GELU, wide=True", "self.a = act() if wide else nn.Tanh()"),
+        ("act if wide else 'GLU(0)'", "self, act=nn.GELU, wide=True", "self.a = act() if wide else nn.GLU(dim=0)"),
+    ],
+)
+def test_of_two_layers_the_one_that_no_arg_can_choose_is_left_out(layer, signature, line):
+    model = {"inputs": {"x": [2, 4]}, "args": {"act": "GELU", "wide": True}, "layers": {"a": layer}}
+    text = assert_same(model)
+    assert f"def __init__({signature}):" in text
+    assert line in text

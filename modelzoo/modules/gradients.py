@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from modelzoo.errors import ConfigError, Path, Problem, fail, first_line
+from modelzoo.modules.failures import depends_on_data
+from modelzoo.modules.inputs import call_with
 from modelzoo.modules.skeleton import Skeleton
 
 
@@ -35,6 +38,82 @@ def backward(skeleton: Skeleton, output: Any, again: Callable[[], Any]) -> None:
         raise ConfigError(_explain(skeleton, error, again)) from error
 
 
+_KINDS = ("Conv", "ConvTranspose", "BatchNorm", "InstanceNorm")
+FORGETFUL = (
+    nn.Linear,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    *(getattr(nn, f"{kind}{rank}d") for kind in _KINDS for rank in (1, 2, 3)),
+)
+"""The layers of torch whose gradient does not need what they returned."""
+
+
+def is_doubtful(modules: Iterable[nn.Module]) -> bool:
+    """Whether some layer works in place on what another may need for its gradient.
+
+    >>> is_doubtful([nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True))])
+    False
+    >>> is_doubtful([nn.Sequential(nn.Tanh(), nn.ReLU(inplace=True))])
+    True
+    """
+    return any(
+        _is_in_place(child) and not (isinstance(module, nn.Sequential) and isinstance(before, FORGETFUL))
+        for module in modules
+        for before, child in itertools.pairwise((None, *module._modules.values()))
+    )
+
+
+def _is_in_place(module: nn.Module | None) -> bool:
+    return getattr(module, "inplace", False) is True
+
+
+def hindrances(skeleton: Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
+    """What makes a backward pass fail after a forward pass that works: layers that work in place.
+
+    Nothing is differentiated: what is saved for the gradient and changed later is enough to know.
+
+    Args:
+        skeleton: modules on zeros or on meta, as they are once their sizes are known.
+        inputs: by name, on the skeleton's device.
+    """
+    doing = [module for module in skeleton.root.modules() if _is_in_place(module)]
+    before = [module.training for module in doing]
+    try:
+        for module in doing:  # as what drops does nothing in evaluation
+            module.training = True
+        with torch.enable_grad():
+            return [] if _is_passable(skeleton, inputs) else _found(skeleton, inputs)
+    finally:
+        for module, training in zip(doing, before, strict=True):
+            module.training = training
+
+
+def _is_passable(skeleton: Skeleton, inputs: dict[str, Tensor]) -> bool:
+    """Whether nothing that is saved for a gradient is changed later."""
+    saved: list[tuple[Tensor, int]] = []
+
+    def save(tensor: Tensor) -> Tensor:
+        saved.append((tensor, tensor._version))
+        return tensor
+
+    with suppress(Exception), saved_tensors_hooks(save, lambda kept: kept):
+        call_with(skeleton.root, inputs)
+        return all(tensor._version == version for tensor, version in saved)
+    return False
+
+
+def _found(skeleton: Skeleton, inputs: dict[str, Tensor]) -> list[Problem]:
+    watch = _Watch()
+    with watch.calls(skeleton):
+        try:
+            call_with(skeleton.root, inputs)
+        except Exception as error:  # as where a parameter itself is changed
+            watch.entered = watch.running[-1:]
+            return [] if depends_on_data(error) else _explained(skeleton, watch, error)
+        watch.look(skeleton.root)
+    return _explained(skeleton, watch, None)
+
+
 def _differentiate(parts: Sequence[Tensor]) -> None:
     torch.autograd.backward(torch.stack([each.sum() for each in parts]).sum())
 
@@ -57,18 +136,22 @@ def _explain(skeleton: Skeleton, error: Exception, again: Callable[[], Any]) -> 
         output = again()
         watch.look(skeleton.root)
         _differentiate([each for each in tensors(output) if each.is_floating_point() and each.requires_grad])
+    return _explained(skeleton, watch, error)
+
+
+def _explained(skeleton: Skeleton, watch: _Watch, error: Exception | None) -> list[Problem]:
     names = {id(module): name for name, module in skeleton.root.named_modules()}
 
     def problem(module: nn.Module, why: str, hint: str = "") -> Problem:
         instance = skeleton.instances[id(module)]
-        if instance.layer is not None and instance.arguments.get("inplace") and not hint:
+        if instance.layer is not None and instance.arguments.get("inplace"):
             hint = "Write inplace=False."
         name = f"'{names[id(module)]}'" if names.get(id(module)) else "the model"
         shown = "" if instance.layer is None else f" is {instance.call()}"
         what = f"{name}{shown}: {why}."
         return Problem(path=str(instance.key), key=instance.key, what=what, hint=hint)
 
-    if watch.changing:
+    if watch.changing or error is None:
         return [problem(each, "it changes in place what the gradient needs as it was") for each in watch.changing]
     why = f"its gradient cannot be computed: {first_line(error).rstrip('.')}"
     if watch.entered:

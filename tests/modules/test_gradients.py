@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 import modelzoo
+from modelzoo.modules import gradients
 from modelzoo.plans import draft as drafts
 from modelzoo.plans.draft import example_inputs, fill
 from modelzoo.run import forward as run_forward
-from modelzoo.run import gradients
 
 CHANGES = "it changes in place what the gradient needs as it was."
 
@@ -129,3 +129,51 @@ def test_where_nothing_has_a_gradient_there_is_nothing_to_differentiate():
     assert refusal({"layers": ["ReLU"]}) == (
         "backward\n  no output depends on a parameter, so there is nothing to differentiate. Type backward=false."
     )
+
+
+IN_PLACE = [
+    (["Linear(8, 8)", "Sigmoid", "ReLU(inplace=True)"], {2: "ReLU(inplace=True)"}),
+    (["Linear(8, 8)", "Sigmoid", "Dropout(0.5, inplace=True)"], {2: "Dropout(p=0.5, inplace=True)"}),
+    (["Linear(8, 8)", "ReLU(inplace=True)", "Dropout(0.5)"], {}),
+    (["Sigmoid", "ReLU(inplace=True)", "Linear(8, 8)"], {}),
+    (["Linear(8, 8)", "Exp2", "ELU(inplace=True)"], {2: "ELU(inplace=True)"}),
+]
+
+
+@pytest.mark.parametrize(("layers", "named"), IN_PLACE)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_plan_notes_what_no_gradient_passes(layers, named, device):
+    model = {
+        "inputs": {"x": [2, 8]},
+        "blocks": {"Exp2": {"forward": "exp(x)"}},
+        "layers": [each.replace("Exp2", "Exp2()") for each in layers],
+    }
+    drawn = torch.get_rng_state()
+    notes = drafts.draft(model, device=device).plan.notes
+    assert notes == tuple(
+        f"a backward pass fails: '{index}' is {layer}: {CHANGES} Write inplace=False" for index, layer in named.items()
+    )
+    assert torch.equal(torch.get_rng_state(), drawn)
+    built = modelzoo.build(model).train()
+    try:
+        built(torch.ones(2, 8)).sum().backward()
+    except RuntimeError as error:
+        assert named
+        assert "modified by an inplace operation" in str(error)
+    else:
+        assert not named
+
+
+def test_a_plan_notes_a_parameter_that_a_layer_changes():
+    model = {
+        "inputs": {"x": [2, 8]},
+        "parameters": {"s": {"shape": [8], "fill": 1}},
+        "layers": {"act": "ReLU(inplace=True)"},
+        "forward": "x + act(s)",
+    }
+    (note,) = modelzoo.plan(model).notes
+    assert note.startswith(
+        "a backward pass fails: 'act' is ReLU(inplace=True): its gradient cannot be computed: a leaf"
+    )
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        modelzoo.build(model)(torch.ones(2, 8))
