@@ -12,6 +12,7 @@ from torch import Tensor
 
 from modelzoo import bounds
 from modelzoo.catalog.functions import Function
+from modelzoo.catalog.sizes import expands
 
 
 def function(of: Function) -> Callable[..., Any]:
@@ -80,6 +81,17 @@ def _repeats(name: str, input: Any = None, repeats: Any = None, *_: Any, **__: A
         raise ValueError(f"{name} makes at most {bounds.ELEMENTS:,} items: the counts are too large")
 
 
+def _attention(
+    name: str, query: Any = None, key: Any = None, _: Any = None, attn_mask: Any = None, *__: Any, **___: Any
+) -> None:
+    """Where a mask is larger than what it masks, some kernels refuse it and others return more than was asked."""
+    if not all(isinstance(each, Tensor) and each.ndim > 1 for each in (query, key, attn_mask)):
+        return
+    weights = (*query.shape[:-2], query.shape[-2], key.shape[-2])
+    if query.shape[:-2].numel() >= key.shape[:-2].numel() and not expands(attn_mask.shape, weights):
+        raise ValueError(f"a mask of shape {list(attn_mask.shape)} does not expand to the weights' {list(weights)}")
+
+
 def _quotients(name: str, value: Any, other: Any = None, *, rounding_mode: Any = None) -> None:
     """A processor divides the smallest integer by -1 with a signal."""
     if rounding_mode != "trunc" or not isinstance(value, Tensor) or value.device.type != "cpu":
@@ -99,6 +111,7 @@ FUNCTIONS: Mapping[str, Callable[..., None]] = MappingProxyType(
         **dict.fromkeys(("fold", "unfold", "interpolate", "local_response_norm"), _windows),
         "pad": _pad,
         "repeat_interleave": _repeats,
+        "scaled_dot_product_attention": _attention,
     }
 )
 """By the name of a function: what raises ValueError, given the name and the arguments of a call."""

@@ -254,3 +254,13 @@ def given_size(given: nn.Module | Mapping[str, Any], argument: str) -> tuple[int
     if isinstance(value, (list, tuple)):
         return tuple(value)
     return (value,) if type(value) is int else ()
+
+
+def expands(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether a shape becomes another by `expand`.
+
+    >>> expands((3, 1), (2, 3, 4)), expands((2,), (1,))
+    (True, False)
+    """
+    aligned = wanted[len(wanted) - len(shape) :]
+    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))

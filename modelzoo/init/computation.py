@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from modelzoo import streams
 from modelzoo.catalog import distributions, fills, functions
 from modelzoo.catalog.fill import problem_with
+from modelzoo.catalog.sizes import expands
 from modelzoo.errors import ConfigError, Path, Problem, first_line
 from modelzoo.init import drawing
 from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.language import compiler, runtime
-from modelzoo.modules.strict import expands
 from modelzoo.spec.instances import Recipe
 
 

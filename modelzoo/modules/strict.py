@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from modelzoo.catalog.sizes import expands
 from modelzoo.errors import first_line
 from modelzoo.modules.failures import is_of_dtypes, lacks_kernel
 from modelzoo.modules.uncompiled import uncompiled
@@ -170,16 +171,6 @@ def _nll_loss2d(value: Tensor, target: Tensor, *_: Any, **__: Any) -> None:
 
 def _soft_margin_loss(value: Tensor, target: Tensor, *_: Any, **__: Any) -> None:
     _check_expands(target.shape, value.shape)
-
-
-def expands(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Whether a shape becomes another by `expand`.
-
-    >>> expands((3, 1), (2, 3, 4)), expands((2,), (1,))
-    (True, False)
-    """
-    aligned = wanted[len(wanted) - len(shape) :]
-    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
 
 
 def _check_expands(shape: Sequence[int], wanted: Sequence[int]) -> None:

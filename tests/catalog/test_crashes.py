@@ -17,6 +17,7 @@ import modelzoo
 from modelzoo.catalog import guards
 from modelzoo.modules import work
 from modelzoo.modules.torch_layers import TooLargeError
+from modelzoo.plans import draft
 from tests.helpers import crashes
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -138,3 +139,21 @@ def test_many_operations_together_are_too_many():
         twice(2)
         with pytest.raises(TooLargeError):
             twice(100)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(("mask", "fits"), [([4, 2, 3, 3], False), ([3, 3], True), ([1, 1, 1, 3], True)])
+def test_a_mask_is_no_larger_than_what_it_masks(mask, fits, device):
+    text = "scaled_dot_product_attention(x, x, x, m)"
+    model = {"inputs": {"x": [1, 2, 3, 4], "m": mask}, "forward": text}
+    if fits:
+        assert draft.draft(model, device=device, count=True).plan.flops == 2 * 2 * (2 * 3 * 3 * 4)
+        return
+    for count in (False, True):
+        with pytest.raises(modelzoo.ConfigError) as caught:
+            draft.draft(model, device=device, count=count)
+        told = f"a mask of shape {mask} does not expand to the weights' [1, 2, 3, 3]"
+        assert str(caught.value) == f"model.forward\n  {text} fails: {told}"
+    x, m = torch.ones(1, 2, 3, 4), torch.ones(mask)
+    with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+        torch.nn.functional.scaled_dot_product_attention(x, x, x, m)

@@ -20,7 +20,7 @@ IMPORTS = {
 }
 BUILTINS = set(
     "super range len str int float bool abs max min round sum isinstance tuple list dict enumerate zip print "
-    "property NotImplementedError ValueError RuntimeError".split()
+    "property next hasattr NotImplementedError ValueError RuntimeError".split()
 )
 SPECIAL = {"__init__"}
 OF_MODULES = {name for name in dir(nn.Module()) if name.startswith("_")}

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from modelzoo.catalog.layers import LAYERS
+from modelzoo.catalog.sizes import expands
 from modelzoo.modules.failures import depends_on_data, lacks_kernel
-from modelzoo.modules.strict import Strict, expands
+from modelzoo.modules.strict import Strict
 
 I64 = torch.int64
 
