@@ -34,11 +34,11 @@ class LoopError(EndlessError):
         return f"{self.what} (line {self.line} of {self.filename.strip('<>')})"
 
 
-ON_CPU = 6
-"""An operation of a dry run on the CPU counts as so many: its size is estimated before it is done."""
+ON_CPU = 12
+"""An operation of a dry run on the CPU counts as so many, each of which takes 2 µs: its size is estimated first."""
 
-ON_META = 20
-"""An operation on meta counts as so many: it takes at least so many times as long as one on little data."""
+ON_META = 80
+"""An operation on meta counts as so many, each of which takes 2 µs: its result is worked out in Python."""
 
 
 class Operations:
