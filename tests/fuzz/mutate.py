@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import sys
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,13 @@ def one_call(chance: random.Random, corpus: Corpus) -> Any:
 
 
 def dumped(tree: Any) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    """YAML of a tree, however deep it is nested."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def raw(chance: random.Random, seed: Seed, corpus: Corpus) -> str:
