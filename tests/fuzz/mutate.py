@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
-import sys
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
