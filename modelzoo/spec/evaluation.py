@@ -75,7 +75,7 @@ class Evaluation:
     def computed(self, value: Any, scope: Scope, key: Path) -> Any:
         if isinstance(value, nodes.Formula):
             return self.formula(value.tree, scope, value.key)
-        if isinstance(value, nodes.NODES):
+        if isinstance(value, nodes.Node):
             return Recipe(node=value, scope=scope)
         if isinstance(value, tuple):
             return tuple(self.computed(each, scope, key) for each in value)

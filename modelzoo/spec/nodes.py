@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -171,7 +171,49 @@ class Block:
 
 Node = Block | Call | Computed | Reference | Repeat | Condition
 
-NODES = (Block, Call, Computed, Reference, Repeat, Condition)
+
+_PARTS = MappingProxyType(
+    {
+        Block: ("args", "tensors", "buffers", "layers"),
+        Parameter: ("default",),
+        OwnTensor: ("shape", "fill"),
+        Fill: ("arguments",),
+        Call: ("arguments", "positional"),
+        Computed: ("formula",),
+        Repeat: ("count", "node"),
+        Condition: ("test", "node"),
+    }
+)
+"""What each part of a spec is made of, in order; inputs and `_init_` make nothing, definitions where they are used."""
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """What stands directly in a part of a spec: other parts, formulas, plain values."""
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, (list, tuple)):
+        yield from value
+    else:
+        for name in _PARTS.get(type(value), ()):
+            yield getattr(value, name)
+
+
+def walk(value: Any, definitions: bool = False) -> Iterator[Any]:
+    """A part of a spec and all that stands in it, at any depth, each before what it is made of.
+
+    Args:
+        value: a node, or any other part.
+        definitions: whether to go into the definitions of blocks too.
+
+    >>> block = Block(layers=(("0", Repeat(count=2, node=Call(target="ReLU"))),))
+    >>> [each.target for each in walk(block) if isinstance(each, Call)]
+    ['ReLU']
+    """
+    yield value
+    for each in parts(value):
+        yield from walk(each, definitions)
+    if definitions and isinstance(value, Block):
+        yield from walk(value.blocks, definitions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from modelzoo.spec.calls import Calls
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
-    NODES,
     SCALARS,
     Call,
     Condition,
@@ -111,7 +110,7 @@ class Parser:
     def any_node(self, value: Any, key: Path, visible: Visible, name: str) -> Node | None:
         if value is None:
             return None
-        if isinstance(value, NODES):  # of a text that was read already
+        if isinstance(value, Node):  # of a text that was read already
             return value
         if isinstance(value, str):
             return self.calls.text(value, key, visible)

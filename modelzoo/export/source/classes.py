@@ -15,7 +15,7 @@ from modelzoo.export.source import expressions, tensors, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Source
 from modelzoo.export.source.layout import WIDTH, shown
 from modelzoo.export.source.naming import Imports, Scope, class_title
-from modelzoo.export.source.needs import Needs, bare, is_computed, names_used
+from modelzoo.export.source.needs import Needs, bare, is_computed, names_in
 from modelzoo.export.source.occurrences import Occurrences, Variant
 from modelzoo.export.source.recipes import NONE, argument
 from modelzoo.export.source.sequences import flat, frame_of, items, path
@@ -119,7 +119,7 @@ def _body(cls: Class, source: Source, outer: Env | None, blocks: Mapping[str, no
     before: list[ast.stmt] = []
     if outer is not None:
         own = {each.name for each in block.args}
-        cls.free = [name for name in dict.fromkeys(names_used(block)) if name in outer.names and name not in own]
+        cls.free = [name for name in dict.fromkeys(names_in(block)) if name in outer.names and name not in own]
     called = cls.scope.all([*cls.free, *(each.name for each in block.args)])
     cls.names.update((name, trees.name(called[name])) for name in cls.free)
     frames = outer.frames if outer is not None else ()

@@ -13,7 +13,7 @@ from modelzoo.errors import fail
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
 from modelzoo.export.source.needs import bare
-from modelzoo.export.source.occurrences import NODES, Seen, held_by
+from modelzoo.export.source.occurrences import Seen, held_by
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
@@ -208,7 +208,7 @@ def _container(node: nodes.Call, layer: Layer, env: Env) -> ast.expr:
 
 
 def _argument(given: Any, env: Env, layer: Layer | None = None, name: str = "") -> ast.expr:
-    if isinstance(given, NODES):
+    if isinstance(given, nodes.Node):
         return _layer_value(given, env)
     takes = layer is not None and not layer.registered and catalog.takes_layer(layer, name)
     if takes and given is not None and layer is not None and layer.name != "Identity":
@@ -222,7 +222,7 @@ def _layer_value(given: Any, env: Env) -> ast.expr:
     """A value that stands for a layer, made."""
     if given is None:
         return NONE
-    if isinstance(given, NODES):
+    if isinstance(given, nodes.Node):
         return child(given, env)
     if isinstance(given, nodes.Formula):
         return _computed(given.tree, nodes.Computed(formula=given, key=given.key), env)

@@ -136,7 +136,7 @@ class Occurrences:
         if made.layer is None or not isinstance(described, nodes.Call):
             return
         known = dict(described.arguments)
-        if any(isinstance(each, NODES) for each in known.values()):
+        if any(isinstance(each, nodes.Node) for each in known.values()):
             return
         free = [each for each in made.layer.signature if each not in known]
         written = {*known, *named, *free[:positional]}
@@ -146,7 +146,7 @@ class Occurrences:
     def argument(self, value: Any, made: Instance | None, place: _Place) -> None:
         if made is None:
             return
-        if isinstance(value, NODES):
+        if isinstance(value, nodes.Node):
             self.node(value, made, place)
         else:
             self.value(self.plain(value, place), made, place)
@@ -196,9 +196,6 @@ class Occurrences:
             self.node(node, made.written[name], place)
 
 
-NODES = (nodes.Block, nodes.Call, nodes.Computed, nodes.Reference, nodes.Repeat, nodes.Condition)
-
-
 def items_of(node: nodes.Call) -> list[Any]:
     """What a container holds."""
     given = held_by(node)
@@ -223,23 +220,12 @@ def _part(formula: nodes.Formula, tree: ast.expr) -> nodes.Formula:
     return nodes.Formula(text=ast.unparse(tree), tree=tree, key=formula.key)
 
 
-def _uses(value: Any) -> Iterator[tuple[str, set[str]]]:
+def _uses(root: nodes.Node) -> Iterator[tuple[str, set[str]]]:
     """The names of what is used anywhere as a layer, with the arguments it is given."""
-    if isinstance(value, nodes.Call):
-        yield value.target, set(dict(value.arguments))
-        yield from _uses((value.arguments, value.positional))
-    elif isinstance(value, nodes.Formula):
-        for node in ast.walk(value.tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield node.func.id, {str(each.arg) for each in node.keywords} | {str(len(node.args))}
-    elif isinstance(value, nodes.Block):
-        yield from _uses((value.layers, value.blocks, value.args))
-    elif isinstance(value, (nodes.Repeat, nodes.Condition)):
-        yield from _uses(value.node)
-    elif isinstance(value, (nodes.Computed, nodes.Parameter)):
-        yield from _uses(value.formula if isinstance(value, nodes.Computed) else value.default)
-    elif isinstance(value, dict):
-        yield from _uses(tuple(value.values()))
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _uses(each)
+    for part in nodes.walk(root, definitions=True):
+        if isinstance(part, nodes.Call):
+            yield part.target, set(dict(part.arguments))
+        elif isinstance(part, nodes.Formula):
+            for node in ast.walk(part.tree):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    yield node.func.id, {str(each.arg) for each in node.keywords} | {str(len(node.args))}

@@ -12,7 +12,6 @@ from modelzoo.errors import Path, Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.needs import is_indexed
-from modelzoo.export.source.occurrences import NODES
 from modelzoo.export.source.values import formula, is_none
 from modelzoo.language import syntax
 from modelzoo.spec import nodes
@@ -31,7 +30,7 @@ def value(given: Any, env: Env) -> ast.expr:
         return ast.Tuple([value(each, env) for each in given], ast.Load())
     if isinstance(given, dict):
         return ast.Dict([trees.literal(each) for each in given], [value(each, env) for each in given.values()])
-    if isinstance(given, NODES):
+    if isinstance(given, nodes.Node):
         return recipe(given, env)
     return trees.literal(given)
 
@@ -44,7 +43,7 @@ def recipe(given: Any, env: Env) -> ast.expr:
         return _of_formula(given.tree, env, given.key)
     if isinstance(given, (list, tuple)):
         return ast.Tuple([recipe(each, env) for each in given], ast.Load())
-    node = given if isinstance(given, NODES) else env.source.seen.read(given, env.names, env.blocks)
+    node = given if isinstance(given, nodes.Node) else env.source.seen.read(given, env.names, env.blocks)
     return NONE if node is None else _of_node(node, env)
 
 
@@ -92,7 +91,7 @@ def _of_node(node: nodes.Node, env: Env) -> ast.expr:
     if isinstance(node, nodes.Call):
         if node.target in env.names and not node.arguments and not node.positional:
             return env.names[node.target]
-        plain = not any(isinstance(each, NODES) for each in [*dict(node.arguments).values(), *node.positional])
+        plain = not any(isinstance(each, nodes.Node) for each in [*dict(node.arguments).values(), *node.positional])
         formulas = [each for each in dict(node.arguments).values() if isinstance(each, nodes.Formula)]
         if plain and not any(is_layer(each.tree, env) for each in formulas):
             found = _partial(node, env)
