@@ -28,6 +28,7 @@ from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import module_records
 from modelzoo.spec import nodes, parser
 from modelzoo.spec.instances import Instance
+from modelzoo.spec.provenance import Provenance
 from modelzoo.spec.resolve import resolve
 
 SMALL = 64 * 2**20
@@ -40,6 +41,7 @@ class Draft:
 
     Attributes:
         given: what the example inputs are made from.
+        provenance: what each node of the config became.
         values: the args of the root, with their values.
     """
 
@@ -47,6 +49,7 @@ class Draft:
     record: recording.Record
     table: list[ledger.Entry]
     given: Examples
+    provenance: Provenance
     rules: tuple[nodes.Rule, ...]
     values: dict[str, Any]
     seed: int
@@ -100,7 +103,8 @@ def draft(
     _check_options(seed, dtype, max_steps, training, problems)
     node = parser.parse(model, problems)
     root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
-    instance = resolve(node, problems)
+    provenance = Provenance()
+    instance = resolve(node, problems, provenance)
     rules = parser.parse_rules(init, frozenset(each.name for each in root.args), problems)
     problems.check()
     if instance is None:
@@ -119,6 +123,7 @@ def draft(
         record=record,
         table=table,
         given=given,
+        provenance=provenance,
         rules=rules,
         values=values,
         seed=seed,
@@ -128,14 +133,19 @@ def draft(
 
 
 @ambient.kept()
-def sized(root: nodes.Block, *, seed: int, dtype: str) -> Instance:
+def sized(root: nodes.Block, provenance: Provenance, *, seed: int, dtype: str) -> Instance:
     """What a block is resolved to, with the sizes that the example inputs decide.
+
+    Args:
+        root: the block.
+        provenance: gets notes of what each node in it became.
+        seed, dtype: as for `build`.
 
     Raises:
         ConfigError: all problems found.
     """
     problems = Problems()
-    instance = resolve(root, problems)
+    instance = resolve(root, problems, provenance)
     problems.check()
     assert instance is not None
     values = dict(instance.values)

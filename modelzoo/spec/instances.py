@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelzoo.catalog import layers
@@ -66,17 +66,32 @@ class Recipe:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Scope:
-    """What a node sees: values, definitions, and the children of the blocks around it."""
+    """What a node sees: values, definitions, and the children of the blocks around it; and where it stands.
+
+    Attributes:
+        owner: the instance of the class around it; None in what is given as an argument, to be built elsewhere.
+        turn: of the repeat around it, in that class.
+    """
 
     values: dict[str, Any]
     origins: dict[str, Path]
     blocks: Mapping[str, nodes.Block]
     children: Children | None = None
     depth: int = 0
+    owner: Instance | None = None
+    turn: int | None = None
 
     def with_index(self, index: int) -> Scope:
-        values = {**self.values, "i": index}
-        return Scope(values=values, origins=self.origins, blocks=self.blocks, children=self.children, depth=self.depth)
+        """The same at one turn of a repeat."""
+        return replace(self, values={**self.values, "i": index}, turn=index)
+
+    def lent(self) -> Scope:
+        """The same for what is given away as an argument."""
+        return replace(self, owner=None, turn=None)
+
+
+WHOLE = Instance(type="Model", key=Path())
+"""The owner of what stands in the model itself, which is not there before all that is in it."""
 
 
 class Children:

@@ -11,6 +11,7 @@ from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Instance, Recipe, Scope
 from modelzoo.spec.parser import Parser
+from modelzoo.spec.provenance import Provenance, Reading
 
 
 class Recipes:
@@ -18,11 +19,15 @@ class Recipes:
 
     Args:
         values: computes values.
+        provenance: gets notes of what was read, and of what uses an arg.
         build: builds whatever may stand where a layer stands.
     """
 
-    def __init__(self, values: Evaluation, build: Callable[[nodes.Node, Scope], Instance | None]) -> None:
-        self.values, self.problems, self.build = values, values.problems, build
+    def __init__(
+        self, values: Evaluation, provenance: Provenance, build: Callable[[nodes.Node, Scope], Instance | None]
+    ) -> None:
+        self.values, self.problems = values, values.problems
+        self.provenance, self.build = provenance, build
 
     def build_recipe(self, node: nodes.Call, scope: Scope) -> Instance | None:
         """`act()` or `=act`: the arg's layer, with further arguments if it was a name."""
@@ -36,8 +41,11 @@ class Recipes:
             self.problems.add(node.key, what, f"Give a layer: {node.target}: GELU.")
             return None
         if (node.positional or node.arguments) and isinstance(recipe.node, nodes.Call):
-            return self.build_extended(node, recipe, recipe.node, scope)
-        return self.build(recipe.node, recipe.scope)
+            made = self.build_extended(node, recipe, recipe.node, scope.lent())
+        else:
+            made = self.build(recipe.node, recipe.scope)
+        self.provenance.use(node, recipe.node, made)
+        return made
 
     def build_extended(self, node: nodes.Call, recipe: Recipe, call: nodes.Call, scope: Scope) -> Instance | None:
         values = [self.values.value(each, scope, node.key) for each in node.positional]
@@ -54,7 +62,11 @@ class Recipes:
         bound = parser.calls.bound(
             call.target, [], {**given, **dict(zip(free, values, strict=False)), **named}, node.key, visible, None
         )
-        return None if bound is None else self.build(bound, recipe.scope)
+        if bound is None:
+            return None
+        made = self.build(bound, recipe.scope)
+        self.provenance.note(call, recipe.scope, made)
+        return made
 
     def names_of(self, target: str, scope: Scope) -> list[str]:
         if target in scope.blocks:
@@ -64,18 +76,28 @@ class Recipes:
 
     def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
         if isinstance(text, (list, tuple)):  # a block in place, of which layers may be read already
-            text = [each.node if isinstance(each, Recipe) and each.scope is scope else each for each in text]
+            here = scope.values
+            text = [each.node if isinstance(each, Recipe) and each.scope.values is here else each for each in text]
         node = Parser(self.problems).node(text, key, self.values.visible(scope))
-        return None if node is None else Recipe(node=node, scope=scope)
+        if node is None:
+            return None
+        self.provenance.readings.append(Reading(text, scope.values, scope.blocks, node))
+        return Recipe(node=node, scope=scope)
 
-    def build_value(self, value: Any, scope: Scope, key: Path) -> Instance | None:
-        """The layer that a computed value describes."""
+    def build_value(self, value: Any, scope: Scope, key: Path, user: nodes.Node | None = None) -> Instance | None:
+        """The layer that a computed value describes; `user` is the node that says nothing but the value."""
         if value is None or isinstance(value, Instance):
             return value
-        if isinstance(value, Recipe):
-            return self.build(value.node, value.scope)
         if isinstance(value, (str, list, tuple, dict)):
             recipe = self.read_recipe(value, scope, key)
-            return None if recipe is None else self.build(recipe.node, recipe.scope)
-        self.problems.add(key, f"{value!r} is not a layer.", "Write a layer such as ReLU.")
-        return None
+            if recipe is None:
+                return None
+        elif isinstance(value, Recipe):
+            recipe = value
+        else:
+            self.problems.add(key, f"{value!r} is not a layer.", "Write a layer such as ReLU.")
+            return None
+        made = self.build(recipe.node, recipe.scope)
+        if user is not None:
+            self.provenance.use(user, recipe.node, made)
+        return made

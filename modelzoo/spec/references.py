@@ -17,7 +17,7 @@ class References:
         build: builds whatever may stand where a layer stands.
     """
 
-    def __init__(self, problems: Problems, build: Callable[[nodes.Node, Scope, str], Instance | None]) -> None:
+    def __init__(self, problems: Problems, build: Callable[[nodes.Node, Scope], Instance | None]) -> None:
         self.problems, self.build = problems, build
 
     def build_reference(self, node: nodes.Reference, scope: Scope) -> Instance | None:
@@ -66,7 +66,7 @@ class References:
             return None
         assert children.scope is not None
         children.building.append(name)
-        built = self.build(children.nodes[name], children.scope, name)
+        built = self.build(children.nodes[name], children.scope)
         children.building.pop()
         children.instance.children[name] = built
         return built

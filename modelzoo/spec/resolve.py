@@ -17,25 +17,27 @@ from modelzoo.names import Kind
 from modelzoo.spec import nodes
 from modelzoo.spec.arrangement import Arrangement
 from modelzoo.spec.evaluation import Evaluation
-from modelzoo.spec.instances import Children, Instance, Scope, names_in
+from modelzoo.spec.instances import WHOLE, Children, Instance, Scope, names_in
 from modelzoo.spec.layers import Layers
+from modelzoo.spec.provenance import Note, Provenance
 from modelzoo.spec.recipes import Recipes
 from modelzoo.spec.references import References
 
 
-def resolve(node: nodes.Node, problems: Problems) -> Instance | None:
+def resolve(node: nodes.Node, problems: Problems, provenance: Provenance | None = None) -> Instance | None:
     """The tree of modules of a model, or None if it has problems.
 
     Args:
         node: the root block, or a single layer.
         problems: collects those with the values of args, formulas, references and arguments. Where one stands already,
             nothing more is said: it may follow from the first.
+        provenance: gets notes of what each node became.
     """
     found = Problems()
-    resolver = Resolver(found)
-    root = Scope(values={}, origins={}, blocks={})
+    resolver = Resolver(found, Provenance() if provenance is None else provenance)
+    root = Scope(values={}, origins={}, blocks={}, owner=WHOLE)
     try:
-        instance = resolver.build(node, root, "Model")
+        instance = resolver.build(node, root)
     except RecursionError:  # a recipe that calls itself
         found.add(node.key, "layers are nested without an end.", "Let _if_ end the recursion.")
         instance = None
@@ -48,32 +50,35 @@ def resolve(node: nodes.Node, problems: Problems) -> Instance | None:
 
 
 class Resolver:
-    """Builds instances; every problem goes to `problems`, and building goes on."""
+    """Builds instances, and notes what each node becomes; every problem goes to `problems`, and building goes on."""
 
-    def __init__(self, problems: Problems) -> None:
-        self.problems = problems
+    def __init__(self, problems: Problems, provenance: Provenance) -> None:
+        self.problems, self.provenance = problems, provenance
         self.count = 0
         self.values = Evaluation(problems)
-        self.recipes = Recipes(self.values, self.build)
+        self.recipes = Recipes(self.values, provenance, self.build)
         self.layers = Layers(self.values, self.recipes, self.add)
         self.references = References(problems, self.build)
         self.arrangement = Arrangement(problems)
         self.owners: dict[int, nodes.Block] = {}  # the block that holds a definition, by the definition's id
 
-    def build(self, node: nodes.Node, scope: Scope, name: str = "") -> Instance | None:
+    def build(self, node: nodes.Node, scope: Scope) -> Instance | None:
         self.add(1, node)
         if isinstance(node, nodes.Call):
-            return self.build_call(node, scope)
-        if isinstance(node, nodes.Block):
-            return self.build_block(node, scope, {}, {})
-        if isinstance(node, nodes.Reference):
-            return self.references.build_reference(node, scope)
-        if isinstance(node, nodes.Condition):
-            return self.build(node.node, scope, name) if self.truth(node, scope) else None
-        if isinstance(node, nodes.Repeat):
-            return self.build_repeat(node, scope)
-        value = self.values.value(node.formula, scope, node.key)
-        return self.recipes.build_value(value, scope, node.key)
+            made = self.build_call(node, scope)
+        elif isinstance(node, nodes.Block):
+            made = self.build_block(node, scope, {}, {})
+        elif isinstance(node, nodes.Reference):
+            made = self.references.build_reference(node, scope)
+        elif isinstance(node, nodes.Condition):
+            made = self.build(node.node, scope) if self.truth(node, scope) else None
+        elif isinstance(node, nodes.Repeat):
+            made = self.build_repeat(node, scope)
+        else:
+            value = self.values.value(node.formula, scope, node.key)
+            made = self.recipes.build_value(value, scope, node.key, node)
+        self.provenance.note(node, scope, made)
+        return made
 
     def add(self, count: int, node: nodes.Node) -> None:
         self.count += count
@@ -107,9 +112,9 @@ class Resolver:
             if child is not None and self.layers.is_literal(child, node):
                 self.add((count - 1) * arguments.layers_in(child.layer, child.arguments), node)
                 for each in range(1, count):
-                    instance.children[str(each)] = Instance(
-                        type=child.type, key=child.key, layer=child.layer, arguments=child.arguments
-                    )
+                    copy = Instance(type=child.type, key=child.key, layer=child.layer, arguments=child.arguments)
+                    instance.children[str(each)] = copy
+                    self.provenance.notes.append(Note(node.node, scope.owner, each, copy))
                 break
         return instance
 
@@ -129,7 +134,8 @@ class Resolver:
         if node.target in scope.values:
             return self.recipes.build_recipe(node, scope)
         if node.target in scope.blocks:
-            given = {name: self.values.argument(node, name, value, scope) for name, value in node.arguments}
+            lent = scope.lent()
+            given = {name: self.values.argument(node, name, value, lent) for name, value in node.arguments}
             origins = {
                 name: self.values.origin(value, scope, self.values.place(node, name, value))
                 for name, value in node.arguments
@@ -162,20 +168,23 @@ class Resolver:
         """A block written in place, or a definition used by the `call`, which sees nothing of where it is used."""
         before, closed = len(self.problems.found), call is not None
         self.owners.update((id(each), block) for _, each in block.blocks)
+        instance = Instance(type="Sequential" if block.forward is None else block.name, key=block.key, block=block)
+        children = Children(block, instance, None if closed else outer.children)
+        of_class = closed or block.forward is not None
         scope = Scope(
             values={} if closed else dict(outer.values),
             origins={} if closed else dict(outer.origins),
             blocks={**outer.blocks, **dict(block.blocks)} if not closed else self.seen_by(block),
+            children=children,
             depth=outer.depth + 1,
+            owner=instance if of_class else outer.owner,
+            turn=None if of_class else outer.turn,
         )
         self.bind(block, scope, given, origins, call)
         if len(self.problems.found) > before:
             return None
-        instance = Instance(type="Sequential" if block.forward is None else block.name, key=block.key, block=block)
         instance.values = scope.values
-        children = Children(block, instance, None if closed else outer.children)
         children.scope = scope
-        scope.children = children
         for name, _ in block.layers:
             self.references.child(children, name)
         children.scope = None  # all are built; a cycle would keep every instance until a garbage collection
@@ -193,7 +202,7 @@ class Resolver:
     def bind(
         self, block: nodes.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None
     ) -> None:
-        complete = True
+        complete, lent = True, scope.lent()
         for parameter in block.args:
             if parameter.name in given:
                 value, origin = given[parameter.name], origins.get(parameter.name, parameter.key)
@@ -208,7 +217,7 @@ class Resolver:
             elif not complete and isinstance(parameter.default, nodes.Formula):
                 continue  # it may need what is missing
             else:
-                value = self.values.value(parameter.default, scope, parameter.key)
+                value = self.values.value(parameter.default, lent, parameter.key)
                 origin = self.values.origin(parameter.default, scope, parameter.key)
             if arithmetic.too_large(value):
                 self.problems.add(origin, *arithmetic.large_integer(value))

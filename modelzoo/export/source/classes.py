@@ -23,23 +23,25 @@ from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
 from modelzoo.spec import nodes
 from modelzoo.spec.instances import Instance
+from modelzoo.spec.provenance import Provenance
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")
 
 
 def source_of(
-    node: nodes.Node, made: Instance, variants: Sequence[Variant], pinned: Collection[str]
+    node: nodes.Node, made: Instance, provenance: Provenance, variants: Sequence[Variant], pinned: Collection[str]
 ) -> tuple[Source, Class]:
     """The classes of a model; the last is that of the model itself, which is always called `Model`.
 
     Args:
         node: what the model is written from.
         made: what it was resolved to.
+        provenance: what each node in it became.
         variants: what it is with other values for its args.
         pinned: args that its constructor does not take.
     """
-    seen, scope = Occurrences(node, made, variants), Scope()
+    seen, scope = Occurrences(node, made, provenance, variants), Scope()
     root = node if isinstance(node, nodes.Block) else nodes.Block(name="Model", listed=True, layers=(("0", node),))
     source = Source(
         seen=seen,

@@ -12,8 +12,8 @@ from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import fail
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
-from modelzoo.export.source.needs import bare
-from modelzoo.export.source.occurrences import Seen, held_by
+from modelzoo.export.source.needs import bare, held_by
+from modelzoo.export.source.occurrences import Seen
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
@@ -77,7 +77,6 @@ def _arm(tree: ast.expr, node: nodes.Computed, env: Env) -> ast.expr | None:
 
 def _block(block: nodes.Block, env: Env) -> ast.expr:
     blocks = {**env.blocks, **dict(block.blocks)}
-    env.source.seen.own(block)
     inside = replace(env, blocks=blocks)
     if block.forward is None:
         return in_place(block, inside)
@@ -163,15 +162,16 @@ def _called(
     seen = env.source.seen
     sizes_of: Sizes = []
     lifted: dict[str, list[tuple[Seen, Any]]] = {}
+    chosen = isinstance(place, nodes.Computed) and isinstance(place.formula.tree, ast.IfExp)
     for each in seen.everywhere(place):
         if each.made is None:
             continue
-        late = seen.late.get((id(place), id(each.made)), set())
+        late = () if chosen else each.late
         if len(late) > 1:
             fail(place.key, "several sizes of a layer given as an argument were left out.", "Write them.")
         sizes_of += [(each, each.made.arguments[name]) for name in late]
-        block = each.made.block
-        if block is not None and id(block) in seen.definitions:
+        block = seen.block_of(each.made)
+        if block is not None and id(block) in seen.holders:
             for name, values in env.source.definition(block).lifted.items():
                 lifted.setdefault(name, []).append((each, values[id(each.made)]))
     if sizes_of and not given and not named:  # the first argument of every layer that can be left without

@@ -22,6 +22,7 @@ from modelzoo.export.source.sequences import path
 from modelzoo.plans import draft as drafts
 from modelzoo.plans.draft import Draft, sized
 from modelzoo.spec import nodes, parser
+from modelzoo.spec.provenance import Provenance
 
 HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
 ENOUGH = 2
@@ -44,7 +45,7 @@ def written(draft: Draft, model: Any) -> str:
     made = draft.skeleton.instances[id(draft.skeleton.root)]
     node = made.block if made.block is not None else parser.parse(model)
     variants, untried = _variants(node, draft)
-    source, root = source_of(node, made, variants, untried)
+    source, root = source_of(node, made, draft.provenance, variants, untried)
     _finish(source.classes[-1], source, root, draft)
     module = ast.Module(
         [ast.Expr(ast.Constant(HEAD)), *source.imports.statements(), *source.functions, *source.classes], []
@@ -114,11 +115,12 @@ def _with_another(node: nodes.Block, position: int, draft: Draft) -> Iterator[Va
     for value in _others(draft.values[arg.name]) if not isinstance(arg.default, nodes.Formula) else ():
         args = (*node.args[:position], replace(arg, default=value), *node.args[position + 1 :])
         root = replace(node, args=args)
+        provenance = Provenance()
         try:
-            made = sized(root, seed=draft.seed, dtype=draft.dtype)
+            made = sized(root, provenance, seed=draft.seed, dtype=draft.dtype)
         except ConfigError:
             continue
-        yield Variant(arg=arg.name, root=root, made=made)
+        yield Variant(arg=arg.name, made=made, provenance=provenance)
         found += 1
         if found == ENOUGH:
             break

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelzoo.catalog import arguments
 from modelzoo.catalog.layers import find_layer
-from modelzoo.export.source.occurrences import Occurrences, items_of
+from modelzoo.export.source.occurrences import Occurrences
 from modelzoo.language import syntax
 from modelzoo.spec import nodes
 
@@ -40,7 +40,6 @@ class Needs:
     def _uses(self, node: Any, blocks: Mapping[str, nodes.Block], found: set[str]) -> None:
         if isinstance(node, nodes.Block):
             inside = {**blocks, **dict(node.blocks)}
-            self.seen.own(node)
             own = {each.name for each in node.args}
             found |= self.layers(node, inside) - own
             return
@@ -158,3 +157,27 @@ def bare(node: nodes.Node) -> nodes.Node:
     while isinstance(node, nodes.Condition):
         node = node.node
     return node
+
+
+def items_of(node: nodes.Call) -> list[Any]:
+    """What a container holds."""
+    given = held_by(node)
+    return list(given.values()) if isinstance(given, dict) else given
+
+
+def held_by(node: nodes.Call) -> list[Any] | dict[str, Any]:
+    """What a container holds, by name where it is given so, in a text too."""
+    given: list[Any] = [*(value for _, value in node.arguments), *node.positional]
+    if len(given) != 1:
+        return given
+    (one,) = given
+    if isinstance(one, nodes.Formula) and isinstance(one.tree, (ast.List, ast.Tuple)):
+        return [_part(one, each) for each in one.tree.elts]
+    if isinstance(one, nodes.Formula) and isinstance(one.tree, ast.Dict):
+        pairs = zip(one.tree.keys, one.tree.values, strict=True)
+        return {str(key.value): _part(one, each) for key, each in pairs if isinstance(key, ast.Constant)}
+    return list(one) if isinstance(one, (list, tuple)) else one if isinstance(one, dict) else given
+
+
+def _part(formula: nodes.Formula, tree: ast.expr) -> nodes.Formula:
+    return nodes.Formula(text=ast.unparse(tree), tree=tree, key=formula.key)

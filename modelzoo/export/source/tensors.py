@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from modelzoo.catalog import functions
+from modelzoo.errors import Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
 from modelzoo.export.source.fills import fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
 from modelzoo.export.source.values import number
 from modelzoo.spec import nodes
+from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Instance, Scope
 
 
@@ -39,7 +41,7 @@ _FALSE = ast.Constant(False)
 
 
 def _instances(cls: Class, env: Env) -> list[Instance]:
-    return [each.made for each in env.source.seen.of.get(-id(cls.block), ()) if each.made is not None]
+    return list(env.source.seen.instances.get(id(cls.block), ()))
 
 
 def _shape(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[ast.expr]:
@@ -50,7 +52,7 @@ def _shape(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[ast.expr]:
         tree = number(each, env)
         if isinstance(each, nodes.Formula) and made:
             scope = Scope(values=made[0].values, origins={}, blocks=env.blocks)
-            if isinstance(env.source.seen.evaluation.value(each, scope, each.key), (list, tuple)):
+            if isinstance(Evaluation(Problems()).value(each, scope, each.key), (list, tuple)):
                 tree = ast.Starred(tree, ast.Load())
         sizes.append(tree)
     return sizes or [ast.Tuple([], ast.Load())]

@@ -195,6 +195,35 @@ def test_layers_as_arguments_are_given_the_sizes_that_their_places_tell():
     assert "norm(4), nn.Linear(4, 5), norm(5)" in text
 
 
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (
+            {"args": {"stem": ["Linear(out_features=4)", "ReLU"]}, "layers": ["=stem", "stem()"]},
+            "def __init__(self, stem=lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU())):",
+        ),
+        (
+            {"args": {"act": None, "on": True}, "layers": [{"_target_": "act", "_if_": "=on"}, "Linear(4, 4)"]},
+            "super().__init__(*([act()] if on and act is not None else []), nn.Linear(4, 4))",
+        ),
+        (
+            {"args": {"act": None}, "layers": [{"_target_": "act", "_repeat_": 3}, "Linear(4, 4)"]},
+            "if act is not None:",
+        ),
+        (
+            {
+                "args": {"stage": "Stage(d=5, e=4)"},
+                "blocks": {"Stage": {"args": {"d": 3, "e": "=d * 2"}, "layers": ["Linear(4, d)", "Linear(d, e)"]}},
+                "layers": ["=stage"],
+            },
+            "def __init__(self, d=3, e=None):",
+        ),
+    ],
+)
+def test_what_an_arg_describes_is_written_as_it_was_made(model, line):
+    assert line in assert_same({"inputs": {"x": [2, 4]}, **model})
+
+
 def test_conditions_and_recursion_are_pythons_own():
     tower = {
         "args": ["n", "bias=True"],
