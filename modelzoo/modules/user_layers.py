@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from modelzoo import streams
 
@@ -104,7 +105,7 @@ class Constructor:
         """A layer whose draws come from the stream of its name.
 
         Raises:
-            ValueError: a layer that it was given lost a tensor.
+            ValueError: a layer that it was given lost a tensor, or one inside waits for its size.
             Exception: whatever the constructor raises.
         """
         loan = Loan(_modules((*positional, *named.values())))
@@ -112,6 +113,7 @@ class Constructor:
         with streams.instead(self.seed, name):
             made = cls(*positional, **named)
         loan.check(cls)
+        _check_sizes(made)
         return self.constructed(made, loan)
 
     def shown(self, value: Tensor, home: Home) -> Tensor:
@@ -165,6 +167,15 @@ class Constructor:
             self.stand_ins[value] = moved
             self.spend(moved)
         return self.stand_ins[value]
+
+
+def _check_sizes(made: nn.Module) -> None:
+    """A lazy layer of torch has no values to keep before its first call."""
+    for name, module in made.named_modules():
+        if any(map(is_lazy, (value for value, _ in _tensors(module)))):
+            kind = type(module).__name__
+            what = f"'{name}' in it is a {kind}, which has no size before its first call" if name else "it has no size"
+            raise ValueError(f"{what}. Construct a {kind.removeprefix('Lazy')} with its sizes.")
 
 
 def _modules(values: Iterable[Any]) -> Iterator[nn.Module]:

@@ -491,3 +491,22 @@ def test_the_keys_of_a_mapping_inside_a_text_are_in_quotes(text, key):
     )
     built = modelzoo.build({"layers": {**layers, "w": "Wrapping({'_ref_': 'plain'})"}})
     assert built.w.layer is built.plain
+
+
+def test_a_lazy_layer_inside_is_told_by_its_name():
+    class Waiting(nn.Module):
+        def __init__(self, width: int):
+            super().__init__()
+            self.inner = nn.Sequential(nn.ReLU(), nn.LazyConv2d(width, 3))
+
+        def forward(self, x):
+            return self.inner(x)
+
+    modelzoo.register.layer(Waiting)
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build({"inputs": {"x": [2, 3, 8, 8]}, "layers": {"w": "Waiting(4)"}})
+    assert str(caught.value) == (
+        "model.layers.w\n"
+        "  Waiting(width=4) cannot be constructed: 'inner.1' in it is a LazyConv2d, which has no size before its first "
+        "call. Construct a Conv2d with its sizes."
+    )
