@@ -14,7 +14,7 @@ from modelzoo.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from modelzoo import register
     from modelzoo.api import build, plan
-    from modelzoo.config.modelfile import load
+    from modelzoo.config.opening import load
     from modelzoo.plans.inspection import summary
     from modelzoo.plans.plan import Plan
 
@@ -24,7 +24,7 @@ __all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register"
 _HOMES = {
     "build": "api",
     "plan": "api",
-    "load": "config.modelfile",
+    "load": "config.opening",
     "Plan": "plans.plan",
     "summary": "plans.inspection",
 }

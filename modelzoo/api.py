@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
 from modelzoo import bounds
 from modelzoo.config import config
+from modelzoo.config.opening import overrides_of
 from modelzoo.errors import located
 from modelzoo.plans.draft import draft, fill
 from modelzoo.plans.plan import Plan
@@ -29,12 +31,22 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def plan(model: config.Source, init: config.Source | None = None, *, seed: int = 0, dtype: str = "float32") -> Plan:
+def plan(
+    model: config.Source,
+    init: config.Source | None = None,
+    *,
+    args: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+    dtype: str = "float32",
+) -> Plan:
     """Decides everything about a model without filling a tensor.
 
     Args:
         model: the path of a model file, a mapping, or a DictConfig.
         init: rules: a mapping, a DictConfig or a path; they replace the model file's own.
+        args: other values for args of the model, by their names.
+        overrides: what is changed in model and init, as `python run.py` takes it: `["model.args.dim=16"]`.
         seed: of all random values.
         dtype: of floating parameters, buffers and inputs that name none.
 
@@ -46,8 +58,10 @@ def plan(model: config.Source, init: config.Source | None = None, *, seed: int =
 
     >>> plan({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 8)", "ReLU"]}).parameters
     40
+    >>> plan({"args": {"dim": 4}, "layers": ["Linear(dim, 8)"]}, args={"dim": 16}).parameters
+    136
     """
-    given = config.from_mapping(model, init)
+    given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
         return draft(given.model, given.init, seed=seed, dtype=dtype, count=True).plan.placed(given.locate)
 
@@ -57,6 +71,8 @@ def build(
     model: config.Source,
     init: config.Source | None = None,
     *,
+    args: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
     seed: int = 0,
     device: str | torch.device = "cpu",
     dtype: str = "float32",
@@ -66,7 +82,7 @@ def build(
     """Builds an ordinary module in training mode, every tensor filled once.
 
     Args:
-        model, init, seed, dtype: as for `plan`.
+        model, init, args, overrides, seed, dtype: as for `plan`.
         device: where the tensors are made.
         max_steps: how often a loop of a `forward` text may turn.
         memory: how much the tensors may take: bytes, or a text as in "4GB"; by default what the machine has free.
@@ -77,7 +93,7 @@ def build(
     >>> build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[2]
     Linear(in_features=8, out_features=1, bias=True)
     """
-    given = config.from_mapping(model, init)
+    given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
         made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps, planned=False)
         return fill(made, device, budget=memory)

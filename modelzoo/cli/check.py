@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelzoo.cli import sandbox
 from modelzoo.cli.checked import Checked
-from modelzoo.cli.run_file import read_options, reported, typed
+from modelzoo.cli.run_file import reported
+from modelzoo.cli.typed import Typed, read_typed
 from modelzoo.config import modelfile
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
 from modelzoo.escapes import json_text
@@ -46,7 +47,7 @@ def command(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     overrides = [each for each in given.what if modelfile.is_override(each)]
     targets = [each for each in given.what if each not in overrides]
-    limit = _limit(read_options([each for each in overrides if each.startswith("problems=")]))
+    limit = _limit(read_typed(each for each in overrides if each.startswith("problems=")))
     overrides = [each for each in overrides if not each.startswith("problems=")]
     found: list[Checked] = []
     for each in _checked(targets, overrides):
@@ -60,12 +61,12 @@ def command(arguments: list[str]) -> int:
     return int(any(each.problems for each in found))
 
 
-def _limit(options: dict[str, Any]) -> int | None:
+def _limit(typed: Typed) -> int | None:
     """How many problems of each config are told in full."""
     from modelzoo.config.config import nowhere
 
-    with located(typed(nowhere, options)):
-        return in_full(options.get("problems", IN_FULL))
+    with located(typed.locate(nowhere)):
+        return in_full(typed.options.get("problems", IN_FULL))
 
 
 def _explain(found: list[Checked], limit: int | None) -> None:
@@ -106,13 +107,13 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
 
     Args:
         file: the path of a model file.
-        overrides: `seed=`, `dtype=`, `max_steps=`, `training=`, `init=`; and `memory=`, `seconds=` for the limits.
+        overrides: as `python run.py` takes them; `memory=` and `seconds=` are limits, and `init=` may be a file.
     """
-    options = read_options(list(overrides))
-    given = sandbox.limits(options)
+    typed = read_typed(overrides, more=["seconds"])
+    given = sandbox.limits(typed.options)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         try:
-            code = sandbox.start("modelzoo.cli.check:inside", [file, options], given, shown_as=file, stdout=output)
+            code = sandbox.start("modelzoo.cli.check:inside", [file, typed.json()], given, shown_as=file, stdout=output)
         except ConfigError as error:
             return Checked(config=file, problems=error.problems)
         output.seek(0)
@@ -123,16 +124,16 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
     return Checked.from_json(json.loads(text))
 
 
-def inside(given: sandbox.Limits, file: str, options: dict[str, Any]) -> int:
+def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
     """What happens in the child process: prints what `check_file` reads."""
-    found = [Checked(config=file)]
+    found, said = [Checked(config=file)], Typed.from_json(typed)
 
     def task() -> None:
         from modelzoo.config import config
 
-        opened = config.from_mapping(file, options.get("init"))
-        chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
-        with located(typed(opened.locate, options)):
+        opened = config.from_mapping(file, said.init, said.overrides)
+        chosen = {name: said.options[name] for name in _FILE_OPTIONS if name in said.options}
+        with located(said.locate(opened.locate)):
             found[0] = _planned(file, opened, chosen)
 
     try:

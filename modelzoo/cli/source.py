@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
-from modelzoo.config import modelfile
-from modelzoo.errors import located
-from modelzoo.export.source.model import source, written
+from modelzoo.cli.typed import read_typed
+from modelzoo.config import config, modelfile
+from modelzoo.errors import Locate, Path, fail, located
+from modelzoo.export.source.model import written
 from modelzoo.plans import draft as drafts
 from modelzoo.terminal import say
 
@@ -15,7 +18,7 @@ def command(arguments: list[str]) -> int:
     """Prints the source of a model file, or of what overrides compose.
 
     Args:
-        arguments: the path of a model file, or overrides as `python run.py` takes them.
+        arguments: overrides as `python run.py` takes them; with the path of a model file they change that.
 
     Raises:
         ConfigError: all problems found.
@@ -23,21 +26,28 @@ def command(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m modelzoo source", description=__doc__)
     parser.add_argument("what", nargs="*", help="a model file, or overrides as in model=nested init=xavier")
     what = parser.parse_args(arguments).what
-    if len(what) == 1 and not modelfile.is_override(what[0]):
-        text = source(what[0])
-    else:
-        text = _composed(what)
-    say(text.removesuffix("\n"))
+    targets = [each for each in what if modelfile.is_file(each)]
+    if len(targets) > 1:
+        fail(Path(), f"A source is that of one model, not of {' and '.join(targets)}.")
+    overrides = [each for each in what if each not in targets]
+    say((_of_file(targets[0], overrides) if targets else _composed(overrides)).removesuffix("\n"))
     return 0
+
+
+def _of_file(file: str, texts: list[str]) -> str:
+    typed = read_typed(texts)
+    given = config.from_mapping(file, typed.init, typed.overrides)
+    return _written(given, typed.options, typed.locate(given.locate))
 
 
 def _composed(overrides: list[str]) -> str:
     from modelzoo.config import compose
 
     given = compose.compose(overrides)
-    options = given.options
-    with located(given.locate):
-        draft = drafts.draft(
-            given.model, given.init, seed=options.get("seed", 0), dtype=options.get("dtype", "float32")
-        )
-        return written(draft, given.model)
+    return _written(given, given.options, given.locate)
+
+
+def _written(given: config.Config, options: Mapping[str, Any], locate: Locate) -> str:
+    with located(locate):
+        chosen = {name: options[name] for name in ("seed", "dtype") if name in options}
+        return written(drafts.draft(given.model, given.init, **chosen), given.model)

@@ -6,8 +6,9 @@ import argparse
 import pathlib
 from typing import Any
 
-from modelzoo.config import compose, search_path
-from modelzoo.config.places import parts
+from modelzoo.cli.typed import read_typed
+from modelzoo.config import compose, modelfile, search_path
+from modelzoo.config.places import Places, parts
 from modelzoo.errors import Path, fail, nearest
 from modelzoo.escapes import printable
 from modelzoo.terminal import say
@@ -17,20 +18,21 @@ def command(arguments: list[str]) -> int:
     """Prints the chain of places that set a key; what a `${...}` refers to follows the place where it stands.
 
     Args:
-        arguments: the key, then overrides as `python run.py` takes them.
+        arguments: the key, then overrides as `python run.py` takes them; with the path of a model file they change it.
 
     Raises:
         ConfigError: no place sets the key.
     """
     parser = argparse.ArgumentParser(prog="python -m modelzoo where", description=__doc__)
     parser.add_argument("key", help="as in model.layers.out")
-    parser.add_argument("overrides", nargs="*", help="as in model=nested model.args.dim=3")
+    parser.add_argument("what", nargs="*", help="a model file, or model=nested; then overrides as in model.args.dim=3")
     options = parser.parse_args(arguments)
 
-    config = compose.compose(options.overrides)
-    places = search_path.places(tuple(options.overrides), pathlib.Path.cwd())
     key = Path(parts(options.key))
-    known, names = _known({"model": config.model, "init": config.init, **config.options}, key)
+    files = [each for each in options.what if modelfile.is_file(each)]
+    overrides = [each for each in options.what if each not in files]
+    data, places = _of_file(files[0], overrides, key) if files else _composed(overrides)
+    known, names = _known(data, key)
     if names is not None:
         above = f"The nearest that is set is '{Path(key[:known])}'." if known else ""
         fail(key, "No place sets this key.", " ".join(filter(None, (above, nearest(str(key[known]), names)))))
@@ -40,6 +42,24 @@ def command(arguments: list[str]) -> int:
         value = place.value.splitlines()[0] if place.value else ""
         say(printable(f"{place.where:<{width}}  {place.path}{': ' + value if value else ''}", lines=False))
     return 0
+
+
+def _composed(overrides: list[str]) -> tuple[dict[str, Any], Places]:
+    """What overrides compose, and where its keys stand."""
+    config = compose.compose(overrides)
+    where = search_path.places(tuple(overrides), pathlib.Path.cwd())
+    return {"model": config.model, "init": config.init, **config.options}, where
+
+
+def _of_file(file: str, texts: list[str], key: Path) -> tuple[dict[str, Any], Places]:
+    """What a model file holds, or for a key of it the rules that were typed, and where its keys stand."""
+    typed = read_typed(texts)
+    if typed.init is not None and key[:1] == ("init",):
+        opened = modelfile.opened(typed.init, "init", [each for each in typed.overrides if each.key[0] == "init"])
+    else:
+        own = [each for each in typed.overrides if typed.init is None or each.key[0] == "model"]
+        opened = modelfile.opened(file, "model", own)
+    return opened, opened.places
 
 
 def _known(data: Any, key: Path) -> tuple[int, list[str] | None]:

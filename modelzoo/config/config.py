@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from modelzoo import arithmetic
-from modelzoo.config import interpolation, modelfile
+from modelzoo.config import modelfile
+from modelzoo.config.places import Data, Override
 from modelzoo.config.plain import bad_key
 from modelzoo.errors import Locate, Path, Problems, located
 
@@ -40,21 +41,24 @@ def nowhere(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
     return "", str(key)
 
 
-def from_mapping(model: Source, init: Source | None = None) -> Config:
+def from_mapping(model: Source, init: Source | None = None, overrides: Sequence[Override] = ()) -> Config:
     """A config from what the Python API takes.
 
     Args:
         model: a block, or `{"model": block, "init": rules}`, as a mapping or a DictConfig; or the path of a model file.
         init: rules, as a mapping or a DictConfig; or the path of a file of rules. They replace the model file's own.
+        overrides: what is changed in both. References of a DictConfig were followed before.
 
     Raises:
-        ConfigError: a file that cannot be opened as data, a key that is no text or integer, a wrong `${...}`.
+        ConfigError: a file that cannot be opened as data, a key that is no text or integer, a wrong `${...}`, an
+            override that does not fit.
 
     >>> from_mapping({"layers": ["Linear(4, ${..width})"], "width": 2}).model
     {'layers': ['Linear(4, 2)'], 'width': 2}
     """
-    opened = _opened(model, "model")
-    rules = _opened(init, "init") if init is not None else None
+    of_rules = [each for each in overrides if init is not None and each.key[:1] == ("init",)]
+    opened = _opened(model, "model", [each for each in overrides if each not in of_rules])
+    rules = _opened(init, "init", of_rules) if init is not None else None
     data = {"model": opened.get("model"), "init": (rules or opened).get("init")}
 
     def locate(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
@@ -64,12 +68,14 @@ def from_mapping(model: Source, init: Source | None = None) -> Config:
     return Config(model=data["model"], init=data["init"], locate=locate)
 
 
-def _opened(source: Source, kind: str) -> modelfile.ModelFile:
+def _opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfile.ModelFile:
     """The source as `{kind: ...}`."""
     if isinstance(source, modelfile.ModelFile):
-        return source
+        if not overrides:
+            return source
+        return modelfile.resolved(dict(source), Data(data=source, locate=source.locate), overrides)
     if isinstance(source, (str, os.PathLike)):
-        return modelfile.load(source) if kind == "model" else modelfile.load_rules(source)
+        return modelfile.opened(source, kind, overrides)
     data = _plain(source)
     if not (kind == "model" and isinstance(data, dict) and "model" in data and data.keys() <= {"model", "init"}):
         data = {kind: data}
@@ -77,9 +83,7 @@ def _opened(source: Source, kind: str) -> modelfile.ModelFile:
     with located(nowhere):
         check_plain(data, problems)
         problems.check()
-        data = interpolation.resolve(data, problems)
-        problems.check()
-    return modelfile.ModelFile(data, nowhere)
+    return modelfile.resolved(data, Data(data=data, locate=nowhere), overrides)
 
 
 def _plain(source: Any) -> Any:

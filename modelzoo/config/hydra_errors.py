@@ -24,9 +24,10 @@ from omegaconf.errors import (
 )
 
 from modelzoo import files, system
-from modelzoo.config import modelfile, search_path
+from modelzoo.config import answers, modelfile, search_path
+from modelzoo.config.answers import quoted
 from modelzoo.config.document import at, yaml_problem
-from modelzoo.config.hydra_messages import as_typed, command_line, document_of, known_message, quoted, sentence
+from modelzoo.config.hydra_messages import as_typed, command_line, document_of, known_message, sentence
 from modelzoo.config.places import parts
 from modelzoo.errors import Path, Problem, nearest
 from modelzoo.names import is_index
@@ -189,23 +190,19 @@ def _unknown_key(
         written = {}
     value = override.partition("=")[2]
     if isinstance(written, str):
-        instead = quoted(str(parent), written)
-        return command_line(override, f"'{parent}' is written as text, {written}.", f"Replace it whole: {instead}")
+        return command_line(override, *answers.in_a_text(str(parent), written))
     names = [str(each) for each in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
     names = [each for each in names if each != "hydra"]
-    what = f"There is no '{name}' in {parent}." if parent else f"There is no key '{name}'."
-    hint = nearest(str(name), names)
-    if not hint.startswith("Did") and len(keys) == len(known) and parent:
-        hint = f"{hint} To add it, type +{key}={value}".strip()
-    return command_line(override, what, hint)
+    last = len(keys) == len(known)
+    return command_line(override, *answers.unknown(str(name), str(parent), names, key, value, last=last))
 
 
 def _unknown_index(error: ConfigCompositionException, cause: ConfigIndexError, overrides: Sequence[str]) -> Problem:
     override = str(error).rpartition("override ")[2]
     known = parts(str(cause.full_key))
     count = len(cause.parent_node) if isinstance(cause.parent_node, ListConfig) else 0
-    what = f"The list {'.'.join(known[:-1])} has {count} entries, 0 to {count - 1}; there is no {known[-1]}."
-    return command_line(override if override in overrides else as_typed(".".join(known), overrides), what)
+    shown = override if override in overrides else as_typed(".".join(known), overrides)
+    return command_line(shown, *answers.no_entry(".".join(known[:-1]), count, known[-1]))
 
 
 def _unfit(error: ConfigCompositionException, cause: OmegaConfBaseException, overrides: Sequence[str]) -> Problem:
@@ -222,20 +219,8 @@ def _deletion(overrides: Sequence[str]) -> Problem | None:
         *above, last = parts(override.partition("=")[0].removeprefix("~")) or ("",)
         if not (override.startswith("~") and is_index(last) and isinstance(places.value(Path(above)), list)):
             continue
-        key, what = ".".join(above), "Hydra deletes no entry of a list."
-        hint = f"Type the whole list without it: {key}=[...]"
-        if _holds_layers(above):
-            hint = f"To leave the layer out, type {key}.{last}=null; to put another in its place, {key}.{last}=Identity"
-        return command_line(override, what, hint)
+        return command_line(override, *answers.deletes_entry(above, last))
     return None
-
-
-def _holds_layers(keys: Sequence[str]) -> bool:
-    """Whether the list at a key stands below `layers`, or for a layer there."""
-    if "layers" not in keys:
-        return False
-    last = len(keys) - 1 - keys[::-1].index("layers")
-    return all(map(is_index, keys[last + 2 :]))
 
 
 def _unreadable_reference(error: GrammarParseError, overrides: Sequence[str]) -> Problem:

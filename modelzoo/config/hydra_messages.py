@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import re
-import shlex
 from collections.abc import Callable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from modelzoo import files
-from modelzoo.config import search_path
+from modelzoo.config import answers, search_path
+from modelzoo.config.answers import quoted
 from modelzoo.config.document import Document, read
 from modelzoo.config.places import parts
 from modelzoo.errors import Problem
@@ -38,11 +38,11 @@ def _needs_multirun(match: re.Match[str], overrides: Sequence[str]) -> Problem:
 
 def _exists(match: re.Match[str], overrides: Sequence[str]) -> Problem:
     override = as_typed(match[1], overrides)
-    return command_line(override, f"'{match[1]}' exists already.", f"To change it, type {override.lstrip('+')}")
+    return command_line(override, *answers.exists(match[1], override))
 
 
 def _nothing_to_delete(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    return command_line(as_typed(match[1], overrides), f"There is no '{match[1]}' that could be deleted.")
+    return command_line(as_typed(match[1], overrides), *answers.nothing_to_delete(match[1]))
 
 
 def _not_in_defaults(match: re.Match[str], overrides: Sequence[str]) -> Problem:
@@ -69,7 +69,7 @@ def _name_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
 def _index_expected(match: re.Match[str], overrides: Sequence[str]) -> Problem:
     keys = [(each, each.partition("=")[0]) for each in overrides]
     override = next((each for each, key in keys if match[1] in parts(key)), " ".join(overrides))
-    return command_line(override, f"A list takes an index, not '{match[1]}'.")
+    return command_line(override, *answers.no_index(match[1]))
 
 
 def _list_and_mapping(match: re.Match[str], overrides: Sequence[str]) -> Problem:
@@ -93,16 +93,6 @@ _MESSAGES: tuple[tuple[str, _Explain], ...] = (
     (r"^Index '(.*)' \(str\) is not an int", _index_expected),
     (r"^In '(.*?)': .*Cannot merge (?:DictConfig with|ListConfig with|incompatible)", _list_and_mapping),
 )
-
-
-def quoted(key: str, value: str) -> str:
-    """The override as it has to be typed so that Hydra takes the value as a text.
-
-    >>> print(quoted("model.layers.act", "LeakyReLU(0.1)"))
-    "model.layers.act='LeakyReLU(0.1)'"
-    """
-    text = f"{key}='" + value.replace("'", r"\'") + "'"
-    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
 
 
 def command_line(override: str, what: str, hint: str = "") -> Problem:

@@ -6,12 +6,13 @@ import os
 import pathlib
 import re
 import stat
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from modelzoo import bounds
-from modelzoo.config import interpolation, places
+from modelzoo.config import changes, interpolation, places
 from modelzoo.config.document import Document, read
 from modelzoo.config.plain import plain
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
@@ -25,12 +26,14 @@ class ModelFile(dict[str, Any]):
     """The plain data of a model file: `model`, and `init` where the file has rules.
 
     Attributes:
-        locate: finds the place of a key in the file, for error messages.
+        places: where its keys stand.
+        locate: finds the place of a key, for error messages.
     """
 
-    def __init__(self, data: dict[str, Any], locate: Locate) -> None:
+    def __init__(self, data: dict[str, Any], where: places.Places) -> None:
         super().__init__(data)
-        self.locate = locate
+        self.places = where
+        self.locate: Locate = where.trace
 
 
 def is_override(target: str) -> bool:
@@ -54,56 +57,63 @@ def is_file(target: str) -> bool:
 
 
 def load(path: str | os.PathLike[str]) -> ModelFile:
-    """Reads a model file, whoever wrote it.
+    """As `modelzoo.load`, without changes."""
+    return opened(path, "model")
 
-    Args:
-        path: a UTF-8 YAML file of at most 1 MB that holds a block, or `model` and optionally `init`.
 
-    Returns:
-        A dictionary with `model` and, where the file has rules, `init`; references such as `${args.dim}` are resolved,
-        and count from the root of what `python run.py` would compose (`${model.args.dim}`).
+def opened(path: str | os.PathLike[str], kind: str, overrides: Sequence[places.Override] = ()) -> ModelFile:
+    """Reads a model file (`kind` is "model"), or a file of rules ("init"), whoever wrote it; see `opening.load`.
 
     Raises:
-        ConfigError: with file, line and column of everything that is no plain data.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = pathlib.Path(folder, "tiny.yaml")
-    ...     _ = file.write_text("args: {dim: 4}\\nlayers: ['Linear(dim, 1)']")
-    ...     load(file)
-    {'model': {'args': {'dim': 4}, 'layers': ['Linear(dim, 1)']}}
+        ConfigError: with file, line and column of everything that is no plain data; an override that does not fit.
     """
-    return _load(path, "model")
-
-
-def load_rules(path: str | os.PathLike[str]) -> ModelFile:
-    """Reads a file of init rules as `load` reads a model; the dictionary has `init` alone.
-
-    Raises:
-        ConfigError: with file, line and column of everything that is no plain data.
-    """
-    return _load(path, "init")
-
-
-def _load(path: str | os.PathLike[str], kind: str) -> ModelFile:
     shown = os.fspath(path)
     document = read(_text(pathlib.Path(path)), shown)
     problems = Problems()
     _check_root(document, problems)
     problems.check()
     data = plain(document, problems)
+    if kind == "model" and _is_rules(data):
+        what = "This file has rules of an init, and no model."
+        hint = f"Give them to a model: python -m modelzoo check MODEL.yaml init={shown}"
+        raise ConfigError([Problem(where=document.place(Path()), what=what, hint=hint)])
     whole = kind == "model" and "model" in data
     if whole:
         for name in data.keys() - {"model", "init"}:
             problems.add(Path((name,)), f"'{name}' stands beside 'model'.", _SHAPE)
 
     file = places.File(document=document, package=() if whole else (kind,))
-    where = places.Places(sources=lambda: [file])
+    with located(places.Places(sources=lambda: [file]).locate):
+        problems.check()
+    return resolved(data if whole else {kind: data}, file, overrides)
+
+
+def resolved(
+    data: dict[str, Any], source: places.File | places.Data, overrides: Sequence[places.Override]
+) -> ModelFile:
+    """Data from one source, changed by overrides, with every reference followed.
+
+    Raises:
+        ConfigError: an override that does not fit, or a wrong reference.
+    """
+    problems = Problems()
+    data = changes.apply(data, overrides, problems)
+    problems.check()
+    where = places.Places(sources=lambda: [source, *overrides])
     with located(where.locate):
+        data = interpolation.resolve(data, problems)
         problems.check()
-        data = interpolation.resolve(data if whole else {kind: data}, problems)
-        problems.check()
-    return ModelFile(data, where.trace)
+    return ModelFile(data, where)
+
+
+def _is_rules(data: Mapping[Any, Any]) -> bool:
+    """Whether all that a file holds are rules: by themselves, or as `init`."""
+    rules = data["init"] if [*data] == ["init"] else data
+    return isinstance(rules, Mapping) and bool(rules) and all(map(_is_rule, rules.values()))
+
+
+def _is_rule(value: Any) -> bool:
+    return isinstance(value, Mapping) and "fill" in value and not {"shape", "_target_"} & value.keys()
 
 
 def _text(path: pathlib.Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from modelzoo.config.document import Document
-from modelzoo.errors import Path
+from modelzoo.errors import Locate, Path
 from modelzoo.names import is_index
 
 _REFERENCE = re.compile(r"\$\{(\.*)([^:{}]+)\}")
@@ -25,11 +25,13 @@ class Place:
         where: `file:line:column`, or `command line`.
         path: the key there, or the override as it was typed.
         value: what is written there, shortened; empty for a mapping or a list.
+        typed: whether it is an override.
     """
 
     where: str
     path: str
     value: str = ""
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +70,25 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
-    """One override of the command line."""
+    """One override.
+
+    Attributes:
+        text: as it was typed.
+        adds: "+" where the key is new, "++" where it may be, or nothing.
+        where: where it was typed.
+    """
 
     text: str
     key: tuple[str, ...]
     value: Any
     deletes: bool
+    adds: str = ""
+    where: str = "command line"
 
     def find(self, key: tuple[str, ...], line: int, column: int) -> Hit | None:
         """What the override says about a key; `None` if nothing."""
         common = _common(key, self.key)
-        place = Place(where="command line", path=self.text)
+        place = Place(where=self.where, path=self.text, typed=True)
         if common < len(self.key):
             return Hit(depth=common, place=place, value={}, weak=True) if common == len(key) else None
         value, depth = self.value, common
@@ -92,6 +102,29 @@ class Override:
         return Hit(depth=depth, place=place, value=value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Plain data from a program, or from a file that was opened before.
+
+    Attributes:
+        locate: finds the place of a key of it.
+    """
+
+    data: Any
+    locate: Locate
+
+    def find(self, key: tuple[str, ...], line: int, column: int) -> Hit | None:
+        """What the data say about a key; `None` if nothing."""
+        value, depth = self.data, 0
+        for part in key:
+            below = _below(value, part)
+            if below is None:
+                break
+            value, depth = below[0], depth + 1
+        where, path = self.locate(Path(key), line, column)
+        return Hit(depth=depth, place=Place(where=where, path=path, typed=True), value=value) if depth else None
+
+
 @dataclass(slots=True, kw_only=True)
 class Places:
     """Where the keys of a composed config stand; asks for its sources when the first question comes.
@@ -100,8 +133,8 @@ class Places:
         sources: everything that sets keys, weakest first.
     """
 
-    sources: Callable[[], Iterable[File | Override]]
-    _read: list[File | Override] | None = None
+    sources: Callable[[], Iterable[File | Data | Override]]
+    _read: list[File | Data | Override] | None = None
 
     def locate(self, key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
         """The place that decided a key, or its nearest ancestor; `("", key)` if that cannot be found out."""
@@ -109,7 +142,7 @@ class Places:
             hits = self.hits(key, line, column)
             if hits:
                 place = hits[-1].place
-                return place.where, place.path if place.where == "command line" else str(key)
+                return place.where, place.path if place.typed else str(key)
         return "", str(key)
 
     def trace(self, key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:

@@ -85,10 +85,26 @@ def _described(group: str) -> dict[str, str]:
     loader = GlobalHydra.instance().config_loader()
     found = {}
     for name in sorted(loader.get_group_options(group)):
-        file = f"{group}/{name}.yaml"
-        source = next((each for each in loader.get_sources() if each.available() and each.is_config(file)), None)
-        found[name] = "" if source is None or source.scheme() != "file" else _comment(pathlib.Path(source.path, file))
+        path = _file(loader, f"{group}/{name}.yaml")
+        found[name] = "" if path is None else _comment(path)
     return found
+
+
+def file_of(group: str, name: str) -> pathlib.Path | None:
+    """The file of a config of a group that Hydra finds; None if there is none.
+
+    >>> file_of("init", "xavier").name
+    'xavier.yaml'
+    """
+    register()
+    with hydra.initialize_config_dir(str(conf_directory()), **INITIALIZE):
+        loader = GlobalHydra.instance().config_loader()
+        return _file(loader, f"{group}/{name}.yaml") if name in loader.get_group_options(group) else None
+
+
+def _file(loader: Any, file: str) -> pathlib.Path | None:
+    source = next((each for each in loader.get_sources() if each.available() and each.is_config(file)), None)
+    return None if source is None or source.scheme() != "file" else pathlib.Path(source.path, file)
 
 
 def _comment(file: pathlib.Path) -> str:

@@ -13,11 +13,11 @@ from modelzoo.escapes import one_line
 from modelzoo.plans.lines import shape_text
 
 
-def value_lines(model: nn.Module, pattern: str) -> list[str]:
-    """The parameters and buffers whose name fits a glob, with values and gradients.
+def value_lines(model: nn.Module, shown: object) -> list[str]:
+    """The parameters and buffers whose name fits a glob, or one of a list of them, with values and gradients.
 
     Raises:
-        ConfigError: no name fits.
+        ConfigError: no name fits one of them.
 
     >>> model = nn.Sequential(nn.Linear(1, 2))
     >>> _ = nn.init.ones_(model[0].bias)
@@ -28,9 +28,11 @@ def value_lines(model: nn.Module, pattern: str) -> list[str]:
     """
     tensors = dict(model.named_parameters(remove_duplicate=False))
     known: dict[str, Tensor] = {**tensors, **dict(model.named_buffers(remove_duplicate=False))}
-    found = [name for name in known if fnmatchcase(name, pattern)]
-    if not found:
-        fail(Path(("show",)), f"No parameter or buffer has a name like '{pattern}'.", nearest(pattern, known))
+    patterns = [*map(str, shown)] if isinstance(shown, (list, tuple)) else [str(shown)]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            fail(Path(("show",)), f"No parameter or buffer has a name like '{pattern}'.", nearest(pattern, known))
+    found = [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
     lines: list[str] = []
     first: dict[Tensor, str] = {}
     for name in found:

@@ -119,7 +119,7 @@ def _report(
     values: list[str] = []
     try:
         if show is not None and not backward:
-            values = printing.value_lines(model, str(show))
+            values = printing.value_lines(model, show)
         written = [] if backward else save.write_parameters(directory, plan, model, rows=facts)
         with observe.observed(model) as record:
             output = forward(draft, model, inputs, backward)
@@ -136,7 +136,7 @@ def _report(
     if backward:
         gradients.backward(draft.skeleton, output, lambda: forward(draft, model, inputs, True))
         if show is not None:
-            say("\n".join(printing.value_lines(model, str(show))))
+            say("\n".join(printing.value_lines(model, show)))
         written = save.write_parameters(directory, plan, model, gradients=True, rows=facts)
     written.append(_write_model(directory, config))
     written += exports.write(exported, draft, model, config, directory)

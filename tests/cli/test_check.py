@@ -11,6 +11,7 @@ import pytest
 from modelzoo.__main__ import main
 from modelzoo.cli import check, run_file, sandbox
 from modelzoo.cli.checked import Checked
+from modelzoo.cli.typed import Typed
 from modelzoo.errors import ConfigError, Problem
 
 
@@ -278,7 +279,7 @@ def test_a_model_of_nothing_is_checked_and_run_as_it_is_planned(
     checked = check.check_file(file)
     assert [each.what for each in checked.problems] == [what] * (what is not None)
     with pytest.raises(ConfigError) as caught:
-        run_file.inside(sandbox.Limits(memory=10**9, seconds=10), file, {})
+        run_file.inside(sandbox.Limits(memory=10**9, seconds=10), file, Typed().json())
     assert caught.value.problems[0].what == (what or "the model has no example input to run on.")
 
 

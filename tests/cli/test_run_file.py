@@ -132,45 +132,6 @@ def test_an_error_that_nobody_expected_is_a_problem_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        (
-            "sed=3",
-            "command line  sed=3\n  A file from elsewhere is run as it is: this is no option. Options are written",
-        ),
-        ("hydra.run.dir=/tmp", "command line  hydra.run.dir=/tmp\n  A file from elsewhere"),
-        ("model.args.dim=3", "command line  model.args.dim=3\n  A file from elsewhere"),
-        ("seed", "command line  seed\n  A file from elsewhere"),
-    ],
-)
-def test_an_option_that_does_not_exist_is_explained(option: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        run_file.read_options([option])
-    assert str(error.value).startswith(message)
-
-
-def test_options_are_read_as_yaml_reads_them() -> None:
-    texts = [
-        "seed=3",
-        "show=*.bias",
-        "memory=4GB",
-        "training=true",
-        "load=null",
-        "seconds=10",
-        "export=[source, 'graph']",
-    ]
-    assert run_file.read_options(texts) == {
-        "seed": 3,
-        "show": "*.bias",
-        "memory": "4GB",
-        "training": True,
-        "load": None,
-        "seconds": 10,
-        "export": ["source", "graph"],
-    }
-
-
-@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"seconds": 0}, "seconds must be a positive integer, not 0. Type seconds=60."),

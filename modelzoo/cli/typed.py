@@ -1,0 +1,138 @@
+"""What is typed beside a model file: options, overrides and an init, as `python run.py` takes them."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from modelzoo import files
+from modelzoo.config import answers, document, modelfile, plain
+from modelzoo.config.places import Override
+from modelzoo.errors import ConfigError, Locate, Path, Problem, nearest
+
+_NOT_HERE = ("defaults", "hydra")
+_ROOTS = ("model", "init")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What was typed beside a file.
+
+    Attributes:
+        options: such as seed and dtype, by name.
+        init: the path of a file of rules.
+        overrides: what is changed in the file and in the rules.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    init: str | None = None
+    overrides: tuple[Override, ...] = ()
+
+    def locate(self, other: Locate) -> Locate:
+        """As another; options stand on the command line."""
+        return _typed(other, self.options)
+
+    def json(self) -> dict[str, Any]:
+        """Plain data, for another process."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Typed:
+        """What `json` made plain."""
+        overrides = tuple(Override(**{**each, "key": tuple(each["key"])}) for each in data["overrides"])
+        return cls(options=data["options"], init=data["init"], overrides=overrides)
+
+
+def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
+    """What texts say.
+
+    Args:
+        more: names of options besides those of `conf/config.yaml`.
+
+    Raises:
+        ConfigError: a text that is no override, and an option that does not exist.
+    """
+    known = [*option_names(), *more]
+    options: dict[str, Any] = {}
+    init: str | None = None
+    typed_overrides: list[str] = []
+    problems: list[Problem] = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name.lstrip("~+").partition(".")[0] in _ROOTS and name not in _ROOTS:
+            typed_overrides.append(text)
+        elif name == "init" and equals:
+            init = None if value == "null" else _rules(text, value, problems)
+        elif name in known and equals:
+            options[name] = plain.typed(value)
+        else:
+            problems.append(_refused(text, name, equals, known))
+    overrides = _overrides(typed_overrides, problems) if typed_overrides else ()
+    if problems:
+        raise ConfigError(problems)
+    return Typed(options=options, init=init, overrides=overrides)
+
+
+def _overrides(texts: list[str], problems: list[Problem]) -> tuple[Override, ...]:
+    from modelzoo.config import grammar
+
+    try:
+        return grammar.read(texts)
+    except ConfigError as error:
+        problems += error.problems
+        return ()
+
+
+def option_names() -> list[str]:
+    """The options of `python run.py`, without what belongs to Hydra."""
+    from modelzoo.config import search_path
+
+    text = (search_path.conf_directory() / "config.yaml").read_text("utf-8")
+    root = document.read(text, "config.yaml").root
+    return [] if root is None else [key.value for key, _ in root.value if key.value not in _NOT_HERE]
+
+
+def _refused(text: str, name: str, equals: str, known: list[str]) -> Problem:
+    """What is wrong with a text that sets no option."""
+    if not equals and not name.startswith("~"):
+        what, hint = "This sets nothing: an override is written key=value.", ""
+    elif name == "model":
+        what, hint = "The file is the model.", "Type the path of the other one instead."
+    elif name.partition(".")[0] == "hydra":
+        what, hint = "A model file is opened without Hydra, so there is nothing to set.", "Leave it out."
+    else:
+        root = name.lstrip("~+").partition(".")[0]
+        what, hint = answers.unknown(root, "", [*known, *_ROOTS], name, "", last=True)
+    return Problem(where="command line", path=text, what=what, hint=hint)
+
+
+def _rules(text: str, value: str, problems: list[Problem]) -> str | None:
+    """The path of rules: a file, or a config of the group `init`."""
+    if modelfile.is_file(value):
+        return value
+    from modelzoo.config import search_path
+
+    found = search_path.file_of("init", value)
+    if found is None:
+        names = search_path.options("init")
+        hint = " ".join(filter(None, (nearest(value, names), "A file is written as a path: init=rules.yaml.")))
+        problems.append(
+            Problem(where="command line", path=text, what=f"There is no '{value}' in conf/init.", hint=hint)
+        )
+        return None
+    return files.shown(found, pathlib.Path.cwd())
+
+
+def _typed(locate: Locate, options: Mapping[str, Any]) -> Locate:
+    """As `locate`; options stand on the command line."""
+
+    def at(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
+        name = key[0] if len(key) == 1 else ""
+        if name not in options:
+            return locate(key, line, column)
+        value = options[str(name)]
+        return "command line", f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+    return at
