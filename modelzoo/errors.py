@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from modelzoo import bounds
@@ -73,6 +73,29 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """A change of the config that may be what was meant. It is told only if the config is better with it.
+
+    Attributes:
+        key: where it changes the config.
+        value: what stands there then.
+        hint: what to type.
+        moves: whether the mistake is at `key` then, rather than where it was noticed.
+        places: what it changes below `key`; that itself by default.
+    """
+
+    key: Path
+    value: Any
+    hint: str
+    moves: bool = False
+    places: tuple[Path, ...] = ()
+
+    def changes(self, key: Path) -> bool:
+        """Whether something at a key, or in it, is changed."""
+        return any(key.touches(place) for place in self.places or (self.key,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One mistake: what was seen and expected, what to type, and where.
 
@@ -84,6 +107,7 @@ class Problem:
         key: the path as keys, from which `where` is found.
         line, column: the position inside the text at `key`, from 1; 0 means the whole value.
         beside: another place that matters; `located` makes it a sentence of the hint.
+        repairs: what could be changed; the first that helps becomes the hint.
     """
 
     where: str = ""
@@ -94,12 +118,14 @@ class Problem:
     line: int = 0
     column: int = 0
     beside: Beside | None = None
+    repairs: tuple[Repair, ...] = field(default=(), compare=False, repr=False)
 
     def located(self, locate: Locate) -> Problem:
         """With its place."""
         where, path = locate(self.key, self.line, self.column)
         more = "" if self.beside is None else self.beside.sentence(locate, where)
-        return replace(self, where=where, path=path, hint=" ".join(filter(None, (self.hint, more))), beside=None)
+        hint = " ".join(filter(None, (self.hint, more)))
+        return replace(self, where=where, path=path, hint=hint, beside=None, repairs=())
 
     def __str__(self) -> str:
         head = printable("  ".join(part for part in (self.where, self.path) if part), lines=False)
@@ -143,10 +169,33 @@ class Problems:
         self.fatal = fatal
 
     def add(
-        self, key: Path, what: str, hint: str = "", *, line: int = 0, column: int = 0, beside: Beside | None = None
+        self,
+        key: Path,
+        what: str,
+        hint: str = "",
+        *,
+        line: int = 0,
+        column: int = 0,
+        beside: Beside | None = None,
+        repairs: Iterable[Repair] = (),
     ) -> None:
-        problem = Problem(path=str(key), what=what, hint=hint, key=key, line=line, column=column, beside=beside)
-        self.note(problem)
+        self.note(
+            Problem(
+                path=str(key),
+                what=what,
+                hint=hint,
+                key=key,
+                line=line,
+                column=column,
+                beside=beside,
+                repairs=tuple(repairs),
+            )
+        )
+
+    def suggest(self, since: int, repairs: Iterable[Repair]) -> None:
+        """Gives the problems found since there were so many what may help against them."""
+        given = tuple(repairs)
+        self.found[since:] = [replace(each, repairs=(*each.repairs, *given)) for each in self.found[since:]]
 
     def note(self, problem: Problem) -> None:
         """Keeps a problem; where there are hundreds, nobody reads on, and looking on would take its time.

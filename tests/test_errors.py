@@ -49,6 +49,38 @@ MISTAKES = {
     "assigns_what_the_block_owns": "layers: {a: ReLU}\nforward: |\n  a = x\n  return a\n",
     "text_cut_in_a_list": "layers: [Linear(4, 8), ReLU]\n",
     "text_cut_in_a_mapping": "layers: {a: Linear(4, 8), b: ReLU}\n",
+    "call_cut_in_a_target": "layers:\n  - {_target_: Conv2d(3, 8, 3, padding=1)}\n",
+    "calls_cut_in_one_list": "layers: [Conv2d(3, 8, 3, padding=1), ReLU, MaxPool2d(2, stride=2)]\n",
+    "calls_cut_in_one_mapping": "layers: {a: Linear(4, 8, bias=False), b: Dropout(p=0.5, inplace=False)}\n",
+    "calls_cut_in_a_call": "layers:\n  - {_target_: Sequential(Linear(4, 8), ReLU, Linear(8, 2)), _repeat_: 1}\n",
+    "tuple_cut_in_a_mapping": "layers:\n  - {_target_: Conv2d, in_channels: 3, out_channels: 4, kernel_size: (2, 2)}\n",
+    "tuple_of_args_cut": (
+        "args: {k: 2}\nlayers:\n  - {_target_: Conv2d, in_channels: 3, out_channels: 4, kernel_size: (k, k)}\n"
+    ),
+    "tuple_cut_in_a_shape": "forward: x * s\nparameters: {s: {shape: (4, 8), fill: uniform(0, 1)}}\n",
+    "tuple_cut_in_inputs": "inputs: {x: (2, 8)}\nlayers: [ReLU]\n",
+    "call_cut_in_a_rule": (
+        "model: {layers: ['Linear(4, 8)']}\ninit:\n  a: {param: weight, fill: trunc_normal(std=0.02, a=-0.04, b=0.04)}\n"
+    ),
+    "cut_call_that_does_not_work": "layers: {a: Linear(4, 8, 1, 2)}\n",
+    "call_cut_to_equal_numbers": "layers: {a: Conv2d(8, 8, 8, 3), b: ReLU}\n",
+    "tab_before_a_key": "layers:\n  a: ReLU\n\tb: ReLU\n",
+    "formula_without_equals": "args: {dim: 4}\nlayers:\n  a: {_target_: Linear, in_features: 4, out_features: 4 * dim}\n",
+    "formula_without_equals_in_args": "args: {dim: 4, half: dim // 2}\nlayers:\n  a: Linear(dim, half)\n",
+    "formula_without_equals_for_a_block": (
+        "args: {n: 2}\nblocks: {Wide: {args: [k], layers: ['Linear(4, 4 * k)']}}\n"
+        "layers:\n  a: {_target_: Wide, k: 2 * n}\n"
+    ),
+    "formulas_without_equals_in_a_list": (
+        "args: {k: 3}\nlayers:\n  a: {_target_: Conv2d, in_channels: 3, out_channels: 4, kernel_size: [k, k]}\n"
+    ),
+    "formula_without_equals_for_a_fill": (
+        "args: {n: 4}\nforward: x * s\nparameters:\n  s: {shape: [n], fill: {_target_: normal, std: 1 / n}}\n"
+    ),
+    "formula_without_equals_for_a_repeat": ("args: {n: 2, m: n + 1}\nlayers:\n  - {_target_: ReLU, _repeat_: m}\n"),
+    "layer_that_hides_a_function": "layers: {relu: ReLU}\nforward: |\n  return relu(x, True)\n",
+    "pasted_line": "layers: {fc: 'Linear(4, 4)'}\nforward: |\n  x = F.relu(self.fc(x))\n  return x\n",
+    "pasted_comprehension": "layers: {fc: 'Linear(4, 4)'}\nforward: |\n  return stack([fc(x) for k in range(3)])\n",
     "tensor_without_a_fill": "forward: x * scale\nparameters:\n  scale: {shape: [4]}\n",
     "bad_formula": "args: {dim: 4}\nlayers:\n  hidden: Linear(dim // 0, 8)\n",
     "unknown_name_in_a_formula": "args: {dim: 4}\nlayers:\n  hidden: Linear(dmi, 8)\n",

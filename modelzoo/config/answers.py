@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from modelzoo.errors import nearest
 from modelzoo.names import is_index
 
+QUOTE = "'"
+"""What Hydra takes a text in, and a shell leaves alone inside double quotes."""
+
 Answer = tuple[str, str]
 """What is wrong, and what to type."""
 
@@ -46,9 +49,9 @@ def exists(key: str, override: str) -> Answer:
     return f"'{key}' exists already.", f"To change it, type {override.lstrip('+')}"
 
 
-def nothing_to_delete(key: str) -> Answer:
+def nothing_to_delete(key: str, hint: str) -> Answer:
     """Something to delete is not there."""
-    return f"There is no '{key}' that could be deleted.", ""
+    return f"There is no '{key}' that could be deleted.", hint
 
 
 def deletes_entry(above: Sequence[str], index: str) -> Answer:
@@ -74,5 +77,23 @@ def quoted(key: str, value: str) -> str:
     >>> print(quoted("model.layers.act", "LeakyReLU(0.1)"))
     "model.layers.act='LeakyReLU(0.1)'"
     """
-    text = f"{key}='" + value.replace("'", r"\'") + "'"
-    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
+    return typed_text(f"{key}={_text(value)}")
+
+
+def quoted_each(key: str, values: Sequence[str]) -> str:
+    """A sweep over texts as it has to be typed: each call in quotes of its own.
+
+    >>> print(quoted_each("model.layers.act", ["LeakyReLU(0.1)", "ReLU"]))
+    "model.layers.act='LeakyReLU(0.1)',ReLU"
+    """
+    parts = (value if re.fullmatch("[A-Za-z0-9_.]+", value) else _text(value) for value in values)
+    return typed_text(f"{key}={','.join(parts)}")
+
+
+def typed_text(override: str) -> str:
+    """An override as it is typed in a shell."""
+    return shlex.quote(override) if re.search(r'["$`\\!]', override) else f'"{override}"'
+
+
+def _text(value: str) -> str:
+    return QUOTE + value.strip(QUOTE).replace(QUOTE, rf"\{QUOTE}") + QUOTE

@@ -11,7 +11,7 @@ from typing import Any
 from modelzoo import arithmetic
 from modelzoo.config import answers
 from modelzoo.config.places import Override
-from modelzoo.errors import Problem, Problems
+from modelzoo.errors import Problem, Problems, nearest
 from modelzoo.names import is_index
 
 
@@ -82,7 +82,7 @@ class _Change:
 
     def deleted(self, data: Mapping[Any, Any], name: Any) -> dict[Any, Any]:
         if name is None or self.override.value not in (None, data[name]):
-            raise _UnfitError(answers.nothing_to_delete(".".join(self.key)))
+            raise _UnfitError(answers.nothing_to_delete(".".join(self.key), nearest(self.key[-1], map(str, data))))
         return {each: value for each, value in data.items() if each != name}
 
     def value(self, before: Any, known: bool) -> Any:
@@ -98,7 +98,7 @@ class _Change:
 
     def unknown(self, data: Mapping[Any, Any], depth: int, last: bool) -> answers.Answer:
         if self.override.deletes:
-            return answers.nothing_to_delete(".".join(self.key))
+            return answers.nothing_to_delete(".".join(self.key), nearest(self.key[depth], map(str, data)))
         value = self.override.text.partition("=")[2]
         above, key = ".".join(self.key[:depth]), ".".join(self.key)
         return answers.unknown(self.key[depth], above, [*map(str, data)], key, value, last=last)

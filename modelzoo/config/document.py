@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from modelzoo import bounds
+from modelzoo.config import quotes
 from modelzoo.config.scalars import Scalars, is_merge, scalar_of
 from modelzoo.errors import ConfigError, Path, Problem
 from modelzoo.names import is_index
@@ -124,7 +125,7 @@ def read(text: str, shown: str) -> Document:
     try:
         return Document(shown=shown, text=text, root=_compose(yaml.parse(text, Loader=_Loader), shown))
     except yaml.YAMLError as error:
-        raise ConfigError([yaml_problem(error, shown)]) from error
+        raise ConfigError([yaml_problem(error, shown, text)]) from error
 
 
 @dataclass(slots=True)
@@ -207,19 +208,50 @@ def at(shown: str, mark: Mark) -> str:
     return f"{shown}:{mark.line + 1}:{mark.column + 1}"
 
 
-def yaml_problem(error: yaml.YAMLError, shown: str) -> Problem:
-    """What a YAML parser says, as a problem."""
+def yaml_problem(error: yaml.YAMLError, shown: str, text: str = "") -> Problem:
+    """What a YAML parser says of a file, as a problem."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Problem(where=shown, what=f"This is not YAML: {str(error).splitlines()[0]}.")
     mark = error.problem_mark or error.context_mark
+    where = at(shown, mark) if mark else shown
+    row = text.split("\n")[mark.line : mark.line + 1] if mark else []
+    if row and "\t" in row[0][: len(row[0]) - len(row[0].lstrip())]:
+        what = "A tab stands where spaces indent: YAML takes no tab there."
+        return Problem(where=where, what=what, hint="Write spaces.")
+    line = quotes.requoted(text, mark.line, is_readable) if mark else ""
     duplicate = re.match("found duplicate key (.*)", error.problem or "")
     if duplicate:
-        what, hint = f"The key '{duplicate[1]}' stands twice in one mapping.", ""
-    else:
-        what = f"This is not YAML: {error.problem or error.context}."
-        inside = "flow" in (error.context or "")
-        hint = "Inside [] and {} a text with a comma, a bracket, a colon or ??? needs quotes." if inside else ""
-    return Problem(where=at(shown, mark) if mark else shown, what=what, hint=hint)
+        return Problem(where=where, what=twice(duplicate[1], bool(line)), hint=f"Write {line}" if line else "")
+    what = f"This is not YAML: {error.problem or error.context}."
+    inside = "flow" in (error.context or "")
+    hint = "Inside [] and {} a text with a comma, a bracket, a colon or ??? needs quotes." if inside or line else ""
+    return Problem(where=where, what=what, hint=f"{hint} Write {line}" if line else hint)
+
+
+def twice(name: object, cut: bool = False) -> str:
+    """What to say of a key that stands twice: as such, or as what a text was cut to."""
+    if cut:
+        return f"YAML cut a text at its commas: '{name}' is no key, and stands twice."
+    return f"The key '{name}' stands twice in one mapping."
+
+
+def is_readable(text: str) -> bool:
+    """Whether a text is YAML, without a key that stands twice in one mapping."""
+    try:
+        root = _compose(yaml.parse(text, Loader=_Loader), "")
+    except (yaml.YAMLError, ConfigError):
+        return False
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len({*names}) < len(names):
+                return False
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return True
 
 
 def _index(text: str) -> int | None:

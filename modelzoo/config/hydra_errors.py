@@ -24,8 +24,8 @@ from omegaconf.errors import (
 )
 
 from modelzoo import files, system
-from modelzoo.config import answers, modelfile, search_path
-from modelzoo.config.answers import quoted
+from modelzoo.config import answers, modelfile, quotes, search_path
+from modelzoo.config.answers import QUOTE, quoted, quoted_each, typed_text
 from modelzoo.config.document import at, yaml_problem
 from modelzoo.config.hydra_messages import as_typed, command_line, document_of, known_message, sentence
 from modelzoo.config.places import parts
@@ -88,14 +88,18 @@ def _is_hydras(error: Exception) -> bool:
 def _syntax(error: yaml.YAMLError) -> Problem:
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     file = pathlib.Path(str(mark.name) if mark is not None else getattr(error, "name", ""))
-    return yaml_problem(_in_full(error, file), files.shown(file, pathlib.Path.cwd()))
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, ValueError):
+        text = ""
+    return yaml_problem(_in_full(error, text), files.shown(file, pathlib.Path.cwd()), text)
 
 
-def _in_full(error: yaml.YAMLError, file: pathlib.Path) -> yaml.YAMLError:
+def _in_full(error: yaml.YAMLError, text: str) -> yaml.YAMLError:
     """What PyYAML's own parser says, which tells what it met; Hydra 1.4 reads with the C parser, which does not."""
     if isinstance(error, (yaml.scanner.ScannerError, yaml.parser.ParserError)):
         try:
-            for _ in yaml.parse(file.read_text("utf-8-sig"), Loader=yaml.SafeLoader):
+            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
                 pass
         except yaml.YAMLError as told:
             return told
@@ -111,12 +115,24 @@ def _unreadable(override: str, message: str) -> Problem:
     if not re.fullmatch(r"[~+]{0,2}[\w.$/@\[\]:-]+", key):
         return command_line(override, f"'{key}' cannot be the key of an override.")
     value = value.strip()
+    plain = re.sub(r"\[(\w+)\]", r".\1", key)
+    if plain != key and _parses(f"{plain}={value}"):
+        return command_line(override, f"Hydra reads no brackets in the key {key}.", f"Type {plain}={value}")
+    parts = quotes.separate(value)
+    if parts[1:] and any(map(_CALL.match, parts)):
+        typed = quoted_each(key, parts)
+        if _parses(shlex.split(typed)[0]):
+            what = "Hydra reads a call as a function of its own."
+            return command_line(override, what, f"In a sweep (-m) each call is in quotes of its own: {typed}")
     if _CALL.match(value):
         what = f"Hydra reads {value.split('(')[0]}(...) as a function of its own."
     elif value.startswith("="):
         what = "Hydra does not read a value that begins with '='."
     else:
         what = f"Hydra cannot read the value {value}."
+    inside = f"{key}={quotes.quoted(value, QUOTE)}"
+    if value[:1] in ("[", "{") and _parses(inside):
+        return command_line(override, what, f"Put each text in quotes of its own: {typed_text(inside)}")
     if value[:1] in ("[", "{", "'", '"'):
         return command_line(override, what, "Close every bracket and every quote.")
     typed = quoted(key, value)

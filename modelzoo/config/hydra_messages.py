@@ -13,7 +13,7 @@ from modelzoo.config import answers, search_path
 from modelzoo.config.answers import quoted
 from modelzoo.config.document import Document, read
 from modelzoo.config.places import parts
-from modelzoo.errors import Problem
+from modelzoo.errors import Path, Problem
 
 
 def known_message(message: str, overrides: Sequence[str]) -> Problem | None:
@@ -42,7 +42,13 @@ def _exists(match: re.Match[str], overrides: Sequence[str]) -> Problem:
 
 
 def _nothing_to_delete(match: re.Match[str], overrides: Sequence[str]) -> Problem:
-    return command_line(as_typed(match[1], overrides), *answers.nothing_to_delete(match[1]))
+    override = as_typed(match[1], overrides)
+    try:
+        known = search_path.places(tuple(each for each in overrides if each != override), pathlib.Path.cwd())
+        hint = known.nearest(Path(parts(match[1])))
+    except Exception:  # without the files Hydra's own words have to do
+        hint = ""
+    return command_line(override, *answers.nothing_to_delete(match[1], hint))
 
 
 def _not_in_defaults(match: re.Match[str], overrides: Sequence[str]) -> Problem:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from modelzoo.config.document import Document
-from modelzoo.errors import Locate, Path
+from modelzoo.errors import Locate, Path, nearest
 from modelzoo.names import is_index
 
 _REFERENCE = re.compile(r"\$\{(\.*)([^:{}]+)\}")
@@ -191,9 +191,24 @@ class Places:
         return exact or ([nearest_hit] if nearest_hit else [])
 
     def value(self, key: Path) -> Any:
-        """What is written at a key: a text, or an empty mapping or list; `None` if the key is not there."""
+        """What is written at a key: a text, an empty list, a mapping of its names; `None` if the key is not there."""
         hits = self.hits(key)
         return hits[-1].value if hits and hits[-1].depth == len(key) else None
+
+    def names(self, key: Path) -> list[str]:
+        """The names that all sources together have in the mapping at a key."""
+        values = [hit.value for hit in self.hits(key) if hit.depth == len(key)]
+        mounted = [each.package for each in self._read or () if isinstance(each, File)]
+        below = [each[len(key)] for each in mounted if each[: len(key)] == tuple(key) and len(each) > len(key)]
+        return list(dict.fromkeys([*(str(name) for each in values if isinstance(each, dict) for name in each), *below]))
+
+    def nearest(self, key: Path) -> str:
+        """A repair for the first part of a key that is not there."""
+        for depth, part in enumerate(key):
+            names = self.names(Path(key[:depth]))
+            if str(part) not in names:
+                return nearest(str(part), names)
+        return ""
 
 
 def parts(key: str) -> tuple[str, ...]:
@@ -210,7 +225,9 @@ def _common(a: tuple[str, ...], b: tuple[str, ...]) -> int:
 
 
 def _kind(node: yaml.Node) -> Any:
-    return {} if isinstance(node, yaml.MappingNode) else [] if isinstance(node, yaml.SequenceNode) else node.value
+    if isinstance(node, yaml.MappingNode):
+        return {str(key.value): None for key, _ in node.value}
+    return [] if isinstance(node, yaml.SequenceNode) else node.value
 
 
 def _below(value: Any, part: str) -> tuple[Any] | None:

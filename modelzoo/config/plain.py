@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from modelzoo import arithmetic
-from modelzoo.config.document import Document, at, read
+from modelzoo.config import quotes
+from modelzoo.config.document import Document, at, is_readable, read, twice
 from modelzoo.config.scalars import is_merge, scalar, scalar_of
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 
@@ -25,6 +26,7 @@ class _Reading:
 
     def __init__(self, document: Document, problems: Problems) -> None:
         self.document, self.problems = document, problems
+        self.cut: set[int] = set()  # the lines of texts that YAML cut
 
     def refuse(self, node: yaml.Node, key: Path, what: str, hint: str = "") -> None:
         self.problems.note(
@@ -66,10 +68,19 @@ class _Reading:
             if name is None:
                 continue
             if str(name) in seen:
-                self.refuse(key_node, key / name, f"The key '{name}' stands twice in one mapping.")
+                self.refuse_twice(key_node, key / name)
             seen.add(str(name))
             own[name] = self.value(value_node, key / name)
         return inherited | own
+
+    def refuse_twice(self, node: yaml.ScalarNode, key: Path) -> None:
+        """A key that stands twice, which may be what a text was cut to: `{a: Conv2d(8, 8, 8, 3)}`."""
+        row = node.start_mark.line
+        line = quotes.requoted(self.document.text, row, is_readable)
+        if row not in self.cut:
+            self.refuse(node, key, twice(key[-1], bool(line)), f"Write {line}" if line else "")
+        if line:
+            self.cut.add(row)
 
     def merged(self, node: yaml.Node, key: Path) -> dict[str | int, Any]:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]

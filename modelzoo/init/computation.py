@@ -16,7 +16,7 @@ from modelzoo import streams
 from modelzoo.catalog import distributions, fills, functions
 from modelzoo.catalog.fill import problem_with
 from modelzoo.catalog.sizes import expands
-from modelzoo.errors import ConfigError, Path, Problem, first_line
+from modelzoo.errors import ConfigError, Path, Problem, Repair, first_line
 from modelzoo.init import drawing
 from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.language import compiler, runtime
@@ -32,6 +32,7 @@ class Wrong:
         does, how: what the fill does to the tensor, before and after its name.
         hint: what to type.
         line: of its text; 0 if it has none.
+        repairs: what could be changed.
     """
 
     place: int = 0
@@ -39,12 +40,16 @@ class Wrong:
     how: str
     hint: str = ""
     line: int = 0
+    repairs: tuple[Repair, ...] = field(default=(), compare=False)
 
     def problem(self, rule: str, key: Path, name: str, *others: str) -> Problem:
         """As a problem of the tensors with these names; `rule` says who asked for the fill."""
         more = f" and {len(others)} more" if others else ""
         what = f"{rule} {self.does} '{name}'{more}{self.how}"
-        return Problem(path=str(key), key=key, what=what, hint=self.hint, line=self.line, column=min(self.line, 1))
+        line, column = self.line, min(self.line, 1)
+        return Problem(
+            path=str(key), key=key, what=what, hint=self.hint, line=line, column=column, repairs=self.repairs
+        )
 
 
 class UnfillableError(Exception):

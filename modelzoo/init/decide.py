@@ -19,6 +19,7 @@ from modelzoo.init.ledger import Decided, Entry, Home, Named, decision_of, entri
 from modelzoo.init.selection import Homes, nearest_selector, selector
 from modelzoo.language import runtime
 from modelzoo.modules.skeleton import Skeleton
+from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.nodes import Rule, assigned_in
 
 
@@ -260,4 +261,7 @@ def _wrong(chain: tuple[Decision, ...], tensor: Tensor) -> Iterator[Wrong]:
             continue
         wrong = problem_with(each.fill, each.arguments, tensor.shape, tensor.dtype)
         if wrong:
-            yield Wrong(place=place, how=f": {each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}")
+            given = [(each.key / name, value) for name, value in each.arguments.items()]
+            repairs = tuple(repair for one in given for repair in as_formula(*one))
+            how = f": {each.fill.name} {wrong}{'' if wrong.endswith('?') else '.'}"
+            yield Wrong(place=place, how=how, repairs=repairs)

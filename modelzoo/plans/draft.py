@@ -22,7 +22,7 @@ from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.inputs import example
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.modules.torch_layers import TooLargeError
-from modelzoo.plans import ambient, origins, records
+from modelzoo.plans import advice, ambient, origins, records
 from modelzoo.plans.budget import check
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import module_records
@@ -99,6 +99,29 @@ def draft(
         planned: whether the plan will be asked for what the modules return.
         training: whether that is what they return in training; an example that is too small for it is a mistake.
     """
+    options: dict[str, Any] = {"seed": seed, "dtype": dtype, "max_steps": max_steps, "training": training}
+    try:
+        return _drafted(model, init, device=device, count=count, planned=planned, **options)
+    except ConfigError as error:
+        if not any(each.repairs for each in error.problems):
+            raise
+        attempt = partial(_drafted, device="meta", count=False, planned=False, **options)
+        problems = advice.advised(error.problems, model, init, attempt)
+        raise ConfigError(problems).with_traceback(error.__traceback__) from error.__cause__
+
+
+def _drafted(
+    model: Any,
+    init: Any,
+    *,
+    seed: int,
+    dtype: str,
+    device: str | torch.device,
+    max_steps: int,
+    count: bool,
+    planned: bool,
+    training: bool,
+) -> Draft:
     problems = Problems()
     _check_options(seed, dtype, max_steps, training, problems)
     node = parser.parse(model, problems)

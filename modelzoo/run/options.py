@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
-from modelzoo.errors import Path, fail, in_full
+from modelzoo.errors import Path, fail, in_full, nearest
+
+DEVICES = ("cpu", "cuda", "meta", "mps", "xpu")
+FLAGS = ("traceback", "strict", "resume", "fail_fast", "backward")
 
 
 def device_named(name: Any) -> torch.device:
@@ -22,13 +25,23 @@ def device_named(name: Any) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         message = str(error).splitlines()[0] if str(error) else ""
-        fail(
-            Path(("device",)),
-            f"there is no device {name!r}: {message}".rstrip(": ") + ".",
-            "Type device=cpu.",
-            cause=error,
-        )
+        reason = "" if message.startswith("Expected one of") else message
+        what = f"there is no device {name!r}: {reason}".rstrip(": ") + "."
+        fail(Path(("device",)), what, _device_meant(str(name)) or "Type device=cpu.", cause=error)
     return device
+
+
+def _device_meant(name: str) -> str:
+    kind, _, number = name.partition(":")
+    hint = nearest(kind, DEVICES)
+    if kind in DEVICES or not hint.startswith("Did"):
+        return ""
+    meant = hint.split("'")[1]
+    try:
+        torch.empty(0, device=f"{meant}:{number}" if number else meant)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return f"{hint} There is none here: type device=cpu."
+    return hint
 
 
 def flag(options: dict[str, Any], name: str) -> bool:
@@ -44,8 +57,9 @@ def flag(options: dict[str, Any], name: str) -> bool:
 
 
 def check_reporting(options: dict[str, Any]) -> None:
-    """How mistakes are shown is checked where there is none yet."""
-    flag(options, "traceback")
+    """How mistakes are shown, and what is asked only later, is checked where there is no mistake yet."""
+    for name in FLAGS:
+        flag(options, name)
     in_full(options.get("problems", 1))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelzoo import bounds
 from modelzoo.errors import Path
-from modelzoo.language import compiler, syntax
+from modelzoo.language import compiler
 from modelzoo.names import Kind, of_class
 from modelzoo.spec.hiding import hidden_functions
 from modelzoo.spec.keys import Keys, kind_of
@@ -124,17 +124,12 @@ class Blocks:
         if value is None:
             return []
         if isinstance(value, Mapping):
-            cut = next((each for each in value if syntax.unbalanced(str(each))), None)
-            if cut is not None:
-                self.keys.cut(value, cut, key)
-            broken = {name for name, each in value.items() if isinstance(each, str) and syntax.unbalanced(each)}
-            gone = {cut, *(broken if cut is not None else ())}
-            return [(str(name), each, key / name) for name, each in value.items() if name not in gone]
+            return [(str(name), each, key / name) for name, each in self.keys.whole(value, key).items()]
         if not isinstance(value, (list, tuple)):
             self.problems.add(key, f"layers must be a mapping or a list, not {value!r}", "Write [ReLU], or act: ReLU.")
             return []
         pieces = self.keys.joined(list(value), key)
-        return [(str(index), each, key / index) for index, each in pieces]
+        return [(str(index), each, key / start) for index, (start, each) in enumerate(pieces)]
 
     def forward(self, value: Any, key: Path) -> str | None:
         if value is not None and not isinstance(value, str):

@@ -10,6 +10,7 @@ from modelzoo import arithmetic, bounds
 from modelzoo.errors import ConfigError, Path, Problems, TextError
 from modelzoo.language import formulas, runtime, syntax
 from modelzoo.spec import nodes
+from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import Recipe, Scope
 from modelzoo.spec.parser import Parser
 
@@ -40,9 +41,9 @@ class Evaluation:
             size = self.value(each, scope, key / index)
             for one in size if isinstance(size, (list, tuple)) else (size,):
                 if type(one) is not int or one < 0 or one > bounds.ELEMENTS:
-                    self.problems.add(
-                        self.origin(each, scope, key / index), f"a size must be an integer of 0 or more, not {one!r}"
-                    )
+                    place = self.origin(each, scope, key / index)
+                    what = f"a size must be an integer of 0 or more, not {one!r}"
+                    self.problems.add(place, what, repairs=as_formula(place, one))
                     one = 0
                 found.append(one)
         if len(found) > bounds.DIMENSIONS:
@@ -87,8 +88,12 @@ class Evaluation:
         return value
 
     def formula(self, tree: ast.expr, scope: Scope, key: Path) -> Any:
+        before = len(self.problems.found)
         with self.problems.at(key):
             return self.evaluated(tree, scope, key)
+        texts = [each.id for each in syntax.formula_names(tree) if isinstance(scope.values.get(each.id), str)]
+        origins = [(scope.origins[name], scope.values[name]) for name in texts if name in scope.origins]
+        self.problems.suggest(before, [repair for origin in origins for repair in as_formula(*origin)])
         return None
 
     def evaluated(self, tree: ast.expr, scope: Scope, key: Path) -> Any:

@@ -12,6 +12,7 @@ from modelzoo.catalog import constructors, layers
 from modelzoo.catalog.wanted import Factory
 from modelzoo.errors import Path
 from modelzoo.spec import nodes
+from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import Instance, Recipe, Scope
 from modelzoo.spec.recipes import Recipes
 
@@ -46,7 +47,7 @@ class Given:
                 place, shown = place / each if origin == key else place, shown / each
             named = ".".join((name, *map(str, wrong.at)))
             subject = f"{named} of {layer.name}" if str(place) in str(shown) else str(shown)
-            self.problems.add(place, f"{subject} {wrong.what}")
+            self.problems.add(place, f"{subject} {wrong.what}", repairs=as_formula(origin, value))
         return placed
 
     def layer(self, value: Any, cls: type[nn.Module], key: Path) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sized
 from typing import Any
 
 from modelzoo.catalog import functions
-from modelzoo.errors import Path, Problems, nearest
-from modelzoo.language import syntax
+from modelzoo.errors import Path, Problems, Repair, nearest
+from modelzoo.language.syntax import unbalanced
 from modelzoo.names import Kind
+from modelzoo.spec import cuts
 
 
 class Keys:
@@ -17,23 +18,25 @@ class Keys:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
 
-    def is_cut(self, value: Mapping[str, Any], key: Path) -> bool:
-        cut = next((each for each in value if syntax.unbalanced(str(each))), None)
-        if cut is not None:
-            self.cut(value, cut, key)
-        return cut is not None
-
-    def cut(self, value: Mapping[str, Any], cut: str, key: Path) -> None:
-        """`{a: Linear(4, 8)}` reaches us as {"a": "Linear(4", "8)": None}."""
-        items = list(value.items())
-        at = [name for name, _ in items].index(cut)
-        owner, start = next(((n, v) for n, v in reversed(items[:at]) if isinstance(v, str)), (None, None))
-        whole = f'{owner}: "{start}, {cut}"' if owner is not None else f'"{cut}"'
+    def whole(self, value: Mapping[str, Any], key: Path) -> Mapping[str, Any]:
+        """A mapping with the texts whole that YAML cut: {"a": "Linear(4", "8)": None} was {a: Linear(4, 8)}."""
+        cut = next((each for each in value if unbalanced(str(each))), None)
+        if cut is None:
+            return value
+        whole, texts = cuts.whole_mapping(value)
+        formulas = {name: f"={each}" if isinstance(each, str) else each for name, each in texts.items()}
+        places = tuple(key / name for name in texts)
         self.problems.add(
             key / str(cut),
             f"YAML cut a text in two at its comma: '{cut}' is no key.",
-            f"Put the text in quotes: {whole}.",
+            "Put the whole text in quotes.",
+            repairs=[
+                Repair(key=key, value={**whole, **each}, hint=_in_quotes(each), places=places)
+                for each in (texts, formulas)
+                if texts
+            ],
         )
+        return {name: each for name, each in whole.items() if not unbalanced(str(name))}
 
     def dtype(self, value: Any, key: Path) -> str | None:
         if value is not None and not (isinstance(value, str) and value in functions.DTYPES):
@@ -42,22 +45,22 @@ class Keys:
         return value
 
     def joined(self, items: list[Any], key: Path, kind: str = "a layer") -> list[tuple[int, Any]]:
-        """Finds texts that YAML cut at their commas: [Linear(4, 8), ReLU] is ["Linear(4", "8)", "ReLU"] here."""
-        found: list[tuple[int, Any]] = []
-        index = 0
-        while index < len(items):
-            text, end = items[index], index + 1
-            if isinstance(text, str) and syntax.unbalanced(text):
-                missing = syntax.missing(text)
-                while end < len(items) and any(missing) and isinstance(items[end], (str, int, float)):
-                    missing = [a + b for a, b in zip(missing, syntax.missing(str(items[end])), strict=True)]
-                    end += 1
-                what = f"YAML cut a text in two at its comma: {_cut_short(repr(text))} is not {kind}."
-                self.problems.add(key / index, what, f"Write {_rejoined(items, index, end)}.")
-            else:
-                found.append((index, text))
-            index = end
-        return found
+        """The items, and where each begins, with the texts whole that YAML cut: ["Linear(4", "8)"] was one."""
+        found = cuts.whole_list(items)
+        broken = [(start, end) for _, start, end in found if isinstance(items[start], str) and unbalanced(items[start])]
+        if broken:
+            whole = [each for each, _, _ in found]
+            start, end = broken[0]
+            of_all = whole if len(items) <= 100 else cuts.meant(", ".join(map(str, items[start:end])))
+            hint = f"Write {cuts.in_yaml(of_all)}."
+            places = tuple(key / index for index, (_, *at) in enumerate(found) if tuple(at) in broken)
+            self.problems.add(
+                key / start,
+                f"YAML cut a text in two at its comma: {cuts.shortened(repr(items[start]))} is not {kind}.",
+                "Put the whole text in quotes.",
+                repairs=[Repair(key=key, value=whole, hint=hint, places=places)],
+            )
+        return [(start, each) for each, start, _ in found]
 
     def check_count(self, outer: Sized, own: Any, key: Path, most: int, kind: str) -> None:
         """Ends the reading where a block sees so many that it cannot be meant: each text may read all of them.
@@ -82,21 +85,12 @@ class Keys:
             self.problems.add(key, *wrong, line=line, column=column)
 
 
-def _quoted(item: Any) -> str:
-    """An item of a YAML list, in quotes where it needs them."""
-    return f'"{item}"' if isinstance(item, str) and set(item) & set(",[](){}:") else str(item)
-
-
-def _rejoined(items: Sequence[Any], start: int, end: int) -> str:
-    """The list with one text made of those from `start` to `end`, in quotes; of a long list the text alone."""
-    text = _cut_short(repr(", ".join(map(str, items[start:end]))).replace("'", '"'))
-    if len(items) > 100:
-        return text
-    return f"[{', '.join([*map(_quoted, items[:start]), text, *map(_quoted, items[end:])])}]"
-
-
-def _cut_short(text: str, longest: int = 200) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}..."
+def _in_quotes(texts: Mapping[str, Any]) -> str:
+    """What to write for entries of a mapping that were cut."""
+    shown = ", ".join(f"{name}: {cuts.in_yaml(each)}" for name, each in texts.items())
+    if not all(isinstance(each, str) for each in texts.values()):
+        return f"Write {shown}."
+    return f"Put the text{'s' * (len(texts) > 1)} in quotes: {shown}."
 
 
 def kind_of(value: Any) -> str:

@@ -12,6 +12,7 @@ from modelzoo.catalog.layers import Layer, accepted
 from modelzoo.errors import Path
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.given import Given
 from modelzoo.spec.instances import Instance, Recipe, Scope
 from modelzoo.spec.recipes import Recipes
@@ -62,7 +63,11 @@ class Layers:
             for name, what in catalog.problem_with_all(layer, plain):
                 origin, shown = self.origin(node, name, scope), f"{node.key}.{name}"
                 subject = f"{name} of {layer.name}" if str(origin) in shown else shown
-                self.problems.add(origin, f"{subject} {what}")
+                repairs = [*as_formula(origin, arguments.get(name))]
+                if name in accepted(layer).positional:
+                    place = node.key / "_args_" / accepted(layer).positional.index(name)
+                    repairs += as_formula(place, arguments.get(name))
+                self.problems.add(origin, f"{subject} {what}", repairs=repairs)
         for name in () if partial else accepted(layer).required:
             if name not in arguments and name not in sizes.inferable(layer):
                 self.problems.add(node.key, f"{layer.name} needs the argument '{name}'.", f"Write {name}=...")

@@ -157,8 +157,7 @@ class Parser:
         return pattern if len(self.problems.found) == before else "{i}"
 
     def plain_node(self, value: dict[str, Any], key: Path, visible: Visible, name: str) -> Node | None:
-        if self.keys.is_cut(value, key):
-            return None
+        value = dict(self.keys.whole(value, key))
         if "_ref_" in value:
             return self.reference(value, key)
         if "_target_" in value:

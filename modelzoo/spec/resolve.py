@@ -17,6 +17,7 @@ from modelzoo.names import Kind
 from modelzoo.spec import nodes
 from modelzoo.spec.arrangement import Arrangement
 from modelzoo.spec.evaluation import Evaluation
+from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import WHOLE, Children, Instance, Scope, names_in
 from modelzoo.spec.layers import Layers
 from modelzoo.spec.provenance import Note, Provenance
@@ -44,7 +45,7 @@ def resolve(node: nodes.Node, problems: Problems, provenance: Provenance | None 
     if instance is not None and names_in(instance, {}) > bounds.NODES:
         what = f"the layers of the model have more than {bounds.NODES:,} names: references inside what is referred to."
         found.add(node.key, what)
-    before = [each.key for each in problems.found]
+    before = [key for each in problems.found for key in (each.key, *(at for one in each.repairs for at in one.places))]
     problems.found += [each for each in found.found if not any(each.key.touches(key) for key in before)]
     return None if found.found or before else instance
 
@@ -89,7 +90,9 @@ class Resolver:
     def truth(self, node: nodes.Condition, scope: Scope) -> bool:
         value = self.values.value(node.test, scope, node.key / "_if_")
         if not isinstance(value, (bool, int, float, type(None))):
-            self.problems.add(node.key / "_if_", f"_if_ must be true or false, not {value!r}")
+            origin = self.values.origin(node.test, scope, node.key / "_if_")
+            what = f"_if_ must be true or false, not {value!r}"
+            self.problems.add(node.key / "_if_", what, repairs=as_formula(origin, value))
             return False
         return bool(value)
 
@@ -97,7 +100,8 @@ class Resolver:
         count = self.values.value(node.count, scope, node.key / "_repeat_")
         if type(count) is not int or not 0 <= count <= bounds.REPEAT:
             what = f"_repeat_ must be an integer from 0 to {bounds.REPEAT:,}, not {count!r}."
-            self.problems.add(node.key / "_repeat_", what, "Write _repeat_: 4.")
+            origin = self.values.origin(node.count, scope, node.key / "_repeat_")
+            self.problems.add(node.key / "_repeat_", what, "Write _repeat_: 4.", repairs=as_formula(origin, count))
             return None
         instance = Instance(type="Sequential", key=node.key)
         for index in range(count):

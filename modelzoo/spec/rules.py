@@ -12,6 +12,7 @@ from modelzoo.errors import Path, Problems, TextError, nearest
 from modelzoo.language import compiler, syntax
 from modelzoo.names import Kind
 from modelzoo.spec.calls import Calls
+from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.keys import Keys
 from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule, Visible, assigned_in, fill_names
 
@@ -45,8 +46,7 @@ class Rules:
                 key, f"a rule is a mapping, not {value!r}", "Write {layer: Linear, param: weight, fill: 0}."
             )
             return None
-        if self.keys.is_cut(value, key):
-            return None
+        value = self.keys.whole(value, key)
         self.keys.check_known(value, known, key, "a rule")
         if value.get("fill") is None:
             self.problems.add(key, "this rule has no fill", "Write fill: xavier_uniform.")
@@ -82,7 +82,7 @@ class Rules:
 
     def fill(self, value: Any, key: Path, values: frozenset[str]) -> Fill | None:
         """A number, a fill's name, a call, a text, or a mapping with `_target_`."""
-        visible = Visible(values=values | {"fan_in", "fan_out"})
+        visible, before = Visible(values=values | {"fan_in", "fan_out"}), len(self.problems.found)
         with self.problems.at(key):
             if isinstance(value, (bool, int, float)):
                 return Fill(name="constant", arguments=(("value", value),), key=key)
@@ -99,6 +99,9 @@ class Rules:
                     f"a fill is a number, a name, a call or a text, not {value!r}", "Write xavier_uniform or 0."
                 )
             return self.fill_text(value, key, values, visible)
+        if isinstance(value, Mapping):
+            texts = [(key / name, each) for name, each in value.items() if name != "_target_"]
+            self.problems.suggest(before, [repair for each in texts for repair in as_formula(*each)])
         return None
 
     def fill_text(self, text: str, key: Path, values: frozenset[str], visible: Visible) -> Fill | None:

@@ -46,8 +46,7 @@ class Tensors:
         if value is None:
             return
         if isinstance(value, Mapping):
-            if not self.keys.is_cut(value, key):
-                yield from ((str(name), default, key / name) for name, default in value.items())
+            yield from ((str(name), default, key / name) for name, default in self.keys.whole(value, key).items())
             return
         if not isinstance(value, (list, tuple)):
             self.problems.add(key, f"a signature is a mapping or a list, not {value!r}", "Write [dim, stride=1].")
@@ -123,9 +122,8 @@ class Tensors:
     def tensor(self, name: str, value: Any, key: Path, visible: Visible, buffer: bool) -> OwnTensor:
         self.keys.check_name(name, key, Kind.BUFFER if buffer else Kind.PARAMETER)
         known = (*TENSOR_KEYS, "persistent") if buffer else (*TENSOR_KEYS, "trainable")
-        if isinstance(value, Mapping) and self.keys.is_cut(value, key):
-            return OwnTensor(name=name, shape=(), key=key)
         if isinstance(value, Mapping):
+            value = self.keys.whole(value, key)
             self.keys.check_known(value, known, key, "a tensor")
         if not isinstance(value, Mapping) or "shape" not in value:
             self.problems.add(key, "a tensor is a shape and a fill", f"Write {name}: {{shape: [8], fill: ones}}.")

@@ -406,7 +406,19 @@ MODELS = {
         ),
         ("seed=range(3)", "Several values are a sweep: one job for each. To run them all, add -m."),
         ("+model.args.dim=3", "'model.args.dim' exists already. To change it, type model.args.dim=3"),
-        ("~model.layers.foo", "There is no 'model.layers.foo' that could be deleted."),
+        ("~model.layer.act", "There is no 'model.layer.act' that could be deleted. Did you mean 'layers'?"),
+        ("model.args.sizes[0]=8", "Hydra reads no brackets in the key model.args.sizes[0]. Type model.args.sizes.0=8"),
+        (
+            "model.layers.act=LeakyReLU(0.1),ReLU",
+            "Hydra reads a call as a function of its own. In a sweep (-m) each call is in quotes of its own: "
+            "\"model.layers.act='LeakyReLU(0.1)',ReLU\"",
+        ),
+        (
+            "model.layers.list=[Linear(4, 8),ReLU]",
+            "Hydra cannot read the value [Linear(4, 8),ReLU]. Put each text in quotes of its own: "
+            "\"model.layers.list=['Linear(4, 8)',ReLU]\"",
+        ),
+        ("~model.layers.foo", "There is no 'model.layers.foo' that could be deleted. Known: hidden, act, list."),
         (
             "~model.layers.list.1",
             "Hydra deletes no entry of a list. To leave the layer out, type model.layers.list.1=null; "

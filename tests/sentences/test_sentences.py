@@ -366,16 +366,16 @@ def test_a_text_that_yaml_cut_in_two_is_answered_with_the_quoted_line(text, expe
 def test_brackets_and_colons_in_flow_yaml_need_quotes_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     needs = "Inside [] and {} a text with a comma, a bracket, a colon or ??? needs quotes."
-    for text, column, seen in (
-        ("{fill: w[0]}", 17, "did not find expected ',' or '}'."),
-        ("{a: x if b: c}", 19, "did not find expected ',' or '}'."),
+    for text, column, seen, more in (
+        ("{fill: w[0]}", 17, "did not find expected ',' or '}'.", ' Write layers: {fill: "w[0]"}'),
+        ("{a: x if b: c}", 19, "did not find expected ',' or '}'.", ""),
     ):
         (tmp_path / "own.yaml").write_text(f"layers: {text}\n")
         with pytest.raises(modelzoo.ConfigError) as caught:
             modelzoo.build("own.yaml")
         assert needs in str(caught.value)
         if yaml.__with_libyaml__:  # PyYAML without it has other words
-            assert str(caught.value) == message(f"own.yaml:1:{column}", f"This is not YAML: {seen} {needs}")
+            assert str(caught.value) == message(f"own.yaml:1:{column}", f"This is not YAML: {seen} {needs}{more}")
 
 
 def test_an_input_size_that_the_data_decides_may_be_left_out():
