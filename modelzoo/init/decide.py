@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from modelzoo.catalog import fills, torch_init
 from modelzoo.catalog.fill import problem_with
@@ -57,19 +57,19 @@ def decide(
 
 def _torch_defaults(skeleton: Skeleton, modules: Named) -> Decided:
     """What torch's constructors would do, and what those of registered layers left."""
-    found: dict[int, dict[str, tuple[Decision, ...]]] = {}
+    found: dict[nn.Module, dict[str, tuple[Decision, ...]]] = {}
     equal: dict[int, dict[str, tuple[Decision, ...]]] = {}  # by the id of arguments, which equal layers share
     shared: dict[tuple[str, int], tuple[Decision, ...]] = {}  # layers with the same default share its decision
-    changed = {id(place) for place, _ in skeleton.kept}
+    changed = {place for place, _ in skeleton.kept}
     sources = {place for place, _ in skeleton.tied.values()}  # a user's layer may keep the tensors of one it dropped
-    beside = [each for each in skeleton.made.values() if id(each) in sources] if sources else []
+    beside = [each for each in skeleton.made.values() if each in sources] if sources else []
     for module in itertools.chain((each for _, each in modules), beside):
-        instance = skeleton.instances.get(id(module))
-        if instance is None or instance.layer is None or instance.layer.registered or id(module) in found:
+        instance = skeleton.instances.get(module)
+        if instance is None or instance.layer is None or instance.layer.registered or module in found:
             continue
         known = equal.get(id(instance.arguments))
-        if known is not None and id(module) not in changed:
-            found[id(module)] = known
+        if known is not None and module not in changed:
+            found[module] = known
             continue
         for dotted, (name, arguments) in torch_init.defaults(module).items():
             owners, _, local = dotted.rpartition(".")
@@ -77,25 +77,25 @@ def _torch_defaults(skeleton: Skeleton, modules: Named) -> Decided:
             if (name, id(arguments)) not in shared:
                 decision = NamedFill(rule="torch", strength=0, fill=fills.FILLS[name], arguments=arguments)
                 shared[name, id(arguments)] = (decision,)
-            found.setdefault(id(owner), {})[local] = shared[name, id(arguments)]
-        if not module._modules and id(module) not in changed:
-            equal[id(instance.arguments)] = found.setdefault(id(module), {})
+            found.setdefault(owner, {})[local] = shared[name, id(arguments)]
+        if not module._modules and module not in changed:
+            equal[id(instance.arguments)] = found.setdefault(module, {})
     for (place, local), value in skeleton.kept.items():
         kept = Kept(rule="constructor", strength=0, value=value)
-        found[id(place)] = {**found.get(id(place), {}), local: (kept,)}
+        found[place] = {**found.get(place, {}), local: (kept,)}
     return found
 
 
 def _own_fills(skeleton: Skeleton, table: list[Entry], problems: Problems) -> None:
     own = {
-        (id(module), each.name): (each, instance)
+        (module, each.name): (each, instance)
         for module, instance in skeleton.blocks
         if instance.block is not None
         for each in (*instance.block.tensors, *instance.block.buffers)
     }
     for entry in table if own else ():
         for home in entry.homes:
-            tensor, instance = own.get((id(home.owner), home.local), (None, None))
+            tensor, instance = own.get((home.owner, home.local), (None, None))
             if tensor is None or instance is None:
                 continue
             entry.key = tensor.key
@@ -136,7 +136,7 @@ def _inits(homes: Homes, modules: Named, problems: Problems) -> None:
     nodes = [
         (prefix, instance)
         for prefix, module in modules
-        if (instance := homes.skeleton.instances.get(id(module))) is not None and instance.init
+        if (instance := homes.skeleton.instances.get(module)) is not None and instance.init
     ]
     for prefix, instance in sorted(nodes, key=lambda each: each[0].count(".") + bool(each[0])):
         start = f"{prefix}." if prefix else ""

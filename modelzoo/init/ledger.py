@@ -60,27 +60,27 @@ Named = list[tuple[str, nn.Module]]
 """Every module under each of its names."""
 
 
-Decided = Mapping[int, Mapping[str, tuple[Decision, ...]]]
-"""What fills the tensors of modules, by a module's id and a tensor's local name."""
+Decided = Mapping[nn.Module, Mapping[str, tuple[Decision, ...]]]
+"""What fills the tensors of modules, by module and a tensor's local name."""
 
 
 def entries(skeleton: Skeleton, modules: Named, decided: Decided) -> list[Entry]:
     """Every unique parameter and buffer in the order of `named_parameters()` and `named_buffers()`."""
-    found: dict[int, Entry] = {}
+    found: dict[Tensor, Entry] = {}
     for kind in ("parameter", "buffer"):
         for prefix, module in modules:
             own = module._parameters if kind == "parameter" else module._buffers
             if not own:
                 continue
-            instance, owner = skeleton.instances.get(id(module)), type_name(skeleton, module)
-            key, fills_of = _ROOT if instance is None else instance.key, decided.get(id(module), {})
+            instance, owner = skeleton.instances.get(module), type_name(skeleton, module)
+            key, fills_of = _ROOT if instance is None else instance.key, decided.get(module, {})
             for local, tensor in own.items():
                 if tensor is None:
                     continue
-                name, known = f"{prefix}.{local}" if prefix else local, found.get(id(tensor))
+                name, known = f"{prefix}.{local}" if prefix else local, found.get(tensor)
                 if known is None:
                     home = Home(name, module, local, fills_of.get(local, ()))
-                    found[id(tensor)] = Entry(tensor, kind, key, owner, [home])
+                    found[tensor] = Entry(tensor, kind, key, owner, [home])
                 else:
                     known.homes.append(Home(name, module, local, known.homes[0].decisions))
     for each, (source, local) in skeleton.tied.items():
@@ -101,7 +101,7 @@ def named_in(module: nn.Module, prefix: str, found: Named) -> Named:
 
 def type_name(skeleton: Skeleton, module: nn.Module) -> str:
     """A layer's type, or the name of the block that a module was made from."""
-    instance = skeleton.instances.get(id(module))
+    instance = skeleton.instances.get(module)
     if instance is None or instance.block is None:
         return type(module).__name__
     return "Sequential" if instance.block.forward is None else instance.block.name

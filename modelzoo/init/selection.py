@@ -77,7 +77,7 @@ def _selects(skeleton: Skeleton, rule: Rule, entry: Entry, home: Home) -> bool:
 def types(skeleton: Skeleton, module: nn.Module) -> set[str]:
     """The names by which a rule may select what a module owns: its type, what that derives from, its block."""
     names = {each.__name__ for each in type(module).__mro__}
-    instance = skeleton.instances.get(id(module))
+    instance = skeleton.instances.get(module)
     if instance is not None and instance.block is not None:
         names.add(instance.block.name)
     return names

@@ -63,11 +63,11 @@ class Builder:
 
     def module(self, instance: Instance, name: str) -> nn.Module:
         """The module of an instance, made under its first dotted name."""
-        made = self.skeleton.made.get(id(instance))
+        made = self.skeleton.made.get(instance)
         if made is None:
             made = self.layer(instance, name) if instance.layer is not None else self.block(instance, name)
-            self.skeleton.made[id(instance)] = made
-            self.skeleton.instances[id(made)] = instance
+            self.skeleton.made[instance] = made
+            self.skeleton.instances[made] = instance
         return made
 
     def layer(self, instance: Instance, name: str) -> nn.Module:
@@ -89,8 +89,8 @@ class Builder:
             fail(instance.key / size, f"{size} of {instance.type} {what}")
         made = self.call(instance, name, arguments)
         instance.arguments = arguments
-        self.skeleton.made[id(instance)] = made
-        self.skeleton.instances[id(made)] = instance
+        self.skeleton.made[instance] = made
+        self.skeleton.instances[made] = instance
         return made
 
     def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
@@ -138,13 +138,13 @@ class Builder:
         if made.given:
             self.factory.forget()  # since the constructor may have changed what would be copied
         for copy, original in made.copies:
-            instance = self.skeleton.instances.get(id(original))
+            instance = self.skeleton.instances.get(original)
             if instance is not None:
-                self.skeleton.instances[id(copy)] = instance
+                self.skeleton.instances[copy] = instance
                 if instance.layer is None and instance.block is not None:
                     self.skeleton.blocks.append((copy, instance))
         for tensor, owner, local in made.tied:
-            self.skeleton.tied.setdefault(id(tensor), (id(owner), local))
+            self.skeleton.tied.setdefault(tensor, (owner, local))
         return made.module
 
     def container(self, instance: Instance, name: str) -> nn.Module:
@@ -233,13 +233,13 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
                 "Write the size, or an example of every input, or call the layer in forward.",
             )
     problems.check()
-    real = {id(each): each.layer[0] for each in skeleton.unsized}
+    real: dict[nn.Module | None, nn.Module] = {each: each.layer[0] for each in skeleton.unsized}
     if real:
-        skeleton.root = real.get(id(skeleton.root), skeleton.root)
+        skeleton.root = real.get(skeleton.root, skeleton.root)
         for module in list(skeleton.root.modules()):
             for name, child in module._modules.items():
-                if id(child) in real:
-                    module._modules[name] = real[id(child)]
+                if child in real:
+                    module._modules[name] = real[child]
         check_reads(skeleton, problems)
     ties = Ties(skeleton.tied, problems)
     for made, instance in skeleton.blocks:

@@ -282,7 +282,7 @@ def _layers(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
     layers = [
         (module, instance, instance.layer)
         for module in modules_of(skeleton.root)
-        if (instance := skeleton.instances.get(id(module))) is not None and instance.layer is not None
+        if (instance := skeleton.instances.get(module)) is not None and instance.layer is not None
     ]
     theirs = {part for module, _, layer in layers if layer.registered for part in module.modules()}
     for module, instance, layer in layers:

@@ -213,7 +213,7 @@ class _Kinds:
                 children,
                 tuple((name, each.shape, each.dtype) for name, each in own if each is not None),
             )
-        instance = self.skeleton.instances.get(id(module))
+        instance = self.skeleton.instances.get(module)
         if isinstance(module, Unsized) or instance is None or instance.layer is None or _nests(instance):
             return module
         return type(module), instance.call()

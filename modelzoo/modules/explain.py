@@ -77,11 +77,11 @@ def explain(
 
 
 def _is_known(skeleton: Skeleton, module: nn.Module) -> bool:
-    return id(module) in skeleton.instances or isinstance(module, Unsized)
+    return module in skeleton.instances or isinstance(module, Unsized)
 
 
 def _instance(skeleton: Skeleton, module: nn.Module) -> Instance | None:
-    return module.instance if isinstance(module, Unsized) else skeleton.instances.get(id(module))
+    return module.instance if isinstance(module, Unsized) else skeleton.instances.get(module)
 
 
 class Explaining:
@@ -150,7 +150,7 @@ class Explaining:
     def producer(self, values: Iterable[Any], returned: equal.Returned) -> Beside:
         """Who made the input, and where it stands in the config."""
         instances, values = self.skeleton.instances, list(values)
-        returned = [each for each in returned if id(each[0]) in instances]
+        returned = [each for each in returned if each[0] in instances]
         produced = {id(output): module for module, output in reversed(returned)}
         made = [produced[id(each)] for each in values if each is not None and id(each) in produced]
         names = [self.inputs[id(each)] for each in values if id(each) in self.inputs]
@@ -159,7 +159,7 @@ class Explaining:
         last = [module for module, _ in returned[-1:]]
         text = "The input is what '{name}' returns{}." if made else "The layer called before is '{name}'{}."
         for module in (*made, *last):
-            instance = instances.get(id(module))
+            instance = instances.get(module)
             key = Path(("model",)) if instance is None else instance.key
             return Beside(text=text.replace("{name}", self.names.get(id(module), "")), key=key)
         return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
@@ -203,7 +203,7 @@ def entered(error: Exception) -> list[FailedCall]:
 
 def text_key(skeleton: Skeleton, owner: nn.Module) -> Path:
     """The key of a block\'s `forward`."""
-    instance = skeleton.instances.get(id(owner))
+    instance = skeleton.instances.get(owner)
     return Path(("model",)) if instance is None else instance.key / "forward"
 
 

@@ -140,13 +140,13 @@ def _explain(skeleton: Skeleton, error: Exception, again: Callable[[], Any]) -> 
 
 
 def _explained(skeleton: Skeleton, watch: _Watch, error: Exception | None) -> list[Problem]:
-    names = {id(module): name for name, module in skeleton.root.named_modules()}
+    names = {module: name for name, module in skeleton.root.named_modules()}
 
     def problem(module: nn.Module, why: str, hint: str = "") -> Problem:
-        instance = skeleton.instances[id(module)]
+        instance = skeleton.instances[module]
         if instance.layer is not None and instance.arguments.get("inplace"):
             hint = "Write inplace=False."
-        name = f"'{names[id(module)]}'" if names.get(id(module)) else "the model"
+        name = f"'{names[module]}'" if names.get(module) else "the model"
         shown = "" if instance.layer is None else f" is {instance.call()}"
         what = f"{name}{shown}: {why}."
         return Problem(path=str(instance.key), key=instance.key, what=what, hint=hint)
@@ -172,7 +172,7 @@ class _Watch:
     @contextmanager
     def calls(self, skeleton: Skeleton) -> Iterator[None]:
         """Watches the layers and blocks of the config; what a layer is made of counts as the layer."""
-        known = [module for module in skeleton.root.modules() if id(module) in skeleton.instances]
+        known = [module for module in skeleton.root.modules() if module in skeleton.instances]
         before = [module.register_forward_pre_hook(self.before) for module in known]
         after = [module.register_forward_hook(self.after) for module in known]
         try:

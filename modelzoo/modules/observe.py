@@ -18,7 +18,7 @@ from modelzoo.modules.recording import Record
 class _Counter:
     """Leaves every condition to the data, and counts the turns of loops."""
 
-    def __init__(self, turns: dict[int, dict[str, int]]) -> None:
+    def __init__(self, turns: dict[nn.Module, dict[str, int]]) -> None:
         self.turns = turns
 
     def branch(self, owner: nn.Module, site: str, value: Any) -> Any:
@@ -28,7 +28,7 @@ class _Counter:
         return value
 
     def step(self, owner: nn.Module, site: str) -> None:
-        self.turns[id(owner)][site] += 1
+        self.turns[owner][site] += 1
 
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
         pass
@@ -42,7 +42,7 @@ def observed(model: nn.Module) -> Iterator[Record]:
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     >>> with observed(model) as record:
     ...     _ = model(torch.zeros(1, 2))
-    >>> record.outputs[id(model[0])], record.calls[id(model)]
+    >>> record.outputs[model[0]], record.calls[model]
     ((1, 3), 1)
     """
     record, thread = Record(), threading.get_ident()
@@ -57,7 +57,7 @@ def observed(model: nn.Module) -> Iterator[Record]:
             made = module.frozen
             translation = made.translation()
             if translation.loops and translation.watched is not None:
-                record.turns[id(module)] = dict.fromkeys(translation.loops, 0)
+                record.turns[module] = dict.fromkeys(translation.loops, 0)
                 counter = _Counter(record.turns)
                 given = dict(made.values), made.max_steps, made.defaults
                 forward = compiler.link(translation.watched, *given, counter)

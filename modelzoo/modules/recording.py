@@ -20,7 +20,7 @@ MAX_ACTIVATIONS = 2**30
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What a dry run saw, by the id of a module.
+    """What a dry run saw, by module.
 
     Attributes:
         outputs: the shapes of what each module returned last.
@@ -31,24 +31,24 @@ class Record:
         turns: how often each `while` of a module's text turned, by the module and its place; a dry run does not say.
     """
 
-    outputs: dict[int, Any] = field(default_factory=dict)
-    calls: dict[int, int] = field(default_factory=dict)
+    outputs: dict[nn.Module, Any] = field(default_factory=dict)
+    calls: dict[nn.Module, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     activations: int = 0
     flops: int | None = None
-    turns: dict[int, dict[str, int]] = field(default_factory=dict)
+    turns: dict[nn.Module, dict[str, int]] = field(default_factory=dict)
 
-    def renumber(self, ids: Mapping[int, int]) -> None:
+    def rename(self, others: Mapping[nn.Module, nn.Module]) -> None:
         """Says the same of the modules that took the places of others."""
-        self.outputs = {ids[each]: seen for each, seen in self.outputs.items() if each in ids}
-        self.calls = {ids[each]: seen for each, seen in self.calls.items() if each in ids}
-        self.turns = {ids[each]: seen for each, seen in self.turns.items() if each in ids}
+        self.outputs = {others[each]: seen for each, seen in self.outputs.items() if each in others}
+        self.calls = {others[each]: seen for each, seen in self.calls.items() if each in others}
+        self.turns = {others[each]: seen for each, seen in self.turns.items() if each in others}
 
     def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
         """What modules returned, in the order of their calls."""
         for module, output in returned:
-            self.outputs[id(module)] = shape_of(output)
-            self.calls[id(module)] = self.calls.get(id(module), 0) + 1
+            self.outputs[module] = shape_of(output)
+            self.calls[module] = self.calls.get(module, 0) + 1
             if not module._modules:
                 self.activations += equal.bytes_of(output)
 

@@ -63,12 +63,12 @@ class Skeleton:
 
     Attributes:
         root: the model.
-        made: the module of each instance, by its id.
-        instances: the instance of each module, by the module's id.
+        made: the module of each instance.
+        instances: the instance of each module.
         blocks: the modules of blocks and their instances, outer ones first.
         unsized: layers whose sizes a dry run must find.
-        tied: of each tied tensor, by its id, the module (by id) and name it comes from: the right-hand side.
-        kept: what the constructors of registered layers left in their tensors, by module (its id) and name.
+        tied: of each tied tensor the module and name it comes from: the right-hand side.
+        kept: what the constructors of registered layers left in their tensors, by module and name.
         equal: layers of torch that are equal but for their values, together.
         placed: what took the place of each tensor that was made elsewhere.
     """
@@ -77,11 +77,11 @@ class Skeleton:
     device: torch.device
     dtype: torch.dtype
     max_steps: int
-    made: dict[int, nn.Module] = field(default_factory=dict)
-    instances: dict[int, Instance] = field(default_factory=dict)
+    made: dict[Instance, nn.Module] = field(default_factory=dict)
+    instances: dict[nn.Module, Instance] = field(default_factory=dict)
     blocks: list[tuple[nn.Module, Instance]] = field(default_factory=list)
     unsized: list[Unsized] = field(default_factory=list)
-    tied: dict[int, tuple[int, str]] = field(default_factory=dict)
+    tied: dict[Tensor, tuple[nn.Module, str]] = field(default_factory=dict)
     kept: Kept = field(default_factory=dict)
     equal: list[list[nn.Module]] = field(default_factory=list)
     placed: dict[Tensor, Tensor] = field(default_factory=dict)

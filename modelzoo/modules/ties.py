@@ -13,13 +13,13 @@ class Ties:
     """Joins tensors, then puts one of those that were joined into each of their homes.
 
     Args:
-        tied: of each tied tensor, by its id, the module (by id) and name it comes from; kept up to date.
+        tied: of each tied tensor the module and name it comes from; kept up to date.
         problems: collects ties that cannot be made.
     """
 
-    def __init__(self, tied: dict[int, tuple[int, str]], problems: Problems) -> None:
+    def __init__(self, tied: dict[Tensor, tuple[nn.Module, str]], problems: Problems) -> None:
         self.tied, self.problems = tied, problems
-        self.joined: dict[int, Tensor] = {}  # what took a tensor's place, by the tensor's id
+        self.joined: dict[Tensor, Tensor] = {}  # what took a tensor's place
         self.homes: list[tuple[nn.Module, str, Path]] = []
 
     def tie(self, block: nn.Module, key: Path, left: str, right: str) -> None:
@@ -35,18 +35,18 @@ class Ties:
         self.homes += [(owner, name, key / left), (source, local, key / left)]
         old, new = self.last(old), self.last(new)
         if old is not new:
-            self.joined[id(old)] = new
-            self.tied.pop(id(old), None)
-            self.tied.setdefault(id(new), (id(source), local))
+            self.joined[old] = new
+            self.tied.pop(old, None)
+            self.tied.setdefault(new, (source, local))
 
     def last(self, tensor: Tensor) -> Tensor:
         """What took a tensor's place; each that is passed on the way points there from then on."""
         passed = []
-        while id(tensor) in self.joined:
+        while tensor in self.joined:
             passed.append(tensor)
-            tensor = self.joined[id(tensor)]
+            tensor = self.joined[tensor]
         for each in passed:
-            self.joined[id(each)] = tensor
+            self.joined[each] = tensor
         return tensor
 
     def settle(self) -> None:

@@ -22,16 +22,16 @@ class Watch:
         self.problems, self.skeleton, self.operations = problems, skeleton, operations
         self.cost = runtime.ON_META if skeleton.device.type == "meta" else runtime.ON_CPU
         self.carried = 0
-        self.flipped: frozenset[tuple[int, str]] = frozenset()
-        self.sites: dict[tuple[int, str], frozenset[tuple[int, str]]] = {}
+        self.flipped: frozenset[tuple[nn.Module, str]] = frozenset()
+        self.sites: dict[tuple[nn.Module, str], frozenset[tuple[nn.Module, str]]] = {}
         """Of each condition what to flip to see its other side: itself, and those that led to it."""
-        self.turned: set[tuple[int, str]] = set()
-        self.merged: dict[tuple[int, str], dict[str, Any]] = {}
+        self.turned: set[tuple[nn.Module, str]] = set()
+        self.merged: dict[tuple[nn.Module, str], dict[str, Any]] = {}
 
     def branch(self, owner: nn.Module, site: str, value: Any) -> bool:
         if not _is_of_data(value):
             return bool(value)
-        key = (id(owner), site)
+        key = (owner, site)
         self.sites.setdefault(key, self.flipped | {key})
         return key not in self.flipped
 
@@ -39,7 +39,7 @@ class Watch:
         """A loop on data turns once."""
         if not _is_of_data(value):
             return bool(value)
-        key = (id(owner), site)
+        key = (owner, site)
         first = key not in self.turned
         self.turned ^= {key}
         return first != negated
@@ -59,7 +59,7 @@ class Watch:
             raise TooLargeError
 
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
-        key = (id(owner), site)
+        key = (owner, site)
         shapes = {name: shape_of(value) for name, value in values.items() if isinstance(value, Tensor)}
         before = self.merged.setdefault(key, shapes)
         for name in before.keys() & shapes.keys():

@@ -298,7 +298,7 @@ def _construct_again(draft: Draft) -> None:
     """On the CPU what was checked on meta: a user's layer may hold on to every tensor that its constructor saw."""
     skeleton = draft.skeleton
     made = building.construct(
-        skeleton.instances[id(skeleton.root)],
+        skeleton.instances[skeleton.root],
         torch.device("cpu"),
         functions.DTYPES[draft.dtype],
         max_steps=skeleton.max_steps,
@@ -307,7 +307,7 @@ def _construct_again(draft: Draft) -> None:
     building.finish(made, Problems())
     draft.table[:], _ = decide.decide(made, draft.rules, draft.values, draft.seed)
     before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
-    draft.record.renumber({id(one): id(other) for (_, one), (_, other) in zip(before, after, strict=True)})
+    draft.record.rename({one: other for (_, one), (_, other) in zip(before, after, strict=True)})
     skeleton.become(made)
 
 

@@ -125,7 +125,7 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _plan(model: nn.Module, fills: Mapping[int, str]) -> plans.Plan:
+def _plan(model: nn.Module, fills: Mapping[Tensor, str]) -> plans.Plan:
     """What a module says of itself, and what is known of its tensors."""
     modules = []
     for module, (name, *aliases) in _homes(model.named_modules(remove_duplicate=False)):
@@ -137,7 +137,7 @@ def _plan(model: nn.Module, fills: Mapping[int, str]) -> plans.Plan:
     return plans.Plan(modules=tuple(modules), tensors=tuple(_tensors(model, fills)))
 
 
-def _tensors(model: nn.Module, fills: Mapping[int, str]) -> Iterator[records.TensorRecord]:
+def _tensors(model: nn.Module, fills: Mapping[Tensor, str]) -> Iterator[records.TensorRecord]:
     named = (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
     for kind, each in zip(("parameter", "buffer"), named, strict=True):
         for tensor, (name, *aliases) in _homes(each):
@@ -154,13 +154,13 @@ def _tensors(model: nn.Module, fills: Mapping[int, str]) -> Iterator[records.Ten
                 persistent=local not in home._non_persistent_buffers_set,
                 trainable=kind == "parameter" and tensor.requires_grad,
                 owner=type(home).__name__,
-                fill=fills.get(id(tensor), ""),
+                fill=fills.get(tensor, ""),
             )
 
 
 def _homes(named: Iterable[tuple[str, Any]]) -> Iterable[tuple[Any, list[str]]]:
     """Each thing with all its names, the first name first."""
-    found: dict[int, tuple[Any, list[str]]] = {}
+    found: dict[Any, list[str]] = {}
     for name, each in named:
-        found.setdefault(id(each), (each, []))[1].append(name)
-    return found.values()
+        found.setdefault(each, []).append(name)
+    return found.items()

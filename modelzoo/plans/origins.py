@@ -31,14 +31,14 @@ class Origin:
     versions: list[int]
     examples: Examples
 
-    def fills(self) -> dict[int, str]:
-        """What filled those tensors that are still there, by their ids, and whether they were changed since."""
+    def fills(self) -> dict[Tensor, str]:
+        """What filled those tensors that are still there, and whether they were changed since."""
         found = {}
         for reference, chain, version in zip(self.tensors, self.chains, self.versions, strict=True):
             tensor = reference()
             if tensor is not None:
                 fill = " -> ".join(each if isinstance(each, str) else each.text() for each in chain)
-                found[id(tensor)] = fill if _version(tensor) == version else f"{fill}, then changed"
+                found[tensor] = fill if _version(tensor) == version else f"{fill}, then changed"
         return found
 
 

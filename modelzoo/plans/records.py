@@ -122,25 +122,23 @@ def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
 
 def module_records(skeleton: Skeleton, record: recording.Record) -> tuple[ModuleRecord, ...]:
     """Every module once, with what a dry run saw of it."""
-    names: dict[int, list[str]] = {}
-    modules: dict[int, nn.Module] = {}
+    names: dict[nn.Module, list[str]] = {}
     for name, module in skeleton.root.named_modules(remove_duplicate=False):
-        names.setdefault(id(module), []).append(name)
-        modules[id(module)] = module
+        names.setdefault(module, []).append(name)
     found = []
-    for each, (name, *aliases) in names.items():
-        instance = skeleton.instances.get(each)
+    for module, (name, *aliases) in names.items():
+        instance = skeleton.instances.get(module)
         found.append(
             ModuleRecord(
                 name=name,
                 aliases=tuple(aliases),
-                type=ledger.type_name(skeleton, modules[each]),
+                type=ledger.type_name(skeleton, module),
                 call="" if instance is None or instance.layer is None else instance.call(),
                 block=instance is not None and instance.layer is None,
                 key=Path() if instance is None else instance.key,
-                calls=record.calls.get(each, 0),
-                output=record.outputs.get(each),
-                loops=loops(modules[each]),
+                calls=record.calls.get(module, 0),
+                output=record.outputs.get(module),
+                loops=loops(module),
             )
         )
     return tuple(found)

@@ -158,10 +158,10 @@ def _depth(name: str) -> int:
 def told(rows: Iterable[Row], model: nn.Module, record: Record) -> tuple[Row, ...]:
     """Rows of a model with what a pass through it did, in place of what the dry run expected."""
     modules = dict(model.named_modules(remove_duplicate=False))
-    return tuple(_told(row, id(modules[row.name]), record) if row.kind == "module" else row for row in rows)
+    return tuple(_told(row, modules[row.name], record) if row.kind == "module" else row for row in rows)
 
 
-def _told(row: Row, module: int, record: Record) -> Row:
+def _told(row: Row, module: nn.Module, record: Record) -> Row:
     counts = record.turns.get(module)
     turns = None if counts is None else tuple(counts.values())
     return replace(row, shape=record.outputs.get(module), calls=record.calls.get(module, 0), turns=turns)

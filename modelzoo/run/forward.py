@@ -37,11 +37,11 @@ def explain_non_finite(draft: Draft, model: nn.Module, inputs: dict[str, Tensor]
     if is_finite(output):
         return
     first: list[str] = []
-    names = {id(module): name or "the model" for name, module in model.named_modules()}
+    names = {module: name or "the model" for name, module in model.named_modules()}
 
     def after(module: nn.Module, _: Any, made: Any) -> None:
         if not first and not is_finite(made):
-            first.append(names[id(module)])
+            first.append(names[module])
 
     handles = [module.register_forward_hook(after) for module in model.modules()]
     try:

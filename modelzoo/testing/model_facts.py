@@ -29,8 +29,8 @@ def count(found: Found, built: Built, fact: Fact) -> None:
     if size == fact.value:
         return
     unit = {"trainable": "trainable parameters", "buffers": "elements in buffers"}.get(fact.name, fact.name)
-    firsts = {id(each): name for name, each in reversed(built.names.items())}
-    about = ", ".join(f"{firsts[id(each)]} {list(each.shape)}" for each in chosen[:8]) + ", ..." * (len(chosen) > 8)
+    firsts = {each: name for name, each in reversed(built.names.items())}
+    about = ", ".join(f"{firsts[each]} {list(each.shape)}" for each in chosen[:8]) + ", ..." * (len(chosen) > 8)
     found.add(fact.key, f"{fact.value:,} {unit}", f"{size:,}", f"They are {about}." if about else "")
 
 
@@ -78,14 +78,14 @@ def modules(found: Found, built: Built, fact: Fact) -> None:
 def gradient(found: Found, built: Built, fact: Fact) -> None:
     """`gradient`: which tensors receive one when the sum of the outputs is differentiated."""
     backward(built)
-    firsts = {id(each): name for name, each in reversed(built.names.items())}
-    received = {firsts[id(each)] for each in built.names.values() if each.grad is not None}
+    firsts = {each: name for name, each in reversed(built.names.items())}
+    received = {firsts[each] for each in built.names.values() if each.grad is not None}
     built.model.zero_grad(set_to_none=True)
     patterns = fact.value if isinstance(fact.value, dict) else dict.fromkeys(fact.value, True)
     wanted = dict.fromkeys(firsts.values(), False) if isinstance(fact.value, tuple) else {}
     for pattern, receives in patterns.items():
         for name in found.matching(fact.key / pattern, "tensor", pattern, built.names):
-            wanted[firsts[id(built.names[name])]] = receives
+            wanted[firsts[built.names[name]]] = receives
     for name, receives in wanted.items():
         if (name in received) is not receives:
             expected, actual = ("a", "none") if receives else ("no", "one")

@@ -77,7 +77,7 @@ def changed_by_trip(built: Built, back: nn.Module) -> str:
 
 def _homes(names: dict[str, Tensor]) -> set[tuple[str, ...]]:
     """Which names are one tensor."""
-    found: dict[int, list[str]] = {}
+    found: dict[Tensor, list[str]] = {}
     for name, tensor in names.items():
-        found.setdefault(id(tensor), []).append(name)
+        found.setdefault(tensor, []).append(name)
     return {tuple(each) for each in found.values() if len(each) > 1}

@@ -84,7 +84,7 @@ class _Drawer:
         self.draft, self.seen = draft, seen
         self.simple, self.once, self.depth = simple, once, depth
         self.modules, self.canvas = Modules(draft), Canvas()
-        self.entered: dict[int, int] = {}
+        self.entered: dict[nn.Module, int] = {}
         self.shown: dict[int, str] = {}  # where each definition is drawn in full, by its id
 
     def graph(self) -> Graph:
@@ -136,8 +136,8 @@ class _Drawer:
         return self.once and name != first and not name.startswith(f"{first}.")
 
     def inside(self, module: nn.Module, instance: Instance, args: list[Value], named: dict[str, Value]) -> Value:
-        number = self.entered.get(id(module), 0)
-        self.entered[id(module)] = number + 1
+        number = self.entered.get(module, 0)
+        self.entered[module] = number + 1
         if instance.block is None or instance.block.forward is None:
             return self.sequence(module, args)
         value = self.text(module, instance).run(args, named)

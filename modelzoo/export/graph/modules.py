@@ -17,15 +17,15 @@ class Modules:
     def __init__(self, draft: Draft) -> None:
         self.root, self.instances = draft.skeleton.root, draft.skeleton.instances
         self.tensors = draft.plan.tensors
-        self.names: dict[int, str] = {id(module): name for name, module in self.root.named_modules()}
+        self.names: dict[nn.Module, str] = {module: name for name, module in self.root.named_modules()}
 
     def name(self, module: nn.Module) -> str:
         """The first dotted name of a module; "" of the root."""
-        return self.names[id(module)]
+        return self.names[module]
 
     def instance(self, module: nn.Module) -> Instance | None:
         """What a module was made from; None of one inside a layer."""
-        return self.instances.get(id(module))
+        return self.instances.get(module)
 
     def call(self, module: nn.Module) -> str:
         """How a module was made, as one would write it."""

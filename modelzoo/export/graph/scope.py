@@ -19,12 +19,12 @@ class Scope:
 
     Attributes:
         owner, instance: the block whose text it is, and what that was made from.
-        shapes: of what names stood for in the dry run, by the block's id, the line, and the name.
+        shapes: of what names stood for in the dry run, by the block's module, the line, and the name.
         names: what the names that the text gives stand for.
         turn: which turns of loops that are drawn turn by turn one stands in; a part of the names of nodes.
     """
 
-    def __init__(self, owner: nn.Module, instance: Instance, shapes: Mapping[tuple[int, int, str], Any]) -> None:
+    def __init__(self, owner: nn.Module, instance: Instance, shapes: Mapping[tuple[nn.Module, int, str], Any]) -> None:
         self.owner, self.instance, self.shapes = owner, instance, shapes
         self.names: dict[str, Value] = {}
         self.turn = ""
@@ -36,7 +36,7 @@ class Scope:
                 self.bind(each, part(value, index), place)
         elif isinstance(target, ast.Name):
             lines = range(place.lineno, (place.end_lineno or place.lineno) + 1) if place is not None else ()
-            shapes = [self.shapes.get((id(self.owner), line, target.id)) for line in lines]
+            shapes = [self.shapes.get((self.owner, line, target.id)) for line in lines]
             self.names[target.id] = with_shape(value, next((each for each in shapes if each is not None), None))
 
     def known(self) -> dict[str, Any]:

@@ -23,22 +23,22 @@ class Seen:
     """Shapes that a dry run met.
 
     Attributes:
-        calls: what each module took and returned, call by call, by the module's id.
-        names: what the names of a text stood for, by the id of its module, the line that set it, and the name.
+        calls: what each module took and returned, call by call, by module.
+        names: what the names of a text stood for, by its module, the line that set it, and the name.
     """
 
-    calls: dict[int, list[tuple[Any, Any]]] = field(default_factory=dict)
-    names: dict[tuple[int, int, str], Any] = field(default_factory=dict)
+    calls: dict[nn.Module, list[tuple[Any, Any]]] = field(default_factory=dict)
+    names: dict[tuple[nn.Module, int, str], Any] = field(default_factory=dict)
 
     def called(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.calls.setdefault(id(module), []).append((recording.shape_of(inputs), recording.shape_of(output)))
+        self.calls.setdefault(module, []).append((recording.shape_of(inputs), recording.shape_of(output)))
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         """As `sys.settrace` wants it: follows the forwards of blocks line by line."""
         own = event == "call" and ".forward " in frame.f_code.co_filename and frame.f_code.co_filename[0] == "<"
         if not own:
             return None
-        owner, last = id(next(iter(frame.f_locals.values()), None)), frame.f_lineno
+        owner, last = frame.f_locals["_self"], frame.f_lineno
 
         def line(inside: FrameType, event: str, _: Any) -> Any:
             nonlocal last
@@ -52,7 +52,7 @@ class Seen:
 
     def call(self, module: nn.Module, number: int) -> tuple[Any, Any]:
         """What a module took and returned when it was called for the nth time, as far as that was seen."""
-        calls = self.calls.get(id(module), [(None, None)])
+        calls = self.calls.get(module, [(None, None)])
         return calls[min(number, len(calls) - 1)]
 
 

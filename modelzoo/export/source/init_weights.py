@@ -125,9 +125,9 @@ class Weights:
 
     def replaced(self, entry: ledger.Entry) -> bool:
         """Whether a tie leaves another tensor than the one that was made with the fill that decides."""
-        kept = self.skeleton.tied.get(id(entry.tensor))
+        kept = self.skeleton.tied.get(entry.tensor)
         last = entry.chain[-1]
-        made = {(id(home.owner), home.local) for home in entry.homes if any(each is last for each in home.decisions)}
+        made = {(home.owner, home.local) for home in entry.homes if any(each is last for each in home.decisions)}
         return last.strength == 1 and kept is not None and kept not in made
 
     # -- rules

@@ -42,7 +42,7 @@ def written(draft: Draft, model: Any) -> str:
     Raises:
         ConfigError: it holds something that no source can say.
     """
-    made = draft.skeleton.instances[id(draft.skeleton.root)]
+    made = draft.skeleton.instances[draft.skeleton.root]
     node = made.block if made.block is not None else parser.parse(model)
     variants, untried = _variants(node, draft)
     source, root = source_of(node, made, draft.provenance, variants, untried)
@@ -77,25 +77,25 @@ def _finish(cls: ast.ClassDef, source: Source, root: Class, draft: Draft) -> Non
 def _ties_left(draft: Draft, source: Source, root: Class) -> list[ast.stmt]:
     """Ties that another block undoes: Python makes inner blocks first, while a config is tied as a whole."""
     modules = list(draft.skeleton.root.modules())
-    held = {(id(each), local): (id(each), local) for each in modules for local in (*each._parameters, *each._buffers)}
+    held = {(each, local): (each, local) for each in modules for local in (*each._parameters, *each._buffers)}
     for module in reversed(modules):
-        instance = draft.skeleton.instances.get(id(module))
+        instance = draft.skeleton.instances.get(module)
         for pair in instance.block.tie if instance is not None and instance.block is not None else ():
             left, right = (_slot(module, each) for each in pair)
             held[left] = held[right]
     found: list[ast.stmt] = []
     for entry in draft.table:
-        first, *others = dict.fromkeys((id(home.owner), home.local) for home in entry.homes)
-        names = {(id(home.owner), home.local): home.name for home in reversed(entry.homes)}
+        first, *others = dict.fromkeys((home.owner, home.local) for home in entry.homes)
+        names = {(home.owner, home.local): home.name for home in reversed(entry.homes)}
         if any(held[each] != held[first] for each in others):
             paths = [path(trees.name("self"), names[each], root.block) for each in (first, *others)]
             found += [trees.assigned(each, paths[0]) for each in paths[1:]]
     return found
 
 
-def _slot(module: nn.Module, dotted: str) -> tuple[int, str]:
+def _slot(module: nn.Module, dotted: str) -> tuple[nn.Module, str]:
     owner, _, local = dotted.rpartition(".")
-    return id(module.get_submodule(owner)), local
+    return module.get_submodule(owner), local
 
 
 # --- variants ------------------------------------------------------------------------------------------------------
