@@ -20,6 +20,7 @@ from modelzoo.escapes import printable
 from modelzoo.export import pages
 from modelzoo.export.graph import dataflow, mermaid, svg
 from modelzoo.export.source import model as source
+from modelzoo.modules.homes import tensors_of
 from modelzoo.plans.draft import Draft
 from modelzoo.plans.lines import shape_text, short
 from modelzoo.plans.plan import Plan
@@ -177,7 +178,7 @@ class Entry:
 
 
 def _ledger(plan: Plan, model: nn.Module, found: Sequence[Row], locate: Locate) -> Iterator[Entry]:
-    values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    values = tensors_of(model)
     facts = {row.name: row for row in found if row.kind != "module"}
     for tensor in plan.tensors[:MOST]:
         row = facts.get(tensor.name)

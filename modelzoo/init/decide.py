@@ -15,9 +15,10 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
 from modelzoo.init.attempt import attempt
 from modelzoo.init.computation import Wrong
 from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
-from modelzoo.init.ledger import Decided, Entry, Home, Named, decision_of, entries, named_in
+from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries
 from modelzoo.init.selection import Homes, nearest_selector, selector
 from modelzoo.language import runtime
+from modelzoo.modules.homes import Named, named_in
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.nodes import Rule, assigned_in
@@ -34,7 +35,7 @@ def decide(
         ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
     """
     problems, warnings = Problems(), Problems(fatal=False)
-    modules = named_in(skeleton.root, "", [])
+    modules = named_in(skeleton.root)
     table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)
     homes = Homes(skeleton, table)

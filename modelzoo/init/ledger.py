@@ -13,6 +13,7 @@ from modelzoo.catalog import distributions, fills
 from modelzoo.errors import Path, Problems
 from modelzoo.init.decisions import Decision, NamedFill, Program
 from modelzoo.language import syntax
+from modelzoo.modules.homes import Named
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Scope
@@ -56,10 +57,6 @@ class Entry:
         return self.kind == "parameter" or home.local not in home.owner._non_persistent_buffers_set
 
 
-Named = list[tuple[str, nn.Module]]
-"""Every module under each of its names."""
-
-
 Decided = Mapping[nn.Module, Mapping[str, tuple[Decision, ...]]]
 """What fills the tensors of modules, by module and a tensor's local name."""
 
@@ -87,16 +84,6 @@ def entries(skeleton: Skeleton, modules: Named, decided: Decided) -> list[Entry]
         for home in found[each].homes if each in found else ():
             home.decisions = decided.get(source, {}).get(local, ())  # of a tie, the right-hand side's
     return list(found.values())
-
-
-def named_in(module: nn.Module, prefix: str, found: Named) -> Named:
-    """As `named_modules(remove_duplicate=False)`, in a third of the time."""
-    found.append((prefix, module))
-    start = f"{prefix}." if prefix else ""
-    for name, child in module._modules.items():
-        if child is not None:
-            named_in(child, start + name, found)
-    return found
 
 
 def type_name(skeleton: Skeleton, module: nn.Module) -> str:

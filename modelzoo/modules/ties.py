@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 from torch import Tensor, nn
 
 from modelzoo.errors import Path, Problems, nearest
+from modelzoo.modules.homes import tensors_of
 
 
 class Ties:
@@ -68,10 +67,7 @@ class Ties:
         module = _module_at(block, owners)
         tensor = None if module is None else module._parameters.get(name, module._buffers.get(name))
         if module is None or tensor is None:
-            every = itertools.chain(
-                block.named_parameters(remove_duplicate=False), block.named_buffers(remove_duplicate=False)
-            )
-            hint = nearest(dotted, (name for name, _ in every))
+            hint = nearest(dotted, tensors_of(block, every=True))
             self.problems.add(key / left, f"there is no tensor '{dotted}' to tie.", hint)
             return None
         return module, name, tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from modelzoo.modules import flops, observe, recording
 from modelzoo.modules.blocks import Generated, loops
+from modelzoo.modules.homes import homes
 from modelzoo.modules.inputs import Input, takes_names
 from modelzoo.plans import ambient, records, table
 from modelzoo.plans import plan as plans
@@ -128,7 +129,7 @@ def _dtype(tensor: Tensor) -> str:
 def _plan(model: nn.Module, fills: Mapping[Tensor, str]) -> plans.Plan:
     """What a module says of itself, and what is known of its tensors."""
     modules = []
-    for module, (name, *aliases) in _homes(model.named_modules(remove_duplicate=False)):
+    for module, (name, *aliases) in homes(model.named_modules(remove_duplicate=False)).items():
         block = isinstance(module, Generated)
         kind = type(module).__name__
         modules.append(
@@ -140,7 +141,7 @@ def _plan(model: nn.Module, fills: Mapping[Tensor, str]) -> plans.Plan:
 def _tensors(model: nn.Module, fills: Mapping[Tensor, str]) -> Iterator[records.TensorRecord]:
     named = (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
     for kind, each in zip(("parameter", "buffer"), named, strict=True):
-        for tensor, (name, *aliases) in _homes(each):
+        for tensor, (name, *aliases) in homes(each).items():
             if is_lazy(tensor):
                 raise ValueError(f"'{name}' has no size yet: call the model once.")
             owner, _, local = name.rpartition(".")
@@ -156,11 +157,3 @@ def _tensors(model: nn.Module, fills: Mapping[Tensor, str]) -> Iterator[records.
                 owner=type(home).__name__,
                 fill=fills.get(tensor, ""),
             )
-
-
-def _homes(named: Iterable[tuple[str, Any]]) -> Iterable[tuple[Any, list[str]]]:
-    """Each thing with all its names, the first name first."""
-    found: dict[Any, list[str]] = {}
-    for name, each in named:
-        found.setdefault(each, []).append(name)
-    return found.items()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import nn
 
 from modelzoo import streams
 from modelzoo.errors import Path
@@ -15,6 +14,7 @@ from modelzoo.init import ledger
 from modelzoo.init.ledger import Entry
 from modelzoo.modules import recording
 from modelzoo.modules.blocks import loops
+from modelzoo.modules.homes import homes, named_in
 from modelzoo.modules.skeleton import Skeleton
 
 
@@ -122,11 +122,8 @@ def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
 
 def module_records(skeleton: Skeleton, record: recording.Record) -> tuple[ModuleRecord, ...]:
     """Every module once, with what a dry run saw of it."""
-    names: dict[nn.Module, list[str]] = {}
-    for name, module in skeleton.root.named_modules(remove_duplicate=False):
-        names.setdefault(module, []).append(name)
     found = []
-    for module, (name, *aliases) in names.items():
+    for module, (name, *aliases) in homes(named_in(skeleton.root)).items():
         instance = skeleton.instances.get(module)
         found.append(
             ModuleRecord(

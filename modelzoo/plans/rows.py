@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from modelzoo.modules.homes import tensors_of
 from modelzoo.modules.recording import Record
 from modelzoo.names import is_index
 from modelzoo.plans.records import Recorded, TensorRecord
@@ -66,7 +67,7 @@ def rows(plan: Recorded, model: nn.Module | None = None, statistics: bool = True
     """
     values: dict[str, Tensor] = {}
     if model is not None and statistics:
-        values = dict(model.named_parameters()) | dict(model.named_buffers())
+        values = tensors_of(model)
     seen = {name: describe(value) for name, value in values.items()}
     modules = {module.name: module for module in plan.modules}
     owned = _owned(plan)

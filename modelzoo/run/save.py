@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from modelzoo import files
 from modelzoo.escapes import json_text, printable
+from modelzoo.modules.homes import tensors_of
 from modelzoo.plans.rows import Row
 from modelzoo.plans.rows import rows as rows_of
 from modelzoo.plans.statistics import Statistics
@@ -56,7 +57,7 @@ def write_parameters(
     from safetensors.torch import save_file
 
     folder = pathlib.Path(directory)
-    values: dict[str, Tensor] = dict(model.named_parameters()) | dict(model.named_buffers())
+    values = tensors_of(model)
     kept = [tensor for tensor in plan.tensors if tensor.persistent]
     written: list[pathlib.Path] = []
     if not any(value.is_meta for value in values.values()):

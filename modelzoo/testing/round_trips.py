@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from modelzoo.errors import Path, fail
 from modelzoo.modules import gradients
+from modelzoo.modules.homes import homes, tensors_of
 from modelzoo.run import compare, load, save
-from modelzoo.testing.subject import Built, build, forward, names_of
+from modelzoo.testing.subject import Built, build, forward
 
 
 def _save_load(built: Built) -> nn.Module:
@@ -57,7 +58,7 @@ ROUND_TRIPS: dict[str, Callable[[Built], nn.Module]] = {
 
 def changed_by_trip(built: Built, back: nn.Module) -> str:
     """What is different in a model that came back; empty if nothing is."""
-    before, after = built.names, names_of(back)
+    before, after = built.names, tensors_of(back, every=True)
     if list(before) != list(after):
         missing = [name for name in before if name not in after] + [name for name in after if name not in before]
         return f"other names: {', '.join(missing) or 'in another order'}"
@@ -77,7 +78,4 @@ def changed_by_trip(built: Built, back: nn.Module) -> str:
 
 def _homes(names: dict[str, Tensor]) -> set[tuple[str, ...]]:
     """Which names are one tensor."""
-    found: dict[Tensor, list[str]] = {}
-    for name, tensor in names.items():
-        found.setdefault(tensor, []).append(name)
-    return {tuple(each) for each in found.values() if len(each) > 1}
+    return {tuple(each) for each in homes(names.items()).values() if len(each) > 1}

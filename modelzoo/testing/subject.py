@@ -14,6 +14,7 @@ from modelzoo.errors import Path, Problems, fail, located
 from modelzoo.init import computation, ledger
 from modelzoo.init.decisions import NamedFill
 from modelzoo.modules import gradients
+from modelzoo.modules.homes import tensors_of
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
@@ -58,13 +59,8 @@ def build(config: Config) -> Built:
         model.train(flag(options, "training"))
         inputs = example_inputs(draft, device)
     facts = {name: each for each in draft.plan.tensors for name in (each.name, *each.aliases)}
-    return Built(config=config, draft=draft, model=model, inputs=inputs, names=names_of(model), facts=facts)
-
-
-def names_of(model: nn.Module) -> dict[str, Tensor]:
-    """Every tensor by each of its names."""
-    parameters = model.named_parameters(remove_duplicate=False)
-    return {**dict(parameters), **dict(model.named_buffers(remove_duplicate=False))}
+    names = tensors_of(model, every=True)
+    return Built(config=config, draft=draft, model=model, inputs=inputs, names=names, facts=facts)
 
 
 def forward(built: Built, model: nn.Module | None = None, gradients: bool = False) -> Any:
@@ -106,7 +102,7 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
 
 def copy_weights(source: nn.Module, target: nn.Module) -> str:
     """Copies by name where the names are the same, else in order; says what does not fit."""
-    mine, theirs = _own(source), _own(target)
+    mine, theirs = tensors_of(source), tensors_of(target)
     if mine.keys() != theirs.keys():
         if [each.shape for each in mine.values()] != [each.shape for each in theirs.values()]:
             return f"{_listed(theirs)} instead of {_listed(mine)}"
@@ -118,10 +114,6 @@ def copy_weights(source: nn.Module, target: nn.Module) -> str:
         for name, tensor in mine.items():
             theirs[name].copy_(tensor)
     return ""
-
-
-def _own(model: nn.Module) -> dict[str, Tensor]:
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def _listed(tensors: dict[str, Tensor]) -> str:
