@@ -18,6 +18,7 @@ from modelzoo.errors import Problems, fail, first_line
 from modelzoo.language import compiler
 from modelzoo.modules.blocks import Frozen, class_of, hashable
 from modelzoo.modules.reads import check_reads
+from modelzoo.modules.sequences import name_input
 from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
@@ -160,6 +161,7 @@ class Builder:
             sequence = nn.Sequential()
             if block is not None:
                 self.skeleton.blocks.append((sequence, instance))
+                name_input(sequence, block)
             children = instance.children.items()
             named = {local: self.module(child, f"{name}.{local}") for local, child in children if child is not None}
             sequence._modules.update(named)  # the names were checked; add_module would look for each in vain

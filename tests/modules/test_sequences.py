@@ -1,0 +1,49 @@
+"""Inputs by name, where a block is an nn.Sequential."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+import modelzoo
+
+MODEL = {
+    "inputs": {"tokens": [2, 4]},
+    "blocks": {"Gate": {"inputs": ["value"], "layers": ["Linear(4, 4)", "Sigmoid"]}},
+    "layers": {"one": "Linear(4, 4)", "gate": {"_target_": "Gate", "_repeat_": 2}},
+}
+
+
+def test_the_input_of_a_sequence_may_be_given_by_its_name():
+    model, tokens = modelzoo.build(MODEL), torch.ones(2, 4)
+    assert type(model) is type(model.gate[1]) is nn.Sequential
+    for each in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), torch.compile(model, backend="eager")):
+        assert torch.equal(each(tokens=tokens), model(tokens))
+        assert torch.equal(each.gate[1](value=tokens), model.gate[1](tokens))
+
+
+def test_another_name_is_refused_as_by_any_module():
+    model = modelzoo.build(MODEL)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'token'"):
+        model(token=torch.ones(2, 4))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tokens'"):
+        model(torch.ones(2, 4), tokens=torch.ones(2, 4))
+
+
+def test_a_forward_calls_a_definition_by_the_name_of_its_input():
+    layers = {"layers": {"gate": "Gate"}, "inputs": {"x": [2, 4]}, "blocks": MODEL["blocks"]}
+    named, plain = ({**layers, "forward": f"x * gate({given})"} for given in ("value=x", "x"))
+    assert modelzoo.plan(named).flops == modelzoo.plan(plain).flops
+    x = torch.randn(2, 4)
+    assert torch.equal(modelzoo.build(named)(x), modelzoo.build(plain)(x))
+    with pytest.raises(modelzoo.ConfigError, match="unexpected keyword argument 'valeu'"):
+        modelzoo.plan({**layers, "forward": "x * gate(valeu=x)"})
+
+
+def test_a_sequence_without_inputs_of_its_own_has_no_hook():
+    model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": [["Linear(4, 4)"], {"layers": ["ReLU"], "_repeat_": 2}]})
+    assert not any(each._forward_pre_hooks for each in [*model.modules()][1:])
