@@ -29,7 +29,7 @@ def attempt(
     tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device=device)
     try:
         operations = operations or runtime.Operations("fills")
-        program = Computation(tensor, entry.chain, entry.name, seed, max_steps, operations)
+        program = Computation(tensor, entry.chain, entry.drawn, seed, max_steps, operations)
         with strictly(tensor.device):
             drawing.run([drawing.Task(0, program.fill)], threads=1)
     except UnfillableError as error:

@@ -65,14 +65,14 @@ def _tasks_of(
     if len(chain) > 1 or not isinstance(decision, NamedFill):
         if len(chain) == 1 and isinstance(decision, Kept) and decision.value is tensor:
             return []
-        return [drawing.Task(tensor.numel(), Computation(tensor, chain, entry.name, seed, max_steps, operations))]
+        return [drawing.Task(tensor.numel(), Computation(tensor, chain, entry.drawn, seed, max_steps, operations))]
     case = (id(decision), tensor.shape)
     filling = fillings.get(case)
     if filling is None:
         filling = fillings[case] = drawing.Filling(decision.fill, decision.arguments, tensor.shape)
     if decision.fill.name in fills.TORCHS:
-        return filling.begin(tensor, seed, entry.name)
-    tasks = filling.tasks(tensor, seed, entry.name)
+        return filling.begin(tensor, seed, entry.drawn)
+    tasks = filling.tasks(tensor, seed, entry.drawn)
     return [drawing.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
 
 

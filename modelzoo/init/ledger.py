@@ -34,7 +34,10 @@ class Home:
 
 @dataclass(slots=True)
 class Entry:
-    """A unique tensor with all its homes, and the fills that will be computed; `computed` is what a try gave."""
+    """A unique tensor with all its homes, and the fills that will be computed.
+
+    `computed` is what a try gave. A copy that a constructor made draws from the `stream` of its original.
+    """
 
     tensor: Tensor
     kind: str = "buffer"
@@ -45,10 +48,16 @@ class Entry:
     matched: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
     computed: Tensor | None = None
+    stream: str = ""
 
     @property
     def name(self) -> str:
         return self.homes[0].name
+
+    @property
+    def drawn(self) -> str:
+        """The name that decides its random values."""
+        return self.stream or self.name
 
     @property
     def persistent(self) -> bool:
@@ -80,10 +89,27 @@ def entries(skeleton: Skeleton, modules: Named, decided: Decided) -> list[Entry]
                     found[tensor] = Entry(tensor, kind, key, owner, [home])
                 else:
                     known.homes.append(Home(name, module, local, known.homes[0].decisions))
+    _share_streams(skeleton, found)
     for each, (source, local) in skeleton.tied.items():
         for home in found[each].homes if each in found else ():
             home.decisions = decided.get(source, {}).get(local, ())  # of a tie, the right-hand side's
     return list(found.values())
+
+
+def _share_streams(skeleton: Skeleton, found: Mapping[Tensor, Entry]) -> None:
+    """Lets copies that constructors made start with the values of their originals, as in Python."""
+    streams: dict[tuple[nn.Module, str], str] = {}
+    if not skeleton.copies:
+        return
+    for entry in found.values():
+        home = entry.homes[0]
+        if home.owner not in skeleton.copies:
+            streams[home.owner, home.local] = entry.name
+    for entry in found.values():
+        home = entry.homes[0]
+        original = skeleton.copies.get(home.owner)
+        if original is not None:
+            entry.stream = streams.setdefault((original, home.local), entry.name)
 
 
 def type_name(skeleton: Skeleton, module: nn.Module) -> str:

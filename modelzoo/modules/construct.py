@@ -139,6 +139,7 @@ class Builder:
         if made.given:
             self.factory.forget()  # since the constructor may have changed what would be copied
         for copy, original in made.copies:
+            self.skeleton.copies[copy] = self.skeleton.copies.get(original, original)
             instance = self.skeleton.instances.get(original)
             if instance is not None:
                 self.skeleton.instances[copy] = instance

@@ -69,6 +69,7 @@ class Skeleton:
         unsized: layers whose sizes a dry run must find.
         tied: of each tied tensor the module and name it comes from: the right-hand side.
         kept: what the constructors of registered layers left in their tensors, by module and name.
+        copies: of each module that a constructor copied what it is a copy of.
         equal: layers of torch that are equal but for their values, together.
         placed: what took the place of each tensor that was made elsewhere.
     """
@@ -83,6 +84,7 @@ class Skeleton:
     unsized: list[Unsized] = field(default_factory=list)
     tied: dict[Tensor, tuple[nn.Module, str]] = field(default_factory=dict)
     kept: Kept = field(default_factory=dict)
+    copies: dict[nn.Module, nn.Module] = field(default_factory=dict)
     equal: list[list[nn.Module]] = field(default_factory=list)
     placed: dict[Tensor, Tensor] = field(default_factory=dict)
 

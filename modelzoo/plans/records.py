@@ -113,7 +113,7 @@ def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
             rule=entry.chain[-1].rule,
             matched=entry.matched,
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
-            stream=streams.label(seed, entry.name) if any(each.draws for each in entry.chain) else "",
+            stream=streams.label(seed, entry.drawn) if any(each.draws for each in entry.chain) else "",
             key=entry.key,
         )
         for entry in table

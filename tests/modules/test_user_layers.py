@@ -357,7 +357,7 @@ def test_a_copy_of_a_layer_it_is_given_is_filled_as_that_is():
     for model in both("Wrapping(Linear(4, 4))"):
         weights = [model.w.layer.weight, *(each.weight for each in model.w.copies)]
         assert all(0.1 < each.std() < 0.5 for each in weights)
-        assert len({each.sum().item() for each in weights}) == 3
+        assert len({each.sum().item() for each in weights}) == 1
     for model in both("Wrapping(BatchNorm1d(4))"):
         assert all(each.running_var.all() and each.weight.all() for each in (model.w.layer, *model.w.copies))
     block = {"inputs": ["x"], "parameters": {"w": {"shape": [4], "fill": 7}}, "layers": {"l": "Linear(4, 4)"}}
@@ -370,6 +370,44 @@ def test_a_copy_of_a_layer_it_is_given_is_filled_as_that_is():
     register_noise()
     built = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": {"w": "Wrapping(Noise(4))"}}).w
     assert torch.equal(built.copies[0].weight, built.layer.weight)
+
+
+def test_a_copy_of_a_layer_starts_with_its_values_whatever_fills_them():
+    def average(self, layer):
+        self.average = copy.deepcopy(layer)
+        self.older = copy.deepcopy(self.average)
+
+    wrapping(average)
+    rules = {"w": {"layer": "Linear", "param": "weight", "fill": "normal"}, "b": {"name": "w.older.0.bias", "fill": 5}}
+    models = [*both("Wrapping(Linear(4, 4))"), *both("Wrapping(Sequential(Linear(4, 4)))")]
+    models.append(modelzoo.build({"layers": {"w": "Wrapping(Sequential(Linear(4, 4), ReLU))"}}, rules, dtype="float64"))
+    for model in models:
+        own, average, older = ([*each.parameters()] for each in (model.w.layer, model.w.average, model.w.older))
+        assert torch.equal(own[0], average[0])
+        assert torch.equal(own[0], older[0])
+        assert torch.equal(own[1], average[1])
+        assert own[0] is not average[0]
+    assert models[-1].w.older[0].bias.tolist() == [5.0] * 4
+
+
+def test_copies_of_a_layer_that_is_not_kept_start_equal():
+    class Stack(nn.Module):
+        def __init__(self, layer: nn.Module, count: int):
+            super().__init__()
+            self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(count))
+
+        def forward(self, x):
+            return x
+
+    modelzoo.register.layer(Stack)
+    built = modelzoo.build(
+        {"inputs": {"x": [2, 4]}, "layers": {"s": "Stack(Linear(4, 4), 3)", "t": "Stack(Linear(4, 4), 2)"}}
+    )
+    first, second, third = (each.weight for each in built.s.layers)
+    assert first.std() > 0.1
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+    assert not torch.equal(first, built.t.layers[0].weight)
 
 
 def test_tensors_of_a_layer_that_it_does_not_keep_are_filled_as_that_would_be():
