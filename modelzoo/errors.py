@@ -106,7 +106,7 @@ class Problem:
         hint: what to type; may be empty.
         key: the path as keys, from which `where` is found.
         line, column: the position inside the text at `key`, from 1; 0 means the whole value.
-        beside: another place that matters; `located` makes it a sentence of the hint.
+        beside: other places that matter; `located` makes each a sentence of the hint.
         repairs: what could be changed; the first that helps becomes the hint.
     """
 
@@ -117,15 +117,15 @@ class Problem:
     key: Path = Path()
     line: int = 0
     column: int = 0
-    beside: Beside | None = None
+    beside: tuple[Beside, ...] = ()
     repairs: tuple[Repair, ...] = field(default=(), compare=False, repr=False)
 
     def located(self, locate: Locate) -> Problem:
         """With its place."""
         where, path = locate(self.key, self.line, self.column)
-        more = "" if self.beside is None else self.beside.sentence(locate, where)
-        hint = " ".join(filter(None, (self.hint, more)))
-        return replace(self, where=where, path=path, hint=hint, beside=None, repairs=())
+        more = [each.sentence(locate, where) for each in self.beside]
+        hint = " ".join(filter(None, (self.hint, *more)))
+        return replace(self, where=where, path=path, hint=hint, beside=(), repairs=())
 
     def __str__(self) -> str:
         head = printable("  ".join(part for part in (self.where, self.path) if part), lines=False)
@@ -176,7 +176,7 @@ class Problems:
         *,
         line: int = 0,
         column: int = 0,
-        beside: Beside | None = None,
+        beside: tuple[Beside, ...] = (),
         repairs: Iterable[Repair] = (),
     ) -> None:
         self.note(

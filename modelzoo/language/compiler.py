@@ -21,7 +21,7 @@ from modelzoo.errors import TextError
 from modelzoo.language.names import Names, Read
 from modelzoo.language.pasted import answered
 from modelzoo.language.pieces import called_name, returns, statement_of
-from modelzoo.language.runtime import HELPERS, LoopError, globals_of
+from modelzoo.language.runtime import HELPERS, LoopError, globals_of, line_at
 from modelzoo.language.statements import Statements
 from modelzoo.language.syntax import names_in, parse_statements
 from modelzoo.names import Kind
@@ -167,7 +167,16 @@ def texts(error: BaseException) -> list[tuple[FrameType, int]]:
 
 def line_of(code: CodeType, number: int) -> str:
     """A line of the text that a code was translated from."""
-    return linecache.getline(code.co_filename, number).strip()
+    return line_at(code.co_filename, number)
+
+
+def column_of(code: CodeType, instruction: int, line: int) -> int:
+    """The column, from 1, where a text calls; Python before 3.11 does not know it: that of the line's first word."""
+    if hasattr(code, "co_positions"):
+        column = list(code.co_positions())[instruction // 2][2]
+        return 1 if column is None else column + 1
+    text = linecache.getline(code.co_filename, line)
+    return len(text) - len(text.lstrip()) + 1
 
 
 def is_text(code: CodeType) -> bool:

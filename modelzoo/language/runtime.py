@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
+import tokenize
 from collections.abc import Mapping
 from types import CodeType
 from typing import Any
@@ -27,11 +29,20 @@ class LoopError(EndlessError):
 
     @property
     def what(self) -> str:
-        text = linecache.getline(self.filename, self.line).strip()
-        return f"this loop did not end after {self.steps:,} steps: {text}"
+        return f"this loop did not end after {self.steps:,} steps: {line_at(self.filename, self.line)}"
 
     def __str__(self) -> str:
         return f"{self.what} (line {self.line} of {self.filename.strip('<>')})"
+
+
+def line_at(filename: str, number: int) -> str:
+    """A line of a text, without the remark behind it."""
+    line = linecache.getline(filename, number)
+    with contextlib.suppress(tokenize.TokenError, SyntaxError):  # the line may be a part of a statement
+        for token in tokenize.generate_tokens(iter([line]).__next__):
+            if token.type == tokenize.COMMENT:
+                return line[: token.start[1]].strip()
+    return line.strip()
 
 
 ON_CPU = 12

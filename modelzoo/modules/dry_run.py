@@ -19,8 +19,8 @@ from modelzoo.catalog import sizes
 from modelzoo.catalog.layers import Layer
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.language import compiler, runtime
-from modelzoo.modules import construct, equal, flops, gradients, modes
-from modelzoo.modules.explain import Explaining, FailedCall, explain, mended_layer, text_problem
+from modelzoo.modules import construct, equal, flops, gradients, modes, sites
+from modelzoo.modules.explain import Explaining, FailedCall, explain, located, mended_layer, text_problem
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
 from modelzoo.modules.recording import Record, recording
@@ -223,33 +223,38 @@ def _counted(skeleton: Skeleton, watch: Watch) -> Iterator[None]:
 def _misfits(skeleton: Skeleton, inputs: dict[str, Tensor], mode: _Mode) -> list[Problem]:
     """Every layer of torch whose input does not fit, as if those before it were mended.
 
-    One wrong size may spoil all that comes after it: of layers that miss the same size by the same only the first is
-    told, of those that one key of the config makes only the first, and nothing that fails for another reason.
+    One wrong size may spoil all that comes after it: of layers that miss the same size by the same only those are told
+    that take what the first of them takes, of those that one key of the config makes only the first, and nothing that
+    fails for another reason. A size is offered where all calls of a layer could have it.
     """
-    calls: list[FailedCall] = []
-    causes: set[Hashable] = set()
+    calls: list[tuple[FailedCall, tuple[Path, str, str]]] = []
+    causes: dict[Hashable, Tensor] = {}
     keys: set[Path] = set()
+    fitted: set[tuple[Path, str]] = set()
+    wanted: dict[tuple[Path, str, str], dict[int | None, None]] = {}
     mended: dict[tuple[nn.Module, int], nn.Module | None] = {}
     returned: equal.Returned = []
 
     def tolerating(module: nn.Module, instance: Instance, layer: Layer) -> Callable[..., Any]:
+        made = instance.key, instance.call()
+
         def forward(*inputs: Any, **keywords: Any) -> Any:
             try:
-                return type(module).forward(module, *inputs, **keywords)
+                output = type(module).forward(module, *inputs, **keywords)
             except Exception as error:
                 misfit = sizes.misfit(layer, instance.arguments, inputs, keywords)
                 if misfit is None:
                     raise
                 cause = sizes.given_size(instance.arguments, misfit.argument), misfit.size
-                if cause not in causes and instance.key not in keys and len(calls) < bounds.PROBLEMS:
-                    called = _calling() if mode.training else None
-                    line = None if called is None else (called.f_locals["_self"], called.f_lineno)
+                first = causes.setdefault(cause, misfit.value) is misfit.value
+                if first and instance.key not in keys and len(calls) < bounds.PROBLEMS:
                     call = FailedCall(
-                        module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned), line=line
+                        module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned)
                     )
-                    calls.append(call)
-                causes.add(cause)
+                    frames = sites.frames_from(sys._getframe())
+                    calls.append((located(skeleton, call, frames, returned, mode.training), (*made, misfit.argument)))
                 keys.add(instance.key)
+                wanted.setdefault((*made, misfit.argument), {})[misfit.size] = None
                 if misfit.size is None:
                     raise
                 case = module, misfit.size
@@ -259,6 +264,8 @@ def _misfits(skeleton: Skeleton, inputs: dict[str, Tensor], mode: _Mode) -> list
                 if fitting is None:
                     raise
                 return fitting.forward(*inputs, **keywords)
+            fitted.add(made)
+            return output
 
         return forward
 
@@ -274,7 +281,17 @@ def _misfits(skeleton: Skeleton, inputs: dict[str, Tensor], mode: _Mode) -> list
         for module in changed:
             module.__dict__.pop("forward", None)
     explaining = Explaining(skeleton, inputs)
-    return [explaining.layer(each, returned[: each.returned]) for each in calls]
+    return [
+        explaining.layer(
+            replace(call, needed=_others(call, wanted[made], made[:2] in fitted)), returned[: call.returned]
+        )
+        for call, made in calls
+    ]
+
+
+def _others(call: FailedCall, wanted: dict[int | None, None], fitted: bool) -> frozenset[int | None]:
+    """The sizes that other calls of a layer need than the one that failed first."""
+    return call.needed | frozenset([*wanted][1:]) | (frozenset({None}) if fitted else frozenset())
 
 
 def _layers(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from modelzoo.catalog import sizes
 from modelzoo.errors import Beside, Path, Problem, TextError, first_line
 from modelzoo.language import compiler, runtime
-from modelzoo.modules import equal
+from modelzoo.modules import equal, sites
 from modelzoo.modules.failures import is_of_dtypes
 from modelzoo.modules.recording import MAX_ACTIVATIONS, shape_of
 from modelzoo.modules.skeleton import Skeleton, Unsized
@@ -26,14 +26,22 @@ from modelzoo.spec.instances import Instance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedCall:
-    """A call that failed: of what, with what, why, how many modules had returned before, and in which text and line."""
+    """A call that failed: of what, with what, why, and how many modules had returned before.
+
+    Attributes:
+        site: the text that calls.
+        item: the reference in a sequence that does.
+        needed: by other calls: the sizes that this one contradicts; None is the size that the layer has.
+    """
 
     module: nn.Module
     inputs: tuple[Any, ...]
     keywords: Mapping[str, Any]
     error: Exception
     returned: int
-    line: tuple[nn.Module, int] | None = None
+    site: sites.Site | None = None
+    item: Path | None = None
+    needed: frozenset[int | None] = frozenset()
 
 
 def mended_layer(
@@ -60,7 +68,8 @@ def explain(
 ) -> Problem:
     """Which layer or line failed, on what, and who made it, if what modules returned was recorded.
 
-    A layer is placed where the config has it; with `training` where a text calls it: it may do so there alone.
+    A layer that a text calls is placed there, as is one that a text calls again, or in `training`: it may do so there
+    alone. Any other is placed where the config has it.
     """
     stack = entered(error) or [FailedCall(module=skeleton.root, inputs=(), keywords={}, error=error, returned=0)]
     while len(stack) > 1 and not _is_known(skeleton, stack[-1].module):
@@ -71,9 +80,22 @@ def explain(
         instance is not None and instance.block is not None and instance.block.forward
     ):
         return _explain_text(skeleton, module, error)
-    texts = compiler.texts(error) if training else []
-    line = (texts[-1][0].f_locals["_self"], texts[-1][1]) if texts else None
-    return Explaining(skeleton, inputs).layer(replace(stack[-1], line=line), returned)
+    return Explaining(skeleton, inputs).layer(
+        located(skeleton, stack[-1], sites.frames_of(error), returned, training), returned
+    )
+
+
+def located(
+    skeleton: Skeleton, call: FailedCall, frames: sites.Frames, returned: equal.Returned | None, training: bool
+) -> FailedCall:
+    """A call that failed, with the place that is to blame where it is not the layer's own."""
+    before = [module for module, _ in returned or ()]
+    again = any(each is call.module for each in before)
+    site = sites.text_site(frames, call.module)
+    if site is None or not (site.direct or again or training):
+        site = None
+    item = sites.item(skeleton, frames, call.module, before) if again and site is None else None
+    return replace(call, site=site, item=item, needed=frozenset({None}) if again else call.needed)
 
 
 def _is_known(skeleton: Skeleton, module: nn.Module) -> bool:
@@ -114,12 +136,17 @@ class Explaining:
             else:
                 expected, hint = _first_call(self.skeleton, module, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
-        source = None if returned is None else self.producer(values, returned)
-        line = column = 0
-        if call.line is not None:
-            key, line, column = text_key(self.skeleton, call.line[0]), call.line[1], 1
-        what = f"{what.rstrip('.')}."
-        return Problem(path=str(key), key=key, what=what, hint=hint, beside=source, line=line, column=column)
+                if call.needed and instance is not None and not hint:
+                    hint = self.clash(call, instance, misfit, returned or [])
+        beside = () if returned is None else (self.producer(values, returned),)
+        what, line, column, own = f"{what.rstrip('.')}.", 0, 0, key
+        if call.site is not None:
+            key, line, column = text_key(self.skeleton, call.site.owner), call.site.line, call.site.column
+        elif call.item is not None:
+            key = call.item
+        if key != own:
+            beside = (Beside(text=f"It is {own}{{}}.", key=own), *beside)
+        return Problem(path=str(key), key=key, what=what, hint=hint, beside=beside, line=line, column=column)
 
     def repair(self, instance: Instance | None, values: Sequence[Any], error: Exception) -> str:
         """What to write where a layer gets what no layer of its kind takes."""
@@ -144,8 +171,20 @@ class Explaining:
                 found = found or sizes.misfit(instance.layer, given, call.inputs, call.keywords)
         if found is None or found.size is None:
             return found
+        if call.needed:
+            return replace(found, size=None)
         fits = instance.layer.registered or mended_layer(instance, found, torch.device("meta"), self.skeleton.dtype)
         return found if fits else replace(found, size=None)
+
+    def clash(self, call: FailedCall, instance: Instance, misfit: sizes.Misfit, returned: equal.Returned) -> str:
+        """Why no size is offered to a layer of which other calls need another."""
+        made = [module for module, output in returned if output is misfit.value]
+        before = self.skeleton.instances.get(id(made[-1])) if made else None
+        if before is not None and before is not instance and before.key == instance.key:
+            return "Copies follow each other: each must take what the one before it returns."
+        given = instance.arguments.get(misfit.argument)
+        needed = [each for each in (given if size is None else size for size in call.needed) if each is not None]
+        return f"Another call needs {misfit.argument}={needed[0]}." if needed else ""
 
     def producer(self, values: Iterable[Any], returned: equal.Returned) -> Beside:
         """Who made the input, and where it stands in the config."""

@@ -219,7 +219,7 @@ class Calls:
             elif name not in accepted.named and not accepted.open:
                 text = f"If the _target_ was changed{{}}, type ~{spot.key} to remove this key."
                 target_key = key if key[-1:] == ("_target_",) else key / "_target_"
-                stale = None if spot.line else Beside(text=text, key=target_key, elsewhere=True)
+                stale = () if spot.line else (Beside(text=text, key=target_key, elsewhere=True),)
                 whole = name in ("device", "dtype") and target in layers.layer_names()
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
                 what = f"{target} has no argument '{name}'."

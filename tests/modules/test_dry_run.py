@@ -1,5 +1,7 @@
 """What the dry run says of a model that does not fit together."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -89,9 +91,9 @@ def test_what_a_wrong_size_may_have_spoilt_is_not_told():
     block = {"args": ["d"], "layers": {"a": "Linear(d, 2 * d)", "b": "Linear(2 * d, d)"}, "forward": "x + b(a(x))"}
     model = {"inputs": {"x": [2, 8]}, "blocks": {"Block": block}, "layers": ["Block(10)", "Block(10)"]}
     assert refusal(model) == (
-        "model.blocks.Block.layers.a\n"
+        "model.blocks.Block.forward\n"
         "  '0.a' is Linear(in_features=10, out_features=20): it takes [*, 10] but gets [2, 8]; write in_features=8. "
-        "The input is the model's 'x'."
+        "It is model.blocks.Block.layers.a. The input is the model's 'x'."
     )
     model = {"inputs": {"x": [2, 8]}, "layers": {"a": "Linear(4, 4)"}, "forward": "a(x), a(x[:, :3])"}
     assert refusal(model).count("it takes") == 1
@@ -237,3 +239,58 @@ def test_what_depends_on_data_ends_the_check_on_meta_with_a_note(call):
 def test_a_condition_on_many_elements_is_refused_as_torch_refuses_it(text):
     with pytest.raises(modelzoo.ConfigError, match="Boolean value of Tensor with more than one value is ambiguous"):
         modelzoo.plan({"inputs": {"x": [2, 4]}, "forward": text})
+
+
+CALLS = [  # text, line, column, what the call gets, what is said after
+    ("a = fc(x)\nb = out(a)\nreturn fc(b)", 3, 8, 4, "Another call needs in_features=8."),
+    ("a = fc(x)\na = fc(a[:, :4])\nreturn a", 2, 5, 4, "Another call needs in_features=8."),
+    ("for i in range(2):\n    x = fc(x)[:, :7]\nreturn x", 2, 9, 7, "Another call needs in_features=8."),
+    ("return [out(x[:, :3]), out(x)]", 1, 9, 3, "Another call needs in_features=8."),
+    ("return out(x[:, :3]) + out(x[:, :5])", 1, 8, 3, "Another call needs in_features=5."),
+    ("y = relu(x)\nreturn relu(out(y[:, :6]))  # half", 2, 13, 6, "write in_features=6."),
+]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older ones do not know the column of a call")
+@pytest.mark.parametrize(("text", "line", "column", "gets", "said"), CALLS)
+def test_a_wrong_call_is_told_at_the_call_and_a_size_that_another_needs_is_not_offered(text, line, column, gets, said):
+    model = {"inputs": {"x": [2, 8]}, "layers": {"fc": "Linear(8, 8)", "out": "Linear(8, 4)"}, "forward": text}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan(model)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.line, problem.column) == ("model.forward", line, column)
+    assert f"it takes [*, 8] but gets [2, {gets}]" in problem.what
+    assert said in str(problem)
+    assert ("write in_features" in str(problem)) == ("write" in said)
+
+
+def test_a_reference_in_a_sequence_is_told_where_it_stands():
+    layers = {"fc": "Linear(8, 8)", "head": "Linear(8, 4)", "more": {"_ref_": "fc"}, "last": {"_ref_": "fc"}}
+    assert refusal({"inputs": {"x": [2, 8]}, "layers": layers}) == (
+        "model.layers.more\n  'fc' is Linear(in_features=8, out_features=8): it takes [*, 8] but gets [2, 4]. Another "
+        "call needs in_features=8. It is model.layers.fc. The input is what 'head' returns."
+    )
+    layers["more"] = "Linear(4, 8)"
+    modelzoo.plan({"inputs": {"x": [2, 8]}, "layers": layers})
+
+
+def test_copies_that_cannot_follow_each_other_say_so():
+    model = {"inputs": {"x": [2, 3]}, "layers": [{"_target_": "Linear(3, 4)", "_repeat_": 3}]}
+    assert refusal(model) == (
+        "model.layers.0\n  '0.1' is Linear(in_features=3, out_features=4): it takes [*, 3] but gets [2, 4]. Copies follow "
+        "each other: each must take what the one before it returns. The input is what '0.0' returns."
+    )
+
+
+def test_two_layers_that_miss_the_same_tensor_are_both_told():
+    layers = {"a": "Linear(8, 4)", "b": "Linear(8, 4)", "c": "Linear(8, 4)"}
+    model = {"inputs": {"x": [2, 8]}, "layers": layers, "forward": "u = a(x)\nv = b(u)\nw = c(u)\nreturn v + w"}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan(model)
+    assert [(each.line, each.what[:3]) for each in caught.value.problems] == [(2, "'b'"), (3, "'c'")]
+
+
+def test_a_message_quotes_a_statement_without_the_remark_behind_it():
+    model = {"inputs": {"x": [2, 4]}, "forward": "y = x * 2  # all\nreturn {'#': y.view(3, 3)}  # three rows"}
+    told = "return {'#': y.view(3, 3)} fails: shape '[3, 3]' is invalid for input of size 8"
+    assert refusal(model) == f"model.forward\n  {told}"

@@ -33,7 +33,7 @@ def test_a_wrong_size_in_training_stands_where_training_calls_it(make, large):
     size = 2**13 if large else 8
     assert refusal(auxiliary("Linear(9, 2)", large), make) == (
         f"model.forward\n  In training: 'aux' is Linear(in_features=9, out_features=2): it takes [*, 9] but gets "
-        f"[4, {size}]; write in_features={size}. The input is what 'fc' returns."
+        f"[4, {size}]; write in_features={size}. It is model.layers.aux. The input is what 'fc' returns."
     )
     make(auxiliary(f"Linear({size}, 2)", large))
 
@@ -54,9 +54,9 @@ def test_the_line_of_the_call_is_told(tmp_path):
         "  return y\n"
     )
     told = (
-        f"{file}:10:7  model.forward\n  In training: 'aux.1' is Conv1d(in_channels=3, out_channels=2, kernel_size=1): it "
+        f"{file}:10:11  model.forward\n  In training: 'aux.1' is Conv1d(in_channels=3, out_channels=2, kernel_size=1): it "
         "takes [3, L] or [N, 3, L] but gets [4, 4]; write in_channels=4. "
-        f"The input is what 'aux.0' returns ({file}:5:7)."
+        f"It is model.layers.aux.1 ({file}:6:7). The input is what 'aux.0' returns ({file}:5:7)."
     )
     assert refusal(file) == told
 
@@ -74,17 +74,17 @@ def test_a_mistake_of_both_modes_is_told_once_and_one_of_training_beside_it():
     layers = {"fc": "Linear(8, 4)", "out": "Linear(5, 2)", "aux": "Linear(9, 2)"}
     text = "y = fc(x)\nif training:\n    z = aux(y)\nreturn out(y)"
     assert refusal({"inputs": {"x": [4, 8]}, "layers": layers, "forward": text}) == (
-        "model.layers.out\n  'out' is Linear(in_features=5, out_features=2): it takes [*, 5] but gets [4, 4]; write "
-        "in_features=4. The input is what 'fc' returns.\n"
+        "model.forward\n  'out' is Linear(in_features=5, out_features=2): it takes [*, 5] but gets [4, 4]; write "
+        "in_features=4. It is model.layers.out. The input is what 'fc' returns.\n"
         "model.forward\n  In training: 'aux' is Linear(in_features=9, out_features=2): it takes [*, 9] but gets [4, 4]; "
-        "write in_features=4. The input is what 'fc' returns."
+        "write in_features=4. It is model.layers.aux. The input is what 'fc' returns."
     )
 
 
 def test_what_evaluation_alone_calls_is_told_as_ever():
     text = "y = fc(x)\nif not training:\n    y = out(y)\nreturn y"
     model = {"inputs": {"x": [4, 8]}, "layers": {"fc": "Linear(8, 4)", "out": "Linear(5, 2)"}, "forward": text}
-    assert refusal(model).startswith("model.layers.out\n  'out' is Linear(in_features=5")
+    assert refusal(model).startswith("model.forward\n  'out' is Linear(in_features=5")
 
 
 def test_every_way_through_a_condition_on_data_is_looked_at_in_training():
