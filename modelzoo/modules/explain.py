@@ -179,7 +179,7 @@ class Explaining:
     def clash(self, call: FailedCall, instance: Instance, misfit: sizes.Misfit, returned: equal.Returned) -> str:
         """Why no size is offered to a layer of which other calls need another."""
         made = [module for module, output in returned if output is misfit.value]
-        before = self.skeleton.instances.get(id(made[-1])) if made else None
+        before = self.skeleton.instances.get(made[-1]) if made else None
         if before is not None and before is not instance and before.key == instance.key:
             return "Copies follow each other: each must take what the one before it returns."
         given = instance.arguments.get(misfit.argument)

@@ -72,10 +72,10 @@ def item(skeleton: Skeleton, frames: Frames, module: nn.Module, returned: Iterab
     holder = next((frame for frame, _, _ in _around(frames, module) if not _is_call(frame)), None)
     if holder is None or holder.f_code is not nn.Sequential.forward.__code__:
         return None
-    instance = skeleton.instances.get(id(holder.f_locals["self"]))
+    instance = skeleton.instances.get(holder.f_locals["self"])
     if instance is None or instance.block is None:
         return None
-    made = skeleton.instances.get(id(module))
+    made = skeleton.instances.get(module)
     written = [instance.block.layers[at][1] for at, each in enumerate(instance.written.values()) if each is made]
     children = list(holder.f_locals["self"]._modules.values())
     held = [at for at, each in enumerate(children) if each is module]
