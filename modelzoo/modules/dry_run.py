@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -15,21 +15,19 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
 from modelzoo import bounds
-from modelzoo.catalog import sizes
-from modelzoo.catalog.layers import Layer
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.language import compiler, runtime
-from modelzoo.modules import construct, equal, flops, gradients, modes, sites
-from modelzoo.modules.explain import Explaining, FailedCall, explain, located, mended_layer, text_problem
+from modelzoo.modules import construct, equal, flops, gradients, modes
+from modelzoo.modules.explain import Explaining, FailedCall, explain, text_problem
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
+from modelzoo.modules.misfits import Misfits, torch_layers
 from modelzoo.modules.recording import Record, recording
-from modelzoo.modules.skeleton import Skeleton, Unsized, modules_of
+from modelzoo.modules.skeleton import Skeleton, modules_of
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.modules.uncompiled import uncompiled
 from modelzoo.modules.watch import Watch
-from modelzoo.spec.instances import Instance
 
 
 @uncompiled()
@@ -60,7 +58,7 @@ def dry_run(
     if not inputs:
         return Record()
     modules = modules_of(skeleton.root)
-    shared = modes.Trials(_layers(skeleton)), runtime.Operations("forwards")
+    shared = modes.Trials(torch_layers(skeleton)), runtime.Operations("forwards")
     found: list[Record] = []
     failed: list[tuple[bool, ConfigError]] = []
     floored: dict[str, None] = {}
@@ -177,7 +175,9 @@ def _pass(skeleton: Skeleton, inputs: dict[str, Tensor], record: Record, watch: 
             record.notes.append(_too_small(explain(skeleton, error, returned, inputs)))
             return
         watch.turned = set()
-        problems = _misfits(skeleton, inputs, mode) or [explain(skeleton, error, returned, inputs, mode.training)]
+        problems = Misfits(skeleton, mode.training).found(inputs) or [
+            explain(skeleton, error, returned, inputs, mode.training)
+        ]
         raise ConfigError(problems) from error
     finally:
         record.add(returned)
@@ -218,93 +218,6 @@ def _counted(skeleton: Skeleton, watch: Watch) -> Iterator[None]:
     finally:
         if handle is not None:
             handle.remove()
-
-
-def _misfits(skeleton: Skeleton, inputs: dict[str, Tensor], mode: _Mode) -> list[Problem]:
-    """Every layer of torch whose input does not fit, as if those before it were mended.
-
-    One wrong size may spoil all that comes after it: of layers that miss the same size by the same only those are told
-    that take what the first of them takes, of those that one key of the config makes only the first, and nothing that
-    fails for another reason. A size is offered where all calls of a layer could have it.
-    """
-    calls: list[tuple[FailedCall, tuple[Path, str, str]]] = []
-    causes: dict[Hashable, Tensor] = {}
-    keys: set[Path] = set()
-    fitted: set[tuple[Path, str]] = set()
-    wanted: dict[tuple[Path, str, str], dict[int | None, None]] = {}
-    mended: dict[tuple[nn.Module, int], nn.Module | None] = {}
-    returned: equal.Returned = []
-
-    def tolerating(module: nn.Module, instance: Instance, layer: Layer) -> Callable[..., Any]:
-        made = instance.key, instance.call()
-
-        def forward(*inputs: Any, **keywords: Any) -> Any:
-            try:
-                output = type(module).forward(module, *inputs, **keywords)
-            except Exception as error:
-                misfit = sizes.misfit(layer, instance.arguments, inputs, keywords)
-                if misfit is None:
-                    raise
-                cause = sizes.given_size(instance.arguments, misfit.argument), misfit.size
-                first = causes.setdefault(cause, misfit.value) is misfit.value
-                if first and instance.key not in keys and len(calls) < bounds.PROBLEMS:
-                    call = FailedCall(
-                        module=module, inputs=inputs, keywords=keywords, error=error, returned=len(returned)
-                    )
-                    frames = sites.frames_from(sys._getframe())
-                    calls.append((located(skeleton, call, frames, returned, mode.training), (*made, misfit.argument)))
-                keys.add(instance.key)
-                wanted.setdefault((*made, misfit.argument), {})[misfit.size] = None
-                if misfit.size is None:
-                    raise
-                case = module, misfit.size
-                if case not in mended:
-                    mended[case] = mended_layer(instance, misfit, skeleton.device, skeleton.dtype)
-                fitting = mended[case]
-                if fitting is None:
-                    raise
-                return fitting.forward(*inputs, **keywords)
-            fitted.add(made)
-            return output
-
-        return forward
-
-    changed: list[nn.Module] = []
-    try:
-        for module, instance, layer in _layers(skeleton):
-            if layer.name in sizes.SIZES and not isinstance(module, Unsized):
-                changed.append(module)
-                module.__dict__["forward"] = tolerating(module, instance, layer)
-        with suppress(Exception), recording(returned), torch.no_grad():  # what fails otherwise ends it
-            call_with(skeleton.root, inputs)
-    finally:
-        for module in changed:
-            module.__dict__.pop("forward", None)
-    explaining = Explaining(skeleton, inputs)
-    return [
-        explaining.layer(
-            replace(call, needed=_others(call, wanted[made], made[:2] in fitted)), returned[: call.returned]
-        )
-        for call, made in calls
-    ]
-
-
-def _others(call: FailedCall, wanted: dict[int | None, None], fitted: bool) -> frozenset[int | None]:
-    """The sizes that other calls of a layer need than the one that failed first."""
-    return call.needed | frozenset([*wanted][1:]) | (frozenset({None}) if fitted else frozenset())
-
-
-def _layers(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
-    """The layers of torch: not those that a user's code may change, or expect to fail."""
-    layers = [
-        (module, instance, instance.layer)
-        for module in modules_of(skeleton.root)
-        if (instance := skeleton.instances.get(module)) is not None and instance.layer is not None
-    ]
-    theirs = {part for module, _, layer in layers if layer.registered for part in module.modules()}
-    for module, instance, layer in layers:
-        if not layer.registered and module not in theirs:
-            yield module, instance, layer
 
 
 def _quickly(
