@@ -6,7 +6,7 @@ import difflib
 import heapq
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
@@ -211,6 +211,11 @@ class Problems:
     def add_text(self, key: Path, error: TextError) -> None:
         self.add(key, error.what, error.hint, line=error.line, column=error.column)
 
+    def drop(self, consequences: Iterable[Problem]) -> None:
+        """Forgets problems that follow from another."""
+        gone = [*consequences]
+        self.found = [each for each in self.found if each not in gone]
+
     def at(self, key: Path) -> _At:
         """Turns a `TextError` raised inside `with` into a problem at `key`, and goes on after it."""
         return _At(self, key)
@@ -249,8 +254,25 @@ def located(locate: Locate) -> Iterator[None]:
         yield
     except ConfigError as error:
         problems = [problem if problem.where else problem.located(locate) for problem in error.problems]
-        unique = dict.fromkeys(sorted(problems, key=_place))
+        unique = _told_once(dict.fromkeys(sorted(problems, key=_place)))
         raise ConfigError(unique).with_traceback(error.__traceback__) from error.__cause__
+
+
+def _told_once(problems: Iterable[Problem]) -> list[Problem]:
+    """Names that do not exist, each told once with all its places: it is one mistake, and others are seen beside it."""
+    found: dict[tuple[str, str] | Problem, list[Problem]] = {}
+    for each in problems:
+        same = (each.what, each.hint) if each.what.startswith("there is no ") else each
+        found.setdefault(same, []).append(each)
+    return [_with_others(first, others) for first, *others in found.values()]
+
+
+def _with_others(problem: Problem, others: Sequence[Problem]) -> Problem:
+    if not others:
+        return problem
+    more = f", and {len(others) - 5} more" if others[5:] else ""
+    also = f"The same at {', '.join(each.where or each.path for each in others[:5])}{more}."
+    return replace(problem, hint=f"{problem.hint} {also}".strip())
 
 
 def _place(problem: Problem) -> list[Any]:

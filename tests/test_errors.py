@@ -81,6 +81,16 @@ MISTAKES = {
     "layer_that_hides_a_function": "layers: {relu: ReLU}\nforward: |\n  return relu(x, True)\n",
     "pasted_line": "layers: {fc: 'Linear(4, 4)'}\nforward: |\n  x = F.relu(self.fc(x))\n  return x\n",
     "pasted_comprehension": "layers: {fc: 'Linear(4, 4)'}\nforward: |\n  return stack([fc(x) for k in range(3)])\n",
+    "unknown_name_in_many_places": (
+        "args: {dimension: 8}\nlayers:\n" + "  - Linear(dim, dim)\n" * 7 + "  - Linear(8, 8, bais=False)\n"
+    ),
+    "misspelt_layers": "inputs: {x: [2, 8]}\nlayres:\n  a: ReLU\n",
+    "misspelt_layers_beside_a_forward": "layres: {a: ReLU}\nforward: a(x)\n",
+    "dtype_of_a_layer": "layers:\n  - Linear(8, 8, dtype=float64)\n",
+    "misspelt_argument_of_a_function": "forward: |\n  return softmax(x, dmi=1)\n",
+    "fill_that_is_an_arg": "args: {ones: 7}\nforward: x * s\nparameters: {s: {shape: [3], fill: ones}}\n",
+    "computing_reference": "args: {a: 8, b: \"${eval:'2 * 4'}\"}\nlayers: ['Linear(a, b)']\n",
+    "reference_that_computes_with_another": "args: {a: 8, b: '${args.a * 2}'}\nlayers: ['Linear(a, b)']\n",
     "tensor_without_a_fill": "forward: x * scale\nparameters:\n  scale: {shape: [4]}\n",
     "bad_formula": "args: {dim: 4}\nlayers:\n  hidden: Linear(dim // 0, 8)\n",
     "unknown_name_in_a_formula": "args: {dim: 4}\nlayers:\n  hidden: Linear(dmi, 8)\n",

@@ -17,6 +17,7 @@ from modelzoo.cli.checked import Checked
 from modelzoo.cli.run_file import reported
 from modelzoo.cli.typed import Typed, read_typed
 from modelzoo.config import modelfile
+from modelzoo.config.unused import unused
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
 from modelzoo.escapes import json_text
 from modelzoo.plans import budget
@@ -289,7 +290,7 @@ def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:
 def _facts(shown_as: str, plan: Plan, warnings: Iterable[Problem], config: Config) -> Checked:
     return Checked(
         config=shown_as,
-        warnings=(*(each.located(config.locate) for each in warnings), *_hiding(config)),
+        warnings=(*(each.located(config.locate) for each in warnings), *_hiding(config), *unused(config)),
         notes=plan.notes,
         parameters=plan.parameters,
         bytes=plan.bytes,

@@ -16,7 +16,7 @@ class Checked:
     Attributes:
         config: how it was named: "model=nested init=xavier", or a file.
         problems: what is wrong with it; nothing in a config that can be built.
-        warnings: rules without effect, and definitions that hide a layer of torch.
+        warnings: rules without effect, definitions that hide a layer of torch, and what nothing uses.
         notes: what could not be checked.
         parameters, bytes, flops: as in a plan; None where it has problems.
     """

@@ -9,6 +9,7 @@ import pathlib
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from modelzoo import system
@@ -77,7 +78,7 @@ def _run(given: sandbox.Limits, file: str, typed: Typed) -> None:
     with located(locate):
         directory = _new_directory()
         try:
-            run(config.Config(model=opened.model, init=opened.init, options=options, locate=locate), directory)
+            run(replace(opened, options=options, locate=locate), directory)
         finally:
             if not any(directory.iterdir()):
                 directory.rmdir()

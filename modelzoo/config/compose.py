@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from modelzoo.config.config import Config, check_plain
-from modelzoo.config.omega import plain, plain_list
+from modelzoo.config.omega import plain, plain_list, referred
 from modelzoo.config.places import Places
 from modelzoo.config.search_path import CONFIG_NAME, INITIALIZE, conf_directory, places, register
 from modelzoo.errors import ConfigError, Problems, located
@@ -60,7 +60,9 @@ def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:
         check_plain(data, problems)
         problems.check()
     options = {name: value for name, value in data.items() if name not in ("model", "init", "hydra")}
-    return Config(model=data.get("model"), init=data.get("init"), options=options, locate=where.trace)
+    return Config(
+        model=data.get("model"), init=data.get("init"), options=options, locate=where.trace, referred=referred(cfg)
+    )
 
 
 def _places_of_job() -> Places:

@@ -28,12 +28,14 @@ class Config:
         init: the rules, or `None`.
         options: everything else that was composed: seed, device, dtype, ...
         locate: finds the place of a key.
+        referred: the names in references, which were followed.
     """
 
     model: Any
     init: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     locate: Locate
+    referred: frozenset[str] = frozenset()
 
 
 def nowhere(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
@@ -65,7 +67,8 @@ def from_mapping(model: Source, init: Source | None = None, overrides: Sequence[
         source = rules if rules and key[:1] == ("init",) else opened
         return source.locate(key, line, column)
 
-    return Config(model=data["model"], init=data["init"], locate=locate)
+    referred = opened.referred | (rules.referred if rules is not None else frozenset())
+    return Config(model=data["model"], init=data["init"], locate=locate, referred=referred)
 
 
 def _opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfile.ModelFile:

@@ -31,6 +31,41 @@ def resolve(data: Any, problems: Problems) -> Any:
     return _Resolver(data, problems).value(data, Path())
 
 
+def referred(data: Any) -> frozenset[str]:
+    """Every name in a `${...}` of plain data whose references are not followed yet.
+
+    >>> sorted(referred({"a": 4, "b": ["Linear(${..args.dim}, 4)"]}))
+    ['args', 'dim']
+    """
+    found: set[str] = set()
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and "${" in value:
+            for inside in re.findall(r"\$\{([^{}]*)\}", value):
+                found.update(re.findall(r"\w+", inside))
+        elif isinstance(value, (dict, list)):
+            waiting += value.values() if isinstance(value, dict) else value
+    return frozenset(found)
+
+
+_COMPUTES = re.compile(r"\$\{\s*(?:[\w.]*(?:eval|calc|math|expr)\s*:\s*)?(.*)\}\s*")
+
+
+def formula_meant(text: str) -> str:
+    """What to write for a text that computes inside `${...}`; nothing if it does not.
+
+    >>> formula_meant("${eval:'2 * ${model.args.dim}'}"), formula_meant("${env:HOME}")
+    ('A formula computes: =2 * dim', '')
+    """
+    whole = _COMPUTES.fullmatch(text)
+    inside = whole[1].strip().strip("'\"") if whole else ""
+    plain = re.sub(r"\$\{[\w.]*?(\w+)\s*\}", r"\1", inside)
+    plain = re.sub(r"\.*(?:\w+\.)*args\.(\w+)", r"\1", plain)
+    computes = re.search(r"[\w)]\s*(?:[*+/%]|- )", plain) and not set(plain) & set("${}:'\"\\")
+    return f"A formula computes: ={plain}" if computes else ""
+
+
 class _ElsewhereError(TextError):
     """A mistake that stands in another text of the data, and is reported there."""
 
@@ -96,7 +131,7 @@ class _Resolver:
             if other is not None:
                 raise TextError(
                     f"'{raw[other : raw.find('}', other) + 1] or raw[other:]}' is not a plain reference.",
-                    "A reference names another key of the same file, as in ${args.dim}.",
+                    formula_meant(raw) or "A reference names another key of the same file, as in ${args.dim}.",
                 )
             return _REFERENCE.sub(lambda match: self.inserted(match, key), raw)
         finally:

@@ -28,10 +28,12 @@ class ModelFile(dict[str, Any]):
     Attributes:
         places: where its keys stand.
         locate: finds the place of a key, for error messages.
+        referred: the names in its references, which were followed.
     """
 
-    def __init__(self, data: dict[str, Any], where: places.Places) -> None:
+    def __init__(self, data: dict[str, Any], where: places.Places, referred: frozenset[str] = frozenset()) -> None:
         super().__init__(data)
+        self.referred = referred
         self.places = where
         self.locate: Locate = where.trace
 
@@ -100,10 +102,11 @@ def resolved(
     data = changes.apply(data, overrides, problems)
     problems.check()
     where = places.Places(sources=lambda: [source, *overrides])
+    referred = interpolation.referred(data)
     with located(where.locate):
         data = interpolation.resolve(data, problems)
         problems.check()
-    return ModelFile(data, where)
+    return ModelFile(data, where, referred)
 
 
 def _is_rules(data: Mapping[Any, Any]) -> bool:

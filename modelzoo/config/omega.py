@@ -41,7 +41,7 @@ def _reference_problems(cfg: Any, error: BaseException) -> list[Problem]:
     known = {problem.key: problem for problem in ours.found}
     for key, (text, failure) in _failures(cfg, Path()).items():
         if _RESOLVER.search(text):
-            problems.add(key, _first_line(failure))
+            problems.add(key, _first_line(failure), interpolation.formula_meant(text))
         elif key in known:
             problems.found.append(known[key])
     if not problems.found:
@@ -72,6 +72,11 @@ def _failures(cfg: Any, key: Path) -> dict[Path, tuple[str, BaseException]]:
 def _first_line(error: BaseException) -> str:
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return text if text.endswith(".") else text + "."
+
+
+def referred(cfg: Any) -> frozenset[str]:
+    """The names in the references of a container."""
+    return interpolation.referred(OmegaConf.to_container(cfg, resolve=False))
 
 
 def plain_list(config: Any) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from modelzoo.catalog import guards, layers
 from modelzoo.catalog.functions import DTYPES, FORBIDDEN_KEYWORDS, METHODS, Function, find_function, function_names
+from modelzoo.catalog.keywords import misspelt
 from modelzoo.errors import nearest
 from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
@@ -95,7 +97,7 @@ class Calls:
             layer = self.text.layer(node.args[0])
             if layer is not None:
                 return call_of("_call_len", layer.code)
-        self.check_limits(node, name, function.positional)
+        self.check_limits(node, name, function.positional, function.call)
         infinite = name == "float" and [text_of(each) for each in node.args] in (["inf"], ["-inf"], ["nan"])
         positional, keywords = ([*node.args], []) if infinite else self.arguments(node, texts=not function.number)
         if function.creates:
@@ -131,13 +133,18 @@ class Calls:
             node = node.value
         return isinstance(node, ast.Name) and node.id in MODULES and not self.text.is_known(node.id)
 
-    def check_limits(self, node: ast.Call, name: str, limit: int | None) -> None:
+    def check_limits(
+        self, node: ast.Call, name: str, limit: int | None, function: Callable[..., Any] | None = None
+    ) -> None:
+        """The arguments of a function, or of a method of a tensor: how many there are, and what they are called."""
         if limit is not None and len(node.args) > limit:
             what = f"{name} takes at most {limit} argument{'s' * (limit > 1)} by position, not {len(node.args)}"
             self.text.error(node, what, "Name the others." if limit > 1 else "")
         for keyword in node.keywords:
             if keyword.arg in FORBIDDEN_KEYWORDS:
                 self.text.error(keyword, f"the argument '{keyword.arg}' has no place here")
+            elif keyword.arg is not None and (hint := misspelt(function, name, keyword.arg)) is not None:
+                self.text.error(keyword, f"{name} has no argument '{keyword.arg}'", hint)
 
     def check_dtype(self, node: ast.Call) -> None:
         """`to` takes a dtype: what else it takes would be a device."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from modelzoo import bounds, files, terminal
 from modelzoo.catalog import metrics
 from modelzoo.config.config import Config
+from modelzoo.config.unused import unused
 from modelzoo.errors import Path, Problem, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
@@ -51,7 +52,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     exported = exports.names(options.get("export"))
     with with_threads(options.get("threads")):
         draft = drafted(config, device)
-        for warning in draft.plan.warnings:
+        for warning in (*draft.plan.warnings, *unused(config)):
             where, path = config.locate(warning.key, warning.line, warning.column)
             _warn(replace(warning, where=where, path=path))
         if device.type == "meta":

@@ -58,7 +58,7 @@ class Blocks:
     def block(
         self, value: Mapping[str, Any], key: Path, visible: Visible, name: str, listed_at: Path | None = None
     ) -> Block:
-        self.keys.check_known(value, (*BLOCK_KEYS, "_init_"), key, "a block")
+        value = self.keys.meant(value, (*BLOCK_KEYS, "_init_"), key, "a block")
         args = self.tensors.args(value.get("args"), key / "args", visible)
         inputs = self.tensors.inputs(value.get("inputs"), key / "inputs", visible, args)
         own = frozenset(each.name for each in args)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelzoo.catalog import constructors, layers
-from modelzoo.errors import Beside, Path, TextError, nearest
+from modelzoo.errors import Beside, Path, Problem, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
 from modelzoo.spec.keys import Keys
@@ -21,11 +21,12 @@ _NO_LITERAL = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """Where an argument stands: at its key, or at a line and column of the text there."""
+    """Where an argument stands: at its key, or at a line and column of the text there; what is wrong with its value."""
 
     key: Path
     line: int = 0
     column: int = 0
+    wrong: tuple[Problem, ...] = ()
 
 
 class Calls:
@@ -78,8 +79,11 @@ class Calls:
                     "starred arguments have no place here", "Write each argument.", tree.lineno, tree.col_offset + 1
                 )
             positional = [self.from_tree(each, key, visible) for each in tree.args]
-            named = {str(each.arg): self.from_tree(each.value, key, visible) for each in tree.keywords}
-            spots |= {str(each.arg): _spot(each, key) for each in tree.keywords if str(each.arg) not in others}
+            for each in tree.keywords:
+                before = len(self.problems.found)
+                named[str(each.arg)] = self.from_tree(each.value, key, visible)
+                if str(each.arg) not in others:
+                    spots[str(each.arg)] = _spot(each, key, tuple(self.problems.found[before:]))
         for name in [name for name in others if name in named]:
             self.problems.add(Path(key[:-1]) / name, f"{target} gets '{name}' twice.", "Remove one.")
         return self.bound(target, [*positional, *items], {**named, **others}, key, visible, function, spots)
@@ -223,6 +227,7 @@ class Calls:
                 whole = name in ("device", "dtype") and target in layers.layer_names()
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
                 what = f"{target} has no argument '{name}'."
+                self.problems.drop(spot.wrong)
                 self.problems.add(spot.key, what, hint, beside=stale, **in_text)
             else:
                 arguments[name] = value
@@ -240,7 +245,7 @@ class Calls:
         if syntax.is_formula(value):
             return self.code(value, key, visible)
         if isinstance(value, Mapping):
-            if "_target_" in value or (not data and {"layers", "forward"} & value.keys()):
+            if "_target_" in value or "_ref_" in value or (not data and {"layers", "forward"} & value.keys()):
                 return self.node(value, key, visible)
             return {name: self.value(each, key / name, visible, data) for name, each in value.items()}
         if isinstance(value, (list, tuple)):
@@ -302,8 +307,8 @@ def _children(value: Any) -> Iterator[str]:
         yield from _children(value.elts[0])
 
 
-def _spot(keyword: ast.keyword, key: Path) -> Spot:
-    return Spot(key=key, line=keyword.lineno, column=keyword.col_offset + 1)
+def _spot(keyword: ast.keyword, key: Path, wrong: tuple[Problem, ...]) -> Spot:
+    return Spot(key=key, line=keyword.lineno, column=keyword.col_offset + 1, wrong=wrong)
 
 
 def _is_starred(tree: ast.Call) -> bool:

@@ -79,6 +79,15 @@ class Keys:
             if each not in known:
                 self.problems.add(key / each, f"'{each}' is not a key of {owner}.", nearest(str(each), known))
 
+    def meant(self, given: Mapping[Any, Any], known: Collection[str], key: Path, owner: str) -> dict[Any, Any]:
+        """A mapping whose keys must be known; one that is misspelt is told, and read as what it was meant for."""
+        self.check_known(given, known, key, owner)
+        found: dict[Any, Any] = {}
+        for name, value in given.items():
+            like = meant_by(str(name), known) if name not in known else ""
+            found[like if like and like not in given else name] = value
+        return found
+
     def check_name(self, name: str, key: Path, kind: Kind, *, line: int = 0, column: int = 0) -> None:
         wrong = kind.refused(name)
         if wrong is not None:
@@ -91,6 +100,16 @@ def _in_quotes(texts: Mapping[str, Any]) -> str:
     if not all(isinstance(each, str) for each in texts.values()):
         return f"Write {shown}."
     return f"Put the text{'s' * (len(texts) > 1)} in quotes: {shown}."
+
+
+def meant_by(name: str, known: Iterable[str]) -> str:
+    """The known name that a misspelt one is like, or nothing.
+
+    >>> meant_by("layres", ["args", "inputs", "layers"])
+    'layers'
+    """
+    hint = nearest(name, known)
+    return hint.split("'")[1] if hint.startswith("Did") else ""
 
 
 def kind_of(value: Any) -> str:

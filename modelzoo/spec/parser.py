@@ -7,12 +7,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelzoo.errors import Path, Problems, nearest
+from modelzoo.errors import Path, Problems
 from modelzoo.language import syntax
 from modelzoo.names import Kind
 from modelzoo.spec.blocks import Blocks
 from modelzoo.spec.calls import Calls
-from modelzoo.spec.keys import Keys, kind_of
+from modelzoo.spec.keys import Keys, kind_of, meant_by
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
     SCALARS,
@@ -165,11 +165,17 @@ class Parser:
             call = self.calls.call(value, key, visible)
             return call and replace(call, init=init)
         if not {"layers", "forward"} & value.keys():
-            hint = nearest(next(iter(map(str, value)), ""), ("_target_", "_ref_", *BLOCK_KEYS)) if value else ""
-            if not hint.startswith("Did"):
-                hint = "Write layers or forward for a block, _target_ for a layer."
+            known = ("_target_", "_ref_", *BLOCK_KEYS)
+            wrong = [each for each in value if each not in known]
+            meant = next(((each, like) for each in wrong if (like := meant_by(str(each), known)) in _DECIDING), None)
+            hint = (
+                f"Did you mean '{meant[1]}'?" if meant else "Write layers or forward for a block, _target_ for a layer."
+            )
             self.problems.add(key, "this is neither a layer nor a block: it has no _target_, layers or forward.", hint)
-            return None
+            if meant is None:
+                return None
+            value[meant[1]] = value.pop(meant[0])
+            return self.plain_node(value, key, visible, name)
         return self.blocks.block(value, key, visible, name)
 
     def reference(self, value: Mapping[str, Any], key: Path) -> Reference | None:
@@ -184,6 +190,9 @@ class Parser:
         self.keys.check_name(str(target), key / "_ref_", Kind.REFERENCE)
         return Reference(target=tuple(str(target).split(".")), key=key)
 
+
+_DECIDING = ("_target_", "_ref_", "layers", "forward")
+"""The keys of which a node has one."""
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 

@@ -252,7 +252,8 @@ def test_elsewhere_a_string_is_a_string_and_a_leading_equals_makes_it_a_formula(
     expected = nn.Sequential(nn.Linear(4, 16), nn.GELU(approximate="tanh"), nn.GELU(approximate="tanh"))
     assert repr(model) == repr(expected)
     assert answer("args: {dim: 4}\nlayers: [{_target_: Linear, in_features: dim, out_features: 2}]") == message(
-        "model.layers.0.in_features", "in_features of Linear must be a positive integer, not 'dim'"
+        "model.layers.0.in_features",
+        "in_features of Linear must be a positive integer, not 'dim'. A formula begins with '=': in_features: =dim",
     )
 
 

@@ -61,3 +61,14 @@ def test_torch_can_name_nothing_of_a_block():
     assert answer({"layers": {"torch": "ReLU"}, "forward": "torch(x)"}) == (
         "model.layers.torch\n  'torch' cannot be the name of a layer. Take another name."
     )
+
+
+def test_a_layer_is_shared_by_a_reference_as_an_argument():
+    model = modelzoo.build(
+        {
+            "inputs": {"x": [2, 4]},
+            "blocks": {"Twice": {"args": ["inner"], "layers": {"i": "=inner"}, "forward": "x + i(x)"}},
+            "layers": {"fc": "Linear(4, 4)", "twice": {"_target_": "Twice", "inner": {"_ref_": "fc"}}},
+        }
+    )
+    assert model.twice.i is model.fc

@@ -1,0 +1,148 @@
+"""What a config has and nothing in it uses: layers, args, tensors, definitions.
+
+Whether a name is used is asked of all texts that see it. A name that stands in one of them by chance counts as used:
+a warning that is wrong would be worse than none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from modelzoo.errors import Path, Problem, nearest
+
+if TYPE_CHECKING:
+    from modelzoo.config.config import Config
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_BLOCK = ("layers", "forward")
+
+
+def unused(config: Config) -> Iterator[Problem]:
+    """A warning for each, where it stands.
+
+    >>> from modelzoo.config.config import Config, nowhere
+    >>> block = {"args": {"dim": 4, "spare": 7}, "layers": ["Linear(dim, 4)"]}
+    >>> [each.path for each in unused(Config(model=block, locate=nowhere))]
+    ['model.args.spare']
+    """
+    outside = words(config.init) | config.referred
+    root = Path(("model",))
+    for key, block in _blocks(config.model, root):
+        for at, what, hint in _in_block(block, key, outside if key == root else config.referred):
+            yield from _placed(config, key, at, what, hint)
+    for at in _definitions(config.model, root, outside):
+        yield from _placed(config, Path(at[:-2]), at, "Nothing uses this definition.", "Remove it.")
+
+
+def _placed(config: Config, block: Path, key: Path, what: str, hint: str) -> Iterator[Problem]:
+    """The warning, unless what nothing uses stands in another file than its block, which took over the rest of that."""
+    (where, path), (of_block, _) = config.locate(key, 0, 0), config.locate(block, 0, 0)
+    files = {each.partition(":")[0] for each in (where, of_block)} - {"command line"}
+    if len(files) < 2:
+        yield Problem(where=where, path=path, what=what, hint=hint, key=key)
+
+
+def words(data: Any, without: Iterable[str] = ()) -> set[str]:
+    """Every name in the texts of plain data, keys left out; the values of some keys too."""
+    found: set[str] = set()
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.update(_WORD.findall(value))
+        elif isinstance(value, Mapping):
+            waiting += [each for name, each in value.items() if name not in without]
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+    return found
+
+
+def _blocks(data: Any, key: Path) -> Iterator[tuple[Path, Mapping[Any, Any]]]:
+    """Every block, and where it stands."""
+    if isinstance(data, Mapping):
+        if any(name in data for name in _BLOCK) and "_target_" not in data:
+            yield key, data
+        for name, value in data.items():
+            yield from _blocks(value, key / name)
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _blocks(value, key / index)
+
+
+def _in_block(
+    block: Mapping[Any, Any], key: Path, outside: set[str] | frozenset[str]
+) -> Iterator[tuple[Path, str, str]]:
+    args = block.get("args")
+    seen = words(block, without=("args", "blocks")) | outside
+    for name, at in _args(args, key / "args"):
+        if name not in seen:
+            rest = [each for each in (args or ()) if each != name] if isinstance(args, Mapping) else []
+            hint = nearest(name, map(str, rest))
+            yield at, "Nothing reads this arg.", hint if hint.startswith("Did") else "Remove it."
+    forward = block.get("forward")
+    if not isinstance(forward, str):
+        return
+    called = words(forward) | words(block.get("tie")) | _tied(block.get("tie")) | _referred(block) | outside
+    layers = block.get("layers")
+    for name, value in layers.items() if isinstance(layers, Mapping) else ():
+        if value is not None and name not in called:
+            yield key / "layers" / name, "Nothing calls this layer.", "Call it in forward, or remove it."
+    for kind in ("parameters", "buffers"):
+        own = block.get(kind)
+        for name in own if isinstance(own, Mapping) else ():
+            if name not in called:
+                yield key / kind / name, "Nothing reads this tensor.", "Read it in forward, or remove it."
+
+
+def _args(args: Any, key: Path) -> Iterator[tuple[str, Path]]:
+    """Each arg that no other reads in its default, and where it stands."""
+    if isinstance(args, Mapping):
+        read = _of_others({str(name): words(value) for name, value in args.items()})
+        yield from ((str(name), key / name) for name in args if str(name) not in read)
+    elif isinstance(args, list):
+        split = [str(each).partition("=") for each in args]
+        read = _of_others({name.strip(): words(default) for name, _, default in split})
+        yield from ((name.strip(), key / at) for at, (name, _, _) in enumerate(split) if name.strip() not in read)
+
+
+def _of_others(parts: Mapping[str, set[str]]) -> set[str]:
+    """The names that some part has in its texts, other than itself."""
+    counted = Counter(word for each in parts.values() for word in each)
+    return {word for word, count in counted.items() if count > (word in parts.get(word, ()))}
+
+
+def _tied(tie: Any) -> set[str]:
+    """The names on the left of ties, which are keys."""
+    found: set[str] = set()
+    if isinstance(tie, Mapping):
+        for name, value in tie.items():
+            found |= set(_WORD.findall(str(name))) | _tied(value)
+    return found
+
+
+def _referred(data: Any) -> set[str]:
+    """The names that references inside a block lead to."""
+    if isinstance(data, Mapping):
+        own = words(data["_ref_"]) if "_ref_" in data else set()
+        return own.union(*map(_referred, data.values()))
+    if isinstance(data, list):
+        return set().union(*map(_referred, data))
+    return set(_WORD.findall(data)) if isinstance(data, str) and "_ref_" in data else set()
+
+
+def _definitions(data: Any, key: Path, seen: set[str] | frozenset[str]) -> Iterator[Path]:
+    """Where the definitions stand whose names are in no text that could mean them."""
+    if isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _definitions(value, key / index, seen)
+    if not isinstance(data, Mapping):
+        return
+    blocks = data.get("blocks")
+    if isinstance(blocks, Mapping):
+        used = words(data, without=("blocks",)) | seen | _of_others({str(each): words(blocks[each]) for each in blocks})
+        yield from (key / "blocks" / name for name in blocks if str(name) not in used)
+    for name, value in data.items():
+        yield from _definitions(value, key / name, seen)
