@@ -118,12 +118,12 @@ def _short(tag: str) -> str:
 
 
 def typed(text: str) -> Any:
-    """The value of an option as it is typed: a scalar, or a list of plain data in brackets; anything else is a text.
+    """The value of an option as it is typed: a scalar, or plain data in brackets; anything else is a text.
 
-    >>> typed("[source, report]"), typed("3"), typed("[ab].bias")
-    (['source', 'report'], 3, '[ab].bias')
+    >>> typed("[source, report]"), typed("{a: b}"), typed("3"), typed("[ab].bias")
+    (['source', 'report'], {'a': 'b'}, 3, '[ab].bias')
     """
-    if text.startswith("["):
+    if text.startswith(("[", "{")):
         try:
             problems = Problems()
             found = plain(read(text, "command line"), problems)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -43,6 +43,7 @@ class Draft:
         given: what the example inputs are made from.
         provenance: what each node of the config became.
         values: the args of the root, with their values.
+        loaded: the files that tensors got other values from, by the names of the tensors.
     """
 
     skeleton: Skeleton
@@ -55,13 +56,14 @@ class Draft:
     seed: int
     dtype: str
     warnings: tuple[Problem, ...]
+    loaded: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
         """All that as plain values, written out when it is asked for: a build alone does not need it."""
         return Plan(
             modules=module_records(self.skeleton, self.record),
-            tensors=records.tensors(self.table, self.seed),
+            tensors=records.tensors(self.table, self.seed, self.loaded),
             inputs=self.given.shapes,
             seed=self.seed,
             dtype=self.dtype,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,7 +55,7 @@ class TensorRecord:
         kind: "parameter" or "buffer"; `persistent` ones are in the state dict.
         owner: the type of the module that has it first.
         fill: what fills it, as text; fills that build on each other are joined by " -> ".
-        rule: who decided: "init.weights", "_init_", "torch", or the config key of its own `fill`.
+        rule: who decided: "init.weights", "_init_", "torch", "load", or the config key of its own `fill`.
         matched, erased: the rules that selected it, and those that a later one overwrote.
         stream: the name of its random stream; empty if nothing is drawn.
         key: the place of its owner in the config, and `where` that is: `file:line:column`, if it was asked for.
@@ -97,8 +98,12 @@ class Recorded(Protocol):
         """In the order of `named_parameters()`, then buffers."""
 
 
-def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
-    """The ledger."""
+def _draws(entry: Entry) -> bool:
+    return any(each.draws for each in entry.chain)
+
+
+def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str]) -> tuple[TensorRecord, ...]:
+    """The ledger; what was `loaded` is filled by its file."""
     return tuple(
         TensorRecord(
             name=entry.name,
@@ -109,11 +114,11 @@ def tensors(table: list[Entry], seed: int) -> tuple[TensorRecord, ...]:
             persistent=entry.persistent,
             trainable=entry.kind == "parameter" and entry.tensor.requires_grad,
             owner=entry.owner,
-            fill=" -> ".join(each.text() for each in entry.chain),
-            rule=entry.chain[-1].rule,
+            fill=loaded.get(entry.name) or " -> ".join(each.text() for each in entry.chain),
+            rule="load" if entry.name in loaded else entry.chain[-1].rule,
             matched=entry.matched,
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
-            stream=streams.label(seed, entry.drawn) if any(each.draws for each in entry.chain) else "",
+            stream=streams.label(seed, entry.drawn) if _draws(entry) and entry.name not in loaded else "",
             key=entry.key,
         )
         for entry in table

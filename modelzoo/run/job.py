@@ -62,7 +62,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         check_inputs(draft)
         model = fill(draft, device, budget=options.get("memory"))
         if options.get("load") is not None:
-            load_weights(model, options)
+            draft = replace(draft, loaded=load_weights(model, options))
         built = time.perf_counter()
         inputs = example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
@@ -91,11 +91,13 @@ def _sizes(draft: Draft) -> dict[str, Any]:
     return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
 
 
-def load_weights(model: nn.Module, options: dict[str, Any]) -> None:
-    """Puts the parameters of a checkpoint into a model, as the options say."""
+def load_weights(model: nn.Module, options: dict[str, Any]) -> dict[str, str]:
+    """Puts the parameters of a checkpoint into a model, as the options say; returns the file of each name in it."""
     strict = flag({"strict": True, **options}, "strict")
-    for problem in load.load_parameters(model, options["load"], strict=strict):
+    found = load.loaded(model, options["load"], strict=strict, rename=options.get("rename"))
+    for problem in found.left:
         _warn(problem)
+    return dict.fromkeys(found.names, pathlib.Path(options["load"]).name)
 
 
 def _warn(problem: Problem) -> None:

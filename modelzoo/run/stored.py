@@ -83,9 +83,10 @@ def stored(path: pathlib.Path, opened: ExitStack) -> list[Stored]:
         files.fail(
             path,
             "This is a pickle: opening one can run its author's code.",
-            "If you trust it, convert it once in Python and load the result: "
-            f"safetensors.torch.save_file({{k: v.clone() for k, v in torch.load({str(path)!r}, weights_only=True)"
-            f".items()}}, {str(path.with_suffix('.safetensors'))!r})",
+            "If you trust it, convert it once in Python (its weights may be under another key than 'state_dict') and "
+            f"load the result: weights = torch.load({str(path)!r}, weights_only=True); safetensors.torch.save_file("
+            "{k: v.clone() for k, v in weights.get('state_dict', weights).items()}, "
+            f"{str(path.with_suffix('.safetensors'))!r})",
         )
     if not path.is_file():
         what = "There is no such file." if not path.exists() else "This is no regular file."

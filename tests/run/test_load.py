@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, GPT2Model
 
 import modelzoo
-from modelzoo.config.config import from_mapping
+from modelzoo.config.config import Config, from_mapping, nowhere
 from modelzoo.run.job import run
 from modelzoo.run.load import load_parameters
 from tests.helpers.composing import CONF, compose
@@ -134,7 +134,8 @@ def test_missing_unexpected_and_misshapen_tensors_are_named_at_once(tmp_path, mo
         "x.safetensors  transformer.ln_f.weight\n"
         "  The file has no such tensor. Did you mean 'transformer.ln_f.gamma'?\n"
         "x.safetensors  transformer.ln_f.gamma\n"
-        "  The model has no such tensor. Did you mean 'transformer.ln_f.weight'?\n"
+        "  The model has no such tensor. Did you mean 'transformer.ln_f.weight'? "
+        "To give it another name, type rename={transformer.ln_f.gamma: transformer.ln_f.weight}\n"
         "x.safetensors  transformer.wte.weight\n"
         "  The dtype is I32 in the file and torch.float32 in the model.\n"
         "x.safetensors  transformer.wpe.weight\n"
@@ -158,11 +159,21 @@ def test_not_strict_takes_what_fits_and_returns_what_was_left_out(tmp_path, mode
     assert torch.equal(model.transformer.wpe.weight, reference.transformer.wpe.weight)
 
 
-def test_not_strict_still_refuses_another_shape_and_a_file_without_a_known_name(tmp_path, model, reference):
-    path = edited(reference, tmp_path / "x.safetensors", **{"transformer.wpe.weight": torch.ones(32, 24)})
-    assert refused(model, path, strict=False) == (
-        "x.safetensors  transformer.wpe.weight\n  The shape is [32, 24] in the file and [16, 24] in the model."
+def test_not_strict_leaves_another_shape_as_it_is_and_refuses_a_file_without_a_known_name(tmp_path, model, reference):
+    path = edited(
+        reference,
+        tmp_path / "x.safetensors",
+        **{"transformer.wpe.weight": torch.ones(32, 24), "transformer.ln_f.bias": torch.ones(24, dtype=torch.int32)},
     )
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    left = load_parameters(model, path, strict=False)
+    assert [(each.path, each.what) for each in left] == [
+        ("transformer.wpe.weight", "The shape is [32, 24] in the file and [16, 24] in the model."),
+        ("transformer.ln_f.bias", "The dtype is I32 in the file and torch.float32 in the model."),
+    ]
+    assert torch.equal(model.transformer.wpe.weight, before["transformer.wpe.weight"])
+    assert torch.equal(model.transformer.ln_f.bias, before["transformer.ln_f.bias"])
+    assert torch.equal(model.transformer.wte.weight, reference.transformer.wte.weight)
     safetensors.torch.save_file({"other": torch.ones(1)}, path)
     text = refused(model, path, strict=False)
     assert text.startswith(
@@ -200,6 +211,85 @@ def test_a_checkpoint_of_another_size_says_so_for_every_tensor_once(tmp_path, mo
     assert account.what == "The file does not fit this model: 0 missing, 0 unexpected and 28 misfitting tensors."
     assert [each.path for each in problems] == [name for name, _ in wider.named_parameters()]
     assert problems[0].what == "The shape is [61, 24] in the file and [61, 32] in the model."
+
+
+SMALL = {"inputs": {"x": [2, 4]}, "layers": {"fc": "Linear(4, 4)", "bn": "BatchNorm1d(4)"}}
+
+
+def small(path, change=lambda name: name, **more):
+    """Saves a small model with other names, and returns it."""
+    other = modelzoo.build(SMALL, seed=1)
+    state = {change(name): value.clone() for name, value in other.state_dict().items() if change(name)}
+    safetensors.torch.save_file({**state, **more}, path)
+    return other
+
+
+@pytest.mark.parametrize("prefix", ["module.", "module._orig_mod.", "model.module._orig_mod.", "a.b.c.d."])
+def test_prefixes_that_wrappers_add_are_taken_away_however_many_they_are(tmp_path, prefix):
+    path = tmp_path / "x.safetensors"
+    other = small(path, lambda name: prefix + name)
+    model = modelzoo.build(SMALL)
+    assert load_parameters(model, path) == ()
+    assert torch.equal(model.fc.weight, other.fc.weight)
+    wrapped = modelzoo.build({"layers": {"one": {"layers": {"two": SMALL}}}})
+    small(path)
+    assert load_parameters(wrapped, path) == ()
+    assert torch.equal(wrapped.one.two.fc.weight, other.fc.weight)
+
+
+def test_what_older_checkpoints_lack_keeps_its_value(tmp_path):
+    path = tmp_path / "x.safetensors"
+    other = small(path, lambda name: "" if name.endswith("num_batches_tracked") else name)
+    model = modelzoo.build(SMALL)
+    model.bn.num_batches_tracked += 3
+    assert load_parameters(model, path) == ()
+    assert torch.equal(model.fc.weight, other.fc.weight)
+    assert model.bn.num_batches_tracked == 3
+    small(path, lambda name: "" if name.startswith("bn.") else name)
+    with pytest.raises(modelzoo.ConfigError) as error:
+        load_parameters(model, path)
+    assert [each.path for each in error.value.problems][-1] == "bn.num_batches_tracked"
+
+
+def test_a_file_with_more_than_the_model_needs_is_refused_with_the_way_out(tmp_path):
+    path = tmp_path / "x.safetensors"
+    small(path, mask=torch.ones(1), **{"fc.mask": torch.ones(1)})
+    model = modelzoo.build(SMALL)
+    assert refused(model, path) == (
+        "x.safetensors  fc.mask\n"
+        "  The model has no such tensor. To leave out what the model does not have, type strict=false.\n"
+        "x.safetensors  mask\n  The model has no such tensor."
+    )
+    assert len(load_parameters(model, path, strict=False)) == 2
+
+
+def test_tensors_of_a_file_may_be_given_other_names(tmp_path):
+    path = tmp_path / "x.safetensors"
+    other = small(path, lambda name: name.replace("fc.", "linear.").replace("bn.weight", "gamma"))
+    model = modelzoo.build(SMALL)
+    text = refused(model, path)
+    assert "type rename={linear: fc}" in refused(model, path, rename={"gamma": "bn.weight"})
+    assert "type rename={gamma: " in text
+    assert load_parameters(model, path, rename={"linear": "fc", "gamma": "bn.weight"}) == ()
+    assert torch.equal(model.fc.bias, other.fc.bias)
+    with pytest.raises(modelzoo.ConfigError) as error:
+        load_parameters(model, path, rename=["linear"])
+    assert str(error.value) == (
+        "rename\n  rename must be a mapping from names of the file to names of the model, not ['linear']. "
+        "Type rename={OLD: NEW}."
+    )
+
+
+def test_the_fill_of_a_loaded_tensor_is_the_file(tmp_path, capsys):
+    path = tmp_path / "threes.safetensors"
+    small(path, lambda name: "" if name == "fc.bias" else name)
+    config = Config(model=SMALL, options={"load": str(path), "strict": False}, locate=nowhere)
+    run(config, tmp_path)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "weight" in line or "bias" in line]
+    assert [("threes.safetensors" in line) for line in lines[1:5]] == [True, False, True, True]
+    found = {each["name"]: each for each in json.loads((tmp_path / "parameters.json").read_text())["tensors"]}
+    assert (found["fc.weight"]["fill"], found["fc.weight"]["rule"]) == ("threes.safetensors", "load")
+    assert found["fc.bias"]["rule"] == "torch"
 
 
 def test_thousands_of_foreign_names_are_answered_at_once(tmp_path):

@@ -485,7 +485,7 @@ def test_all_that_does_not_fit_is_said_at_once_and_nothing_is_changed(tmp_path: 
         x.safetensors  hidden.weight
           The file has no such tensor. Did you mean 'hiden.weight'?
         x.safetensors  hiden.weight
-          The model has no such tensor. Did you mean 'hidden.weight'?
+          The model has no such tensor. Did you mean 'hidden.weight'? To give it another name, type rename={hiden: hidden}
         x.safetensors  zzz
           The model has no such tensor. Known: hidden.weight.
         x.safetensors  middle.weight
@@ -518,8 +518,9 @@ def test_a_pickle_is_not_opened(tmp_path: pathlib.Path, suffix: str) -> None:
     torch.save({"weight": torch.zeros(1)}, path)
     assert problem_of(nn.Linear(1, 1), path) == (
         f"x{suffix}\n  This is a pickle: opening one can run its author's code. If you trust it, convert it once in "
-        "Python and load the result: safetensors.torch.save_file({k: v.clone() for k, v in "
-        f"torch.load('x{suffix}', weights_only=True).items()}}, 'x.safetensors')"
+        "Python (its weights may be under another key than 'state_dict') and load the result: "
+        f"weights = torch.load('x{suffix}', weights_only=True); safetensors.torch.save_file("
+        "{k: v.clone() for k, v in weights.get('state_dict', weights).items()}, 'x.safetensors')"
     )
 
 
