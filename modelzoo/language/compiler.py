@@ -21,7 +21,7 @@ from modelzoo.errors import TextError
 from modelzoo.language.names import Names, Read
 from modelzoo.language.pasted import answered
 from modelzoo.language.pieces import called_name, returns, statement_of
-from modelzoo.language.runtime import HELPERS, LoopError, globals_of, line_at
+from modelzoo.language.runtime import HELPERS, LoopError, Reports, globals_of, line_at
 from modelzoo.language.statements import Statements
 from modelzoo.language.syntax import names_in, parse_statements
 from modelzoo.names import Kind
@@ -193,7 +193,7 @@ def link(
     values: Mapping[str, Any],
     max_steps: int,
     defaults: tuple[Any, ...] = (),
-    watch: object = None,
+    watch: Reports | None = None,
     turned: Callable[..., None] = lambda *_: None,
 ) -> FunctionType:
     """The function of a translated text, with the values of its args in place.
@@ -203,9 +203,7 @@ def link(
         values: the values of its args; those it does not use are left out.
         max_steps: the greatest number of steps of a loop.
         defaults: the default values of the last parameters.
-        watch: what conditions are reported to, for watched code: `branch(owner, site, value)` and
-            `turn(owner, site, value, negated=False)` return what to do; `step(owner, site)` for each turn of a `while`
-            and `merge(owner, site, **values)` return nothing.
+        watch: what conditions are reported to, for watched code.
         turned: what watched code and that of fills tell each turn of a loop: how much it does, about, then the
             values that the turn before has set.
     """

@@ -7,13 +7,29 @@ import linecache
 import tokenize
 from collections.abc import Mapping
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from modelzoo import arithmetic, bounds
 from modelzoo.catalog import functions, guards
+
+
+class Reports(Protocol):
+    """What the watched code of a text reports to, with the module that runs it and the place in the text."""
+
+    def branch(self, owner: nn.Module, site: str, value: Any) -> Any:
+        """The value of a condition; returns what to do."""
+
+    def turn(self, owner: nn.Module, site: str, value: Any, negated: bool = False) -> Any:
+        """The same of the condition of a loop; `negated` where the loop ends if it is true."""
+
+    def step(self, owner: nn.Module, site: str) -> None:
+        """A `while` turns."""
+
+    def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
+        """What the names stand for in which a branch or loop may have left another value."""
 
 
 class EndlessError(RuntimeError):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MethodType
 from typing import Any, ClassVar
 
 from torch import nn
 
 from modelzoo.language import compiler
 from modelzoo.language.names import Names
+from modelzoo.language.runtime import Reports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,30 @@ class Generated(nn.Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _empty, (type(self).frozen,), self.__dict__.copy()
+
+
+@contextmanager
+def reporting(
+    modules: Iterable[Generated], watch: Reports, turned: Callable[..., None] = lambda *_: None
+) -> Iterator[None]:
+    """While it lasts, blocks run what of their text reports to `watch` and `turned`, as `link` takes them."""
+    changed: list[Generated] = []
+    linked: dict[type[Generated], Callable[..., Any] | None] = {}
+    for module in modules:
+        made = module.frozen
+        if type(module) not in linked:
+            code = made.translation().watched
+            given = dict(made.values), made.max_steps, made.defaults, watch, turned
+            linked[type(module)] = None if code is None else compiler.link(code, *given)
+        function = linked[type(module)]
+        if function is not None:
+            module.__dict__["forward"] = MethodType(function, module)
+            changed.append(module)
+    try:
+        yield
+    finally:
+        for module in changed:
+            del module.__dict__["forward"]
 
 
 def loops(module: nn.Module) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from types import MethodType
 from typing import Any
 
 import torch
@@ -16,7 +15,8 @@ from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import constructors, functions, layers, sizes
 from modelzoo.errors import Problems, fail, first_line
 from modelzoo.language import compiler
-from modelzoo.modules.blocks import Frozen, class_of, hashable
+from modelzoo.language.runtime import Reports
+from modelzoo.modules.blocks import Frozen, Generated, class_of, hashable, reporting
 from modelzoo.modules.reads import check_reads
 from modelzoo.modules.sequences import name_input
 from modelzoo.modules.skeleton import Skeleton, Unsized
@@ -279,30 +279,11 @@ def has_registered(skeleton: Skeleton) -> bool:
 
 
 @contextmanager
-def forwards(skeleton: Skeleton, watch: object, turned: Callable[..., None]) -> Iterator[list[nn.Module]]:
+def forwards(skeleton: Skeleton, watch: Reports, turned: Callable[..., None]) -> Iterator[list[Generated]]:
     """While it lasts, blocks run the version of their text that reports to `watch` and `turned`, as `link` takes them.
 
     Yields those with conditions on data.
     """
-    changed: list[nn.Module] = []
-    conditions: list[nn.Module] = []
-    linked: dict[type, Callable[..., Any] | None] = {}
-    for module, instance in skeleton.blocks:
-        if instance.block is None or instance.block.forward is None:
-            continue
-        made: Frozen = type(module).frozen  # type: ignore[attr-defined]
-        if type(module) not in linked:
-            code = made.translation().watched
-            given = dict(made.values), made.max_steps, made.defaults, watch, turned
-            linked[type(module)] = None if code is None else compiler.link(code, *given)
-        function = linked[type(module)]
-        if function is not None:
-            module.__dict__["forward"] = MethodType(function, module)
-            changed.append(module)
-        if made.translation().conditions:
-            conditions.append(module)
-    try:
-        yield conditions
-    finally:
-        for module in changed:
-            del module.__dict__["forward"]
+    blocks = [module for module, _ in skeleton.blocks if isinstance(module, Generated)]
+    with reporting(blocks, watch, turned):
+        yield [module for module in blocks if module.frozen.translation().conditions]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import nn
-from torch.nn.modules import module as hooks
 
-from modelzoo.language import compiler
-from modelzoo.modules.blocks import Generated
-from modelzoo.modules.recording import Record
+from modelzoo.modules.blocks import Generated, reporting
+from modelzoo.modules.recording import Record, calls
 
 
 class _Counter:
@@ -45,28 +42,12 @@ def observed(model: nn.Module) -> Iterator[Record]:
     >>> record.outputs[model[0]], record.calls[model]
     ((1, 3), 1)
     """
-    record, thread = Record(), threading.get_ident()
-
-    def after(module: nn.Module, _: Any, output: Any) -> None:
-        if threading.get_ident() == thread:
-            record.add([(module, output)])
-
-    changed: list[nn.Module] = []
-    for module in model.modules():
-        if isinstance(module, Generated) and "forward" not in module.__dict__:
-            made = module.frozen
-            translation = made.translation()
-            if translation.loops and translation.watched is not None:
-                record.turns[module] = dict.fromkeys(translation.loops, 0)
-                counter = _Counter(record.turns)
-                given = dict(made.values), made.max_steps, made.defaults
-                forward = compiler.link(translation.watched, *given, counter)
-                module.__dict__["forward"] = forward.__get__(module)
-                changed.append(module)
-    handle = hooks.register_module_forward_hook(after)
-    try:
+    record = Record()
+    looping = [module for module in model.modules() if _has_loops(module) and "forward" not in module.__dict__]
+    record.turns = {module: dict.fromkeys(module.frozen.translation().loops, 0) for module in looping}
+    with reporting(looping, _Counter(record.turns)), calls(lambda module, _, output: record.add([(module, output)])):
         yield record
-    finally:
-        handle.remove()
-        for module in changed:
-            del module.__dict__["forward"]
+
+
+def _has_loops(module: nn.Module) -> TypeGuard[Generated]:
+    return isinstance(module, Generated) and bool(module.frozen.translation().loops)

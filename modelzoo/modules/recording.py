@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,18 +72,30 @@ def shape_of(value: Any) -> Any:
 @contextmanager
 def recording(returned: equal.Returned) -> Iterator[None]:
     """While it lasts, what each module of this thread returns is kept."""
-    thread, activations = threading.get_ident(), 0
+    activations = 0
 
-    def after(module: nn.Module, inputs: Any, output: Any) -> None:
+    def after(module: nn.Module, _: Any, output: Any) -> None:
         nonlocal activations
-        if threading.get_ident() == thread:
-            returned.append((module, output))
-            if isinstance(output, Tensor) and not output.is_meta:
-                activations += output.nbytes
-                if activations > MAX_ACTIVATIONS:
-                    raise TooLargeError
+        returned.append((module, output))
+        if isinstance(output, Tensor) and not output.is_meta:
+            activations += output.nbytes
+            if activations > MAX_ACTIVATIONS:
+                raise TooLargeError
 
-    handle = hooks.register_module_forward_hook(after)
+    with calls(after):
+        yield
+
+
+@contextmanager
+def calls(after: Callable[[nn.Module, Any, Any], None]) -> Iterator[None]:
+    """While it lasts, a function gets each module that this thread has called, with what it took and returned."""
+    thread = threading.get_ident()
+
+    def told(module: nn.Module, inputs: Any, output: Any) -> None:
+        if threading.get_ident() == thread:
+            after(module, inputs, output)
+
+    handle = hooks.register_module_forward_hook(told)
     try:
         yield
     finally:

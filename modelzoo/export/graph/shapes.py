@@ -9,7 +9,6 @@ from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks
 
 from modelzoo.errors import ConfigError
 from modelzoo.modules import dry_run, recording
@@ -63,14 +62,13 @@ def traced(draft: Draft) -> Seen:
     modes = [(module, module.training) for module in root.modules()]
     tensor = next(iter(root.state_dict().values()), None)
     device = draft.skeleton.device if tensor is None else tensor.device
-    handle, before = hooks.register_module_forward_hook(found.called), sys.gettrace()
+    before = sys.gettrace()
     try:
         sys.settrace(found.trace)
-        with suppress(ConfigError):  # a picture without shapes beats none
+        with suppress(ConfigError), recording.calls(found.called):  # a picture without shapes beats none
             dry_run.dry_run(draft.skeleton, example(draft.plan.inputs, device))
     finally:
         sys.settrace(before)
-        handle.remove()
         for module, mode in modes:
             module.training = mode
     return found
