@@ -254,11 +254,11 @@ def located(locate: Locate) -> Iterator[None]:
         yield
     except ConfigError as error:
         problems = [problem if problem.where else problem.located(locate) for problem in error.problems]
-        unique = _told_once(dict.fromkeys(sorted(problems, key=_place)))
+        unique = dict.fromkeys(sorted(problems, key=_place))
         raise ConfigError(unique).with_traceback(error.__traceback__) from error.__cause__
 
 
-def _told_once(problems: Iterable[Problem]) -> list[Problem]:
+def told_once(problems: Iterable[Problem]) -> list[Problem]:
     """Names that do not exist, each told once with all its places: it is one mistake, and others are seen beside it."""
     found: dict[tuple[str, str] | Problem, list[Problem]] = {}
     for each in problems:
@@ -282,7 +282,7 @@ def _place(problem: Problem) -> list[Any]:
 
 def render(problems: Iterable[Problem], limit: int | None = IN_FULL) -> str:
     """The text that a user reads: the first `limit` problems in full, the rest counted."""
-    every = list(problems)
+    every = told_once(problems)
     shown = every if limit is None else every[:limit]
     rest = len(every) - len(shown)
     more = [f"... and {rest} more problem{'s' * (rest > 1)} (problems=all shows all)"] if rest else []

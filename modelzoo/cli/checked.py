@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from modelzoo.errors import Problem
+from modelzoo.errors import Problem, told_once
 from modelzoo.modules import memory
 
 
@@ -36,7 +36,7 @@ class Checked:
         ok      tiny.yaml  12 parameters, 48 bytes
         """
         if self.parameters is None or self.bytes is None:
-            count = len(self.problems)
+            count = len(told_once(self.problems))
             return f"failed  {self.config:<{width}}  {count} problem{'s' * (count > 1)}"
         warned = f", {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
         facts = f"{self.parameters:,} parameters, {memory.shown(self.bytes)}{warned}"

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from modelzoo.config.config import Config, check_plain
 from modelzoo.config.omega import plain, plain_list, referred
 from modelzoo.config.places import Places
-from modelzoo.config.search_path import CONFIG_NAME, INITIALIZE, conf_directory, places, register
+from modelzoo.config.plain import misread_numbers
+from modelzoo.config.search_path import CONFIG_NAME, INITIALIZE, conf_directory, may_misread, places, register
 from modelzoo.errors import ConfigError, Problems, located
 
 
@@ -58,6 +59,9 @@ def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:
         data = plain(cfg)
         problems = Problems()
         check_plain(data, problems)
+        if may_misread():
+            for document in where.documents():
+                problems.found += misread_numbers(document)
         problems.check()
     options = {name: value for name, value in data.items() if name not in ("model", "init", "hydra")}
     return Config(

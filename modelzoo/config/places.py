@@ -195,6 +195,10 @@ class Places:
         hits = self.hits(key)
         return hits[-1].value if hits and hits[-1].depth == len(key) else None
 
+    def documents(self) -> list[Document]:
+        """The files among the sources."""
+        return [each.document for each in self.sources() if isinstance(each, File)]
+
     def names(self, key: Path) -> list[str]:
         """The names that all sources together have in the mapping at a key."""
         values = [hit.value for hit in self.hits(key) if hit.depth == len(key)]

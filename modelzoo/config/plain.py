@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -9,7 +10,7 @@ import yaml
 from modelzoo import arithmetic
 from modelzoo.config import quotes
 from modelzoo.config.document import Document, at, is_readable, read, twice
-from modelzoo.config.scalars import is_merge, scalar, scalar_of
+from modelzoo.config.scalars import is_merge, misread, scalar, scalar_of
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 
 
@@ -19,6 +20,19 @@ def plain(document: Document, problems: Problems) -> Any:
     Refused are tags, keys that are no text or integer, and keys that are one after normalisation (`1` and `'1'`).
     """
     return _Reading(document, problems).value(document.root, Path()) if document.root is not None else None
+
+
+def misread_numbers(document: Document) -> Iterator[Problem]:
+    """The numbers of a document that YAML reads as others than they show."""
+    waiting: list[tuple[Path, yaml.Node | None]] = [(Path(), document.root)]
+    while waiting:
+        key, node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode) and (wrong := misread(node)) is not None:
+            yield Problem(where=at(document.shown, node.start_mark), path=str(key), what=wrong[0], hint=wrong[1])
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [(key / str(name.value), value) for name, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(key / index, value) for index, value in enumerate(node.value)]
 
 
 class _Reading:
@@ -46,6 +60,10 @@ class _Reading:
                 return self.mapping(node, key)
 
     def scalar(self, node: yaml.ScalarNode, key: Path) -> Any:
+        wrong = misread(node)
+        if wrong is not None:
+            self.refuse(node, key, *wrong)
+            return None
         try:
             value = scalar_of(node)
         except (KeyError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -48,6 +49,29 @@ def scalar(text: str) -> Any:
 def scalar_of(node: yaml.ScalarNode) -> Any:
     """The value of a node: plain ones are read, quoted ones are texts."""
     return _scalars.read(node.value) if node.style in (None, "") and not node.tag else node.value
+
+
+_MISREAD = re.compile(r"[-+]?(?:0[0-7_]*[0-7]|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)")
+
+
+def misread(node: yaml.ScalarNode) -> tuple[str, str] | None:
+    """What is wrong with a number that YAML 1.1 reads as another than it shows, and what to write; None of any other.
+
+    >>> misread(yaml.ScalarNode("", "017"))
+    ("YAML reads '017' as 15.", "Write 15 or 17; a text in quotes: '017'.")
+    >>> misread(yaml.ScalarNode("", "1:30"))[0], misread(yaml.ScalarNode("", "0"))
+    ("YAML reads '1:30' as 90.", None)
+    """
+    text = node.value
+    if node.style not in (None, "") or node.tag or len(text) > 40 or not _MISREAD.fullmatch(text):
+        return None
+    value = scalar(text)
+    plain = text.lstrip("+-").lstrip("0_")
+    decimal = f"{text[: text.startswith('-')]}{plain.replace('_', '')}" if ":" not in text and plain else ""
+    if isinstance(value, str) or str(value) == decimal or (":" not in text and not plain):
+        return None
+    either = f"{value} or {decimal}" if decimal else str(value)
+    return f"YAML reads '{text}' as {value}.", f"Write {either}; a text in quotes: '{text}'."
 
 
 def is_merge(node: yaml.Node) -> bool:

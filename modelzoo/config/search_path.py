@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,16 @@ def register() -> None:
     """Makes Hydra of this process find a project's own configs; a second call changes nothing."""
     Plugins.instance().register(ConfSearchPath)
     _register_resolver("modelzoo.choices", choices, replace=True)
+
+
+_MAY_MISREAD = re.compile(r"(?<![\w.$'\"])(?:0[0-9_]|[0-9]+:[0-5]?[0-9])")
+
+
+def may_misread() -> bool:
+    """Whether a config may hold a number that YAML 1.1 reads as another: then all are asked, which takes time."""
+    directories = {pathlib.Path.cwd() / "conf", conf_directory()}
+    configs = (file for each in directories for file in each.rglob("*.yaml"))
+    return any(_MAY_MISREAD.search(file.read_text("utf-8", errors="replace")) for file in configs)
 
 
 def options(group: str) -> list[str]:

@@ -678,3 +678,12 @@ def test_the_check_for_torch_can_fail(project):
         capture_output=True, text=True, cwd=file.parent,
     )  # fmt: skip
     assert run.stdout == "True\n"
+
+
+def test_a_number_that_yaml_reads_as_another_is_refused_in_a_composed_config_too(project, run):
+    project({"model/x": "args: {dim: 017}\nlayers: ['Linear(dim, 4)']\n"})
+    assert run("model=x") == (
+        1,
+        "",
+        "conf/model/x.yaml:1:13  args.dim\n  YAML reads '017' as 15. Write 15 or 17; a text in quotes: '017'.\n",
+    )

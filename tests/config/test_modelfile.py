@@ -66,15 +66,33 @@ def test_a_block_and_a_model_with_rules_are_the_two_forms_of_a_file(write):
 
 
 SCALARS = (
-    "1 +1 -1 017 0o17 0x1F 0b101 1_000 1:30 1:30.5 1e-3 1e3 1E5 1.5e3 -1e+3 1_0e2 .5 -.5 5. 1._5 .e3 .5e3 1e 1e5.5 "
+    "1 +1 -1 00 007 0o17 0x1F 0b101 1_000 1e-3 1e3 1E5 1.5e3 -1e+3 1_0e2 .5 -.5 5. 1._5 .e3 .5e3 1e 1e5.5 "
     ".inf -.inf .NaN nan yes no on off y n Yes TRUE true False null ~ NULL 2020-01-01 2020-01-01T00:00:00Z ??? "
-    "Linear(4,8) =4*dim 0.1.2 + 1- 08 09 1__0 0x 0b2 12e03 1.e5 +.5 +.inf 1:60 190:20:30 1,000 9223372036854775807"
+    "Linear(4,8) =4*dim 0.1.2 + 1- 08 09 1__0 0x 0b2 12e03 1.e5 +.5 +.inf 1:60 1,000 9223372036854775807"
 ).split()
 
 
 @pytest.mark.parametrize("text", SCALARS)
 def test_a_plain_scalar_is_read_as_omegaconf_reads_it(text):
     assert repr(plain(f"a: {text}")) == repr({"a": OmegaConf.to_container(OmegaConf.create(f"a: {text}"))["a"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "write"),
+    [
+        ("017", 15, "15 or 17"),
+        ("-010", -8, "-8 or -10"),
+        ("1:30", 90, "90"),
+        ("1:30.5", 90.5, "90.5"),
+        ("190:20:30", 685230, "685230"),
+    ],
+)
+def test_a_number_that_yaml_reads_as_another_is_refused_with_the_number_to_write(text, read, write):
+    with pytest.raises(ConfigError) as caught:
+        plain(f"a: [1, {text}]")
+    hint = f"Write {write}; a text in quotes: '{text}'."
+    assert str(caught.value) == f"x.yaml:1:8  a.1\n  YAML reads '{text}' as {read}. {hint}"
+    assert plain(f"a: '{text}'") == {"a": text}
 
 
 def test_an_integer_beyond_the_bound_of_all_integers_is_refused_where_it_stands():
