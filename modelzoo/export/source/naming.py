@@ -6,6 +6,7 @@ This is the one room where names are put together; each is checked where it gets
 from __future__ import annotations
 
 import ast
+import builtins
 import keyword
 import re
 from collections.abc import Iterable
@@ -119,9 +120,13 @@ def _from(module: str | None, title: str, alias: str | None = None) -> ast.stmt:
 
 
 def class_title(block_name: str, key: Path) -> str:
-    """What the class of a block is called: as the block is, or after its place where it has no name of its own."""
+    """What the class of a block is called: as the block is, or after its place where it has no name of its own.
+
+    >>> class_title("Cell", Path()), class_title("open", Path())  # what Python has keeps its name
+    ('Cell', 'open_')
+    """
     if block_name != "Block":
-        return block_name
+        return f"{block_name}_" if hasattr(builtins, block_name) else block_name
     words: list[str] = []
     named = False  # after a key of a block comes a name, whatever it is
     for each in map(str, key[1:]):
