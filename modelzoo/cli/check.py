@@ -1,4 +1,4 @@
-"""`python -m modelzoo check`: plans configs and model files without memory, and says everything that is wrong."""
+"""`python -m modelzoo check`: plans configs and model files without values, and says everything that is wrong."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
     from modelzoo.plans import draft
 
     chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
-    made = draft.draft(config.model, config.init, device="meta", **chosen)
+    made = draft.draft(config.model, config.init, count=True, **chosen)
     if options.get("memory") is not None:
         budget.check(made.bytes, lambda: made.plan, options["memory"])
     return made

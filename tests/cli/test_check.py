@@ -1,13 +1,15 @@
-"""`python -m modelzoo check`: every config is planned without memory, and what is wrong with it is said."""
+"""`python -m modelzoo check`: every config is planned without values, and what is wrong with it is said."""
 
 from __future__ import annotations
 
 import json
 import pathlib
+import re
 from typing import Any
 
 import pytest
 
+import modelzoo
 from modelzoo.__main__ import main
 from modelzoo.cli import check, run_file, sandbox
 from modelzoo.cli.checked import Checked
@@ -284,7 +286,27 @@ def test_a_model_of_nothing_is_checked_and_run_as_it_is_planned(
 
 
 def test_a_refusal_of_torch_shows_no_class_of_python(tmp_path: pathlib.Path) -> None:
-    file = write(tmp_path / "integers.yaml", "inputs: {x: {shape: [5, 2], dtype: int64}}\nlayers: [ELU(alpha=2)]")
-    what = "'0' is ELU(alpha=2) and cannot take [5, 2]: "
+    file = write(tmp_path / "large.yaml", "inputs: {x: {shape: [5, 9999999], dtype: int64}}\nlayers: [ELU(alpha=2)]")
+    what = "'0' is ELU(alpha=2) and cannot take [5, 9999999]: "
     what += "input_scale argument of type float cannot be safely cast to type int."
     assert [each.what for each in check.check_file(file).problems] == [what]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            "token(arange(2))",
+            "'token' is Embedding(num_embeddings=1, embedding_dim=3) and cannot take [2]: index out of range",
+        ),
+        ("x[:, full((1,), 7)]", "index 7 is out of bounds for dimension 0 with size 4"),
+        ("one_hot(arange(3), 2)", "Class values must be smaller than num_classes."),
+    ],
+)
+def test_what_only_numbers_show_is_checked_too(text: str, what: str, tmp_path: pathlib.Path) -> None:
+    layers = "{token: 'Embedding(1, 3)'}"
+    file = write(tmp_path / "model.yaml", f"inputs: {{x: [2, 4]}}\nlayers: {layers}\nforward: {text}")
+    (problem,) = check.check_file(file).problems
+    assert what in problem.what
+    with pytest.raises(ConfigError, match=re.escape(what)):
+        modelzoo.build(file)
