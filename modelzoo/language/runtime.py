@@ -61,11 +61,11 @@ def line_at(filename: str, number: int) -> str:
     return line.strip()
 
 
-ON_CPU = 12
-"""An operation of a dry run on the CPU counts as so many, each of which takes 2 µs: its size is estimated first."""
+ON_CPU = 20
+"""An operation of a dry run on the CPU counts as so many, each of which takes 1 µs: its size is estimated first."""
 
-ON_META = 80
-"""An operation on meta counts as so many, each of which takes 2 µs: its result is worked out in Python."""
+ON_META = 150
+"""An operation on meta counts as so many, each of which takes 1 µs: its result is worked out in Python."""
 
 
 class Operations:
