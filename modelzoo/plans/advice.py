@@ -8,7 +8,7 @@ from typing import Any
 
 from modelzoo.errors import ConfigError, Path, Problem, Repair
 
-TRIES = 20
+TRIES = 10
 """How many repairs are tried at most: each takes as long as a plan."""
 
 Attempt = Callable[[Any, Any], object]
