@@ -19,7 +19,7 @@ from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.flops import Counter
 from modelzoo.modules.skeleton import Skeleton, Unsized
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import Instance, instances_in
 
 Returned = list[tuple[nn.Module, Any]]
 """What modules returned, in the order of their calls."""
@@ -219,15 +219,9 @@ class _Kinds:
         return type(module), instance.call()
 
 
-def _nests(value: Any) -> bool:
+def _nests(instance: Instance) -> bool:
     """Whether a layer was given others, which its call does not show whole."""
-    if isinstance(value, Instance):
-        return any(
-            isinstance(each, Instance) or _nests(each) for each in (*value.arguments.values(), *value.positional)
-        )
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(each, Instance) or _nests(each) for each in value)
-    return False
+    return any(instances_in((*instance.arguments.values(), *instance.positional)))
 
 
 def can_share(skeleton: Skeleton) -> bool:

@@ -13,7 +13,7 @@ from modelzoo.catalog.wanted import Factory
 from modelzoo.errors import Path
 from modelzoo.spec import nodes
 from modelzoo.spec.forgotten import as_formula
-from modelzoo.spec.instances import Instance, Recipe, Scope
+from modelzoo.spec.instances import Instance, Recipe, Scope, instances_in
 from modelzoo.spec.recipes import Recipes
 
 
@@ -65,7 +65,7 @@ class Given:
         if layer is None or node.target in recipe.scope.values or node.target in recipe.scope.blocks:
             return value
         made = self.partial(node, layer, recipe.scope)
-        if made is None or made.children or any(map(_holds_layers, (*made.arguments.values(), *made.positional))):
+        if made is None or made.children or any(instances_in((*made.arguments.values(), *made.positional))):
             return value
         positional, named = [*made.positional], made.arguments
         if layer.registered:
@@ -80,9 +80,3 @@ def _class(made: Instance) -> type[nn.Module]:
     if made.layer is not None:
         return made.layer.cls
     return nn.Sequential if made.sequence else nn.Module
-
-
-def _holds_layers(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_layers, value))
-    return any(map(_holds_layers, value.values())) if isinstance(value, dict) else isinstance(value, Instance)

@@ -114,9 +114,18 @@ def names_in(instance: Instance, known: dict[int, int]) -> int:
     """How many names an instance and all inside it have, which one that stands in two places has twice."""
     if id(instance) not in known:
         given = (*instance.arguments.values(), *instance.positional) if instance.layer is not None else ()
-        parts = [each for each in (*instance.children.values(), *given) if isinstance(each, Instance)]
+        parts = instances_in((*instance.children.values(), *given))
         known[id(instance)] = 1 + sum(names_in(each, known) for each in parts)
     return known[id(instance)]
+
+
+def instances_in(value: Any) -> Iterator[Instance]:
+    """The layers in a value, down to lists and mappings."""
+    if isinstance(value, Instance):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from instances_in(each)
 
 
 def walk(instance: Instance) -> Iterator[Instance]:

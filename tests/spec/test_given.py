@@ -308,6 +308,16 @@ class Scored(nn.Module):
         return self.inner(x)
 
 
+def test_names_of_layers_in_lists_are_counted():
+    modelzoo.register.layer(Chain)
+    layers = {"l0": "Linear(4, 4)"}
+    for number in range(1, 20):
+        twice = [{"_ref_": f"l{number - 1}"}] * 2
+        layers[f"l{number}"] = {"_target_": "Chain", "chain": twice, "last": {}}
+    with pytest.raises(modelzoo.ConfigError, match="the layers of the model have more than 100,000 names"):
+        modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": layers})
+
+
 def test_plain_values_and_layers_of_a_registered_layer_are_written_in_a_source():
     modelzoo.register.layer(Scored)
     text = source({"inputs": {"x": [2, 4]}, "layers": ["Scored(Linear(4, 4), 'mean', (3,), a={'b': 1})"]})
