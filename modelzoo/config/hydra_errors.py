@@ -160,9 +160,13 @@ def _parses(override: str) -> bool:
 
 def _unknown_name(error: MissingConfigException, overrides: Sequence[str]) -> Problem:
     group, _, name = (error.missing_cfg_file or "").lstrip("/").rpartition("/")
+    folders = [each / group for each in (pathlib.Path.cwd() / "conf", search_path.conf_directory())]
     options = [str(each) for each in error.options or ()]
+    options = options or sorted({file.stem for each in folders for file in each.glob("*.yaml")})
     what = f"There is no '{name}' in conf/{group}." if group else f"There is no config '{name}'."
     hint = nearest(name, options) or (f"Known: {', '.join(options)}." if options else "")
+    if not options and group:
+        hint = nearest(group, sorted({each.name for folder in folders for each in folder.parent.glob("*/")}))
     if group == "hydra/launcher" and (extra := _EXTRAS.get(name.partition("_")[0])):
         hint = f"Install it: pip install 'modelzoo[{extra}]'."
     for override in overrides:

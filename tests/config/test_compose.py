@@ -680,6 +680,21 @@ def test_the_check_for_torch_can_fail(project):
     assert run.stdout == "True\n"
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("/modle@blocks.X: mlp", "There is no 'mlp' in conf/modle. Did you mean 'model'?"),
+        ("/model@blocks.X: mlpp", "There is no 'mlpp' in conf/model. Did you mean 'mlp'?"),
+        ("mlpp", "There is no 'mlpp' in conf/model. Did you mean 'mlp'?"),
+    ],
+)
+def test_a_misspelt_entry_of_a_defaults_list_is_told_with_the_nearest(project, run, entry, message):
+    project({"model/x": f"defaults:\n  - {entry}\n  - _self_\nlayers: [ReLU]\n"})
+    code, out, err = run("model=x")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == f"  {message}"
+
+
 def test_a_number_that_yaml_reads_as_another_is_refused_in_a_composed_config_too(project, run):
     project({"model/x": "args: {dim: 017}\nlayers: ['Linear(dim, 4)']\n"})
     assert run("model=x") == (
