@@ -249,12 +249,23 @@ def text_key(skeleton: Skeleton, owner: nn.Module) -> Path:
 def _explain_text(skeleton: Skeleton, module: nn.Module, error: Exception) -> Problem:
     module = next((frame.f_locals["_self"] for frame, _ in reversed(compiler.texts(error))), module)
     problem = text_problem(error, text_key(skeleton, module))
+    line, _, why = problem.what.partition(" fails: ")
+    if "NoneType" not in why:
+        return problem
+    frame = compiler.texts(error)[-1][0]
+    given = frame.f_code.co_varnames[: frame.f_code.co_argcount]
     absent = [name for name, child in module._modules.items() if child is None]
-    name = next((each for each in absent if re.match(rf".*\b{each}[(.\[].* fails: 'NoneType'", problem.what)), None)
+    null = [name for name in given if frame.f_locals.get(name, name) is None]
+    name = next((each for each in (*absent, *null) if re.search(rf"\b{re.escape(each)}\b", line)), None)
     if name is None:
         return problem
+    if name in null:
+        return replace(problem, what=f"'{name}' is null here.", hint=f"Ask for it first: if {name} is not None:")
     what = f"'{name}' is absent here: it is null, or its _if_ is false."
-    return replace(problem, what=what, hint=f"Write {name}(x) if {name} else x.")
+    called = f"{name}(" in line
+    return replace(
+        problem, what=what, hint=f"Write {name}(x) if {name} else x." if called else f"Ask for it first: if {name}:"
+    )
 
 
 def text_problem(error: BaseException, key: Path) -> Problem:

@@ -20,6 +20,7 @@ class Ties:
         self.tied, self.problems = tied, problems
         self.joined: dict[Tensor, Tensor] = {}  # what took a tensor's place
         self.homes: list[tuple[nn.Module, str, Path]] = []
+        self.deciding: dict[tuple[nn.Module, str], tuple[nn.Module, str]] = {}  # of each home that is tied, to what
 
     def tie(self, block: nn.Module, key: Path, left: str, right: str) -> None:
         """`left` becomes `right`, wherever it stands already: no tie undoes another, in whatever order they come."""
@@ -27,6 +28,14 @@ class Ties:
         if home is None or other is None:
             return
         (owner, name, old), (source, local, new) = home, other
+        if old is new:
+            self.problems.add(key / left, f"'{left}' is tied to itself.", "Remove it.")
+            return
+        if self.leads((source, local), (owner, name)):
+            what = f"'{left}' and '{right}' are tied in a circle, so that neither decides."
+            self.problems.add(key / left, what, "Remove one of them.")
+            return
+        self.deciding[owner, name] = source, local
         if old.shape != new.shape:
             what = f"'{left}' has shape {list(old.shape)} and '{right}' {list(new.shape)}: one tensor cannot have both."
             self.problems.add(key / left, what, "Tie tensors of equal shape.")
@@ -37,6 +46,14 @@ class Ties:
             self.joined[old] = new
             self.tied.pop(old, None)
             self.tied.setdefault(new, (source, local))
+
+    def leads(self, home: tuple[nn.Module, str], to: tuple[nn.Module, str]) -> bool:
+        """Whether what decides a home, or decides that, is another."""
+        passed = set()
+        while home != to and home in self.deciding and home not in passed:
+            passed.add(home)
+            home = self.deciding[home]
+        return home == to
 
     def last(self, tensor: Tensor) -> Tensor:
         """What took a tensor's place; each that is passed on the way points there from then on."""

@@ -382,13 +382,34 @@ def homes(model):
         {"c.weight": "b.weight", "b.weight": "a.weight"},
         {"b.weight": "a.weight", "c.weight": "a.weight"},
         {"b.weight": "c.weight", "c.weight": "a.weight"},
-        {"a.weight": "b.weight", "b.weight": "c.weight", "c.weight": "a.weight"},
     ],
 )
 def test_ties_hold_together_in_whatever_order_they_are_written(tie):
     layers = dict.fromkeys("abc", "Linear(2, 2, bias=False)")
     model = modelzoo.build({"inputs": {"x": [2, 2]}, "layers": layers, "tie": tie})
     assert homes(model) == [["a.weight", "b.weight", "c.weight"]]
+
+
+CIRCLE = "are tied in a circle, so that neither decides. Remove one of them."
+
+
+@pytest.mark.parametrize(
+    ("tie", "told"),
+    [
+        ({"a.weight": "a.weight"}, "a.weight\n  'a.weight' is tied to itself. Remove it."),
+        ({"a.weight": "again.weight"}, "a.weight\n  'a.weight' is tied to itself. Remove it."),
+        ({"a.weight": "b.weight", "b.weight": "a.weight"}, f"b.weight\n  'b.weight' and 'a.weight' {CIRCLE}"),
+        (
+            {"a.weight": "b.weight", "b.weight": "c.weight", "c.weight": "a.weight"},
+            f"c.weight\n  'c.weight' and 'a.weight' {CIRCLE}",
+        ),
+    ],
+)
+def test_a_tie_needs_a_side_that_decides(tie, told):
+    layers = {**dict.fromkeys("abc", "Linear(2, 2, bias=False)"), "again": {"_ref_": "a"}}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"layers": layers, "tie": tie})
+    assert str(caught.value) == f"model.tie.{told}"
 
 
 @pytest.mark.parametrize("tie", [{"inner.b.weight": "head.weight"}, {"head.weight": "inner.b.weight"}])

@@ -294,3 +294,35 @@ def test_a_message_quotes_a_statement_without_the_remark_behind_it():
     model = {"inputs": {"x": [2, 4]}, "forward": "y = x * 2  # all\nreturn {'#': y.view(3, 3)}  # three rows"}
     told = "return {'#': y.view(3, 3)} fails: shape '[3, 3]' is invalid for input of size 8"
     assert refusal(model) == f"model.forward\n  {told}"
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "instead"),
+    [
+        (
+            "y = one(y)",
+            "'one' is absent here: it is null, or its _if_ is false. Write one(x) if one else x.",
+            "y = one(y) if one else y",
+        ),
+        (
+            "for step in steps: y = step(y)",
+            "'steps' is absent here: it is null, or its _if_ is false. Ask for it first: if steps:",
+            "if steps:\n    for step in steps: y = step(y)",
+        ),
+        (
+            "y = y * mask",
+            "'mask' is null here. Ask for it first: if mask is not None:",
+            "if mask is not None: y = y * mask",
+        ),
+        (
+            "y = mask.sum()",
+            "'mask' is null here. Ask for it first: if mask is not None:",
+            "if mask is not None: y = mask.sum()",
+        ),
+    ],
+)
+def test_what_is_absent_is_named_with_the_way_to_ask_for_it(line, told, instead):
+    layers = {"steps": {"_target_": "ReLU", "_repeat_": 2, "_if_": False}, "one": {"_target_": "ReLU", "_if_": False}}
+    model = {"inputs": {"x": [2, 8], "mask": None}, "layers": layers}
+    assert refusal({**model, "forward": f"y = x * 2\n{line}\nreturn y"}) == f"model.forward\n  {told}"
+    modelzoo.build({**model, "forward": f"y = x * 2\n{instead}\nreturn y"})

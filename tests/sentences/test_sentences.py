@@ -791,10 +791,11 @@ def test_the_paths_of_a_tie_may_enter_torch_modules():
         """
         layers: {a: "TransformerEncoderLayer(4, 2, 8)", b: "Linear(4, 8)", c: "LSTM(4, 8)"}
         forward: b(a(x)) + c(x)[0]
-        tie: {a.linear1.weight: b.weight, a.self_attn.in_proj_bias: a.self_attn.in_proj_bias}
+        tie: {a.linear1.weight: b.weight, a.self_attn.out_proj.bias: a.norm1.bias}
         """
     )
     assert model.a.linear1.weight is model.b.weight
+    assert model.a.self_attn.out_proj.bias is model.a.norm1.bias
 
 
 def test_ties_are_resolved_last():
