@@ -31,6 +31,7 @@ from torch import Tensor, nn
 import modelzoo
 from modelzoo.cli import check, run_file, sandbox
 from modelzoo.cli.checked import Checked
+from modelzoo.cli.typed import Typed
 from modelzoo.export.source.model import source
 from modelzoo.plans.plan import Plan
 from tests.fuzz.foreign import foreign
@@ -190,7 +191,7 @@ class Judge:
         """What the command prints for programs."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            check.inside(LIMITS, FILE, {})
+            check.inside(LIMITS, FILE, Typed().json())
         told = Checked.from_json(json.loads(printed.getvalue()))
         if told.problems and not self.broken:  # else it says so too
             self.polite("check", modelzoo.ConfigError(told.problems))
@@ -209,7 +210,7 @@ class Judge:
         """The command: everything is printed and written in a folder of its own."""
         with contextlib.redirect_stdout(io.StringIO()):
             try:
-                run_file.inside(LIMITS, FILE, {"backward": True})
+                run_file.inside(LIMITS, FILE, Typed(options={"backward": True}).json())
             except modelzoo.ConfigError as error:
                 self.polite("run", error)
 

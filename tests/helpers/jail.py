@@ -24,6 +24,7 @@ import torch
 from modelzoo import api
 from modelzoo.cli import run_file, sandbox
 from modelzoo.cli.guard import guarded
+from modelzoo.cli.typed import Typed
 from modelzoo.config import config, modelfile
 from modelzoo.errors import ConfigError
 from modelzoo.plans import draft
@@ -96,7 +97,7 @@ def jailed(request: dict[str, Any]) -> int:
     guard(request["folder"], file)
     if "fuzz" in request:
         return fuzz(request["fuzz"], request["seeds"], request["folder"])
-    return guarded(lambda: run_file.inside(given, file, {}))
+    return guarded(lambda: run_file.inside(given, file, Typed().json()))
 
 
 def fuzz(files: list[str], seeds: list[int], folder: str) -> int:
@@ -216,10 +217,10 @@ def warm(folder: str) -> None:
     os.chdir(folder)
     given = sandbox.Limits(memory=MEMORY, seconds=PROCESSOR)
     with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):  # noqa: PTH123
-        code = guarded(lambda: run_file.inside(given, str(path), {"backward": True}))
+        code = guarded(lambda: run_file.inside(given, str(path), Typed(options={"backward": True}).json()))
         assert code == 0
         path.write_text("inputs: {x: [2, 4]}\nlayers: ['Linear(5, 4)']")
-        assert guarded(lambda: run_file.inside(given, str(path), {})) == 1
+        assert guarded(lambda: run_file.inside(given, str(path), Typed().json())) == 1
     os.chdir(here)
     draft.draft(modelfile.load(path)["model"] | {"layers": ["Linear(4, 4)"]}, device="meta")
 
