@@ -1,0 +1,29 @@
+"""Every shipped model in half precision: what it returns has the dtype that was asked for, and a gradient."""
+
+import pathlib
+
+import pytest
+import torch
+
+from modelzoo.config import compose
+from modelzoo.modules.gradients import tensors
+from modelzoo.modules.inputs import call_with, example
+from modelzoo.plans import draft
+
+MODELS = sorted(each.stem for each in pathlib.Path(__file__).parents[2].glob("conf/model/*.yaml"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_of_conf_computes_in_the_dtype_that_is_asked_for(model, dtype):
+    made = draft.draft(compose.compose([f"model={model}"]).model, dtype=dtype, device="meta")
+    inputs = example(made.given.shapes, torch.device("meta"))
+    try:
+        output = call_with(made.skeleton.root, inputs)
+    except RuntimeError as error:
+        assert "meta" in str(error), error  # data decides how it goes on
+        return
+    found = [each for each in tensors(output) if each.is_floating_point()]
+    assert {each.dtype for each in found} == {getattr(torch, dtype)}
+    torch.autograd.backward(torch.stack([each.sum() for each in found]).sum())
+    assert any(each.grad is not None for each in made.skeleton.root.parameters())
