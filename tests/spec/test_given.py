@@ -107,7 +107,7 @@ def refused(layer: Any) -> str:
         ("NameOfNothing", "Linear", "Linear"),
         (type[nn.Module], "LayerNorm", nn.LayerNorm),
         (Callable[..., nn.Module], "LayerNorm", nn.LayerNorm),
-        (Callable[[Tensor], Tensor], "relu", functional.relu),
+        pytest.param(Callable[[Tensor], Tensor], "relu", functional.relu, id="a function"),
         (str | Callable[[Tensor], Tensor], "relu", "relu"),
         (nn.Module | str | None, "ReLU", "ReLU"),
     ],
