@@ -152,7 +152,7 @@ def _inits(homes: Homes, modules: Named, problems: Problems) -> None:
                         home.decisions += (decision,)
             if not found:
                 hint = nearest(pattern, homes.lookup.below(start))
-                problems.add(instance.key / "_init_" / pattern, f"_init_ finds no tensor '{pattern}' here.", hint)
+                problems.add(fill.key, f"_init_ finds no tensor '{pattern}' here.", hint)
 
 
 def _settle(entry: Entry, problems: Problems) -> None:

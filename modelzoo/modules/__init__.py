@@ -7,10 +7,10 @@ Read `skeleton` first and `homes` (the names of modules and tensors), then `cons
 and what it asks: `torch_layers` (made without drawing a number), `user_layers` (what they draw is kept), `blocks`
 (classes made of texts), `reads` (what texts reach by dotted name), `ties`. Then `dry_run` (one pass for each way that
 data may decide) and what it asks: `inputs`, `modes` (evaluation and training), `recording`, `watch` (what is decided
-where data would), `explain` (which layer or line failed, on what), `misfits` (all whose input does not fit), `sites`
-(where they are called), `failures` (what torch means), `strict` and `work` (what meta lets pass, what would take too
-long), `gradients` (what a backward pass cannot go through), `uncompiled`, `equal` (modules that need not run twice),
-`flops`, `observe` (a pass of a built model), `memory`.
+where data would), `explain` (which layer or line failed, on what), `misfits` (all whose input does not fit), `chains`
+(sizes without an input), `sites` (where they are called), `failures` (what torch means), `strict` and `work` (what meta
+lets pass, what would take too long), `gradients` (what a backward pass cannot go through), `uncompiled`, `equal`
+(modules that need not run twice), `flops`, `observe` (a pass of a built model), `memory`.
 
 >>> from modelzoo.modules import memory
 >>> memory.shown(4_000_000_000)

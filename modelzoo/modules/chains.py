@@ -1,0 +1,85 @@
+"""Sizes of layers that follow each other, compared where no example input tells whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from torch import nn
+
+from modelzoo.errors import Beside, Path, Problems
+from modelzoo.modules.skeleton import Skeleton
+from modelzoo.spec.instances import Instance
+
+_CONVOLUTIONS = tuple(f"{kind}{rank}d" for kind in ("Conv", "ConvTranspose") for rank in (1, 2, 3))
+_NORMS = tuple(f"{kind}{rank}d" for kind in ("BatchNorm", "InstanceNorm") for rank in (1, 2, 3))
+
+SIZES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "Linear": ("features", "in_features", "out_features"),
+        **dict.fromkeys(_CONVOLUTIONS, ("channels", "in_channels", "out_channels")),
+        **dict.fromkeys(_NORMS, ("channels", "num_features", "num_features")),
+        "GroupNorm": ("channels", "num_channels", "num_channels"),
+    }
+)
+"""What a layer's sizes are of, the argument that says what it takes, and the one that says what it returns."""
+
+KEEPING = frozenset(
+    [
+        "CELU",
+        "Dropout",
+        "Dropout1d",
+        "Dropout2d",
+        "Dropout3d",
+        "ELU",
+        "GELU",
+        "Hardshrink",
+        "Hardsigmoid",
+        "Hardswish",
+        "Hardtanh",
+        "Identity",
+        "LeakyReLU",
+        "LogSigmoid",
+        "Mish",
+        "PReLU",
+        "RReLU",
+        "ReLU",
+        "ReLU6",
+        "SELU",
+        "SiLU",
+        "Sigmoid",
+        "Softplus",
+        "Softshrink",
+        "Softsign",
+        "Tanh",
+        "Tanhshrink",
+    ]
+)
+"""The layers that return what has the shape of their input."""
+
+
+def check_chains(skeleton: Skeleton, problems: Problems) -> None:
+    """Layers of sequences that fit no output of the layer before them, whatever the input is."""
+    for module, instance in skeleton.instances.items():
+        if type(module) is nn.Sequential and instance.sequence:
+            _check(instance, problems)
+
+
+def _check(sequence: Instance, problems: Problems) -> None:
+    kind, size, maker = "", None, Path()
+    for each in sequence.children.values():
+        name = "" if each is None or each.layer is None or each.layer.registered else each.layer.name
+        if each is None or name in KEEPING:
+            continue
+        if name not in SIZES:
+            kind, size = "", None
+            continue
+        own, takes, returns = SIZES[name]
+        wanted = each.arguments.get(takes)
+        if own == kind and None not in (size, wanted) and wanted != size:
+            what = f"{each.call()} takes {wanted} {own}, and the layer before it returns {size}."
+            beside = Beside(text=f"That is {maker}{{}}.", key=maker)
+            copies = "Copies follow each other: each must take what the one before it returns."
+            hint = copies if each.key == maker else f"Write {takes}={size}."
+            problems.add(each.key, what, hint, beside=() if each.key == maker else (beside,))
+        kind, size, maker = own, each.arguments.get(returns), each.key
