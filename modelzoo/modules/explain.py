@@ -134,7 +134,7 @@ class Explaining:
                 what = f"{subject} and cannot take {got}: {first_line(error)}"
                 hint = self.repair(instance, values, error)
             else:
-                expected, hint = _first_call(self.skeleton, module, misfit)
+                expected, hint = _first_call(self.skeleton, call, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
                 if call.needed and instance is not None and not hint:
                     hint = self.clash(call, instance, misfit, returned or [])
@@ -204,10 +204,10 @@ class Explaining:
         return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
 
 
-def _first_call(skeleton: Skeleton, module: nn.Module, misfit: sizes.Misfit) -> tuple[str, str]:
+def _first_call(skeleton: Skeleton, call: FailedCall, misfit: sizes.Misfit) -> tuple[str, str]:
     """What is expected, and a hint: a size that the config leaves out was decided before."""
-    found = next((each.found for each in skeleton.unsized if module in each.layer), {})
-    if misfit.size is None or misfit.argument not in found:
+    found = next((each.found for each in skeleton.unsized if call.module in each.layer), {})
+    if misfit.argument not in found or (misfit.size is None and not call.needed):
         return str(misfit), ""
     return misfit.what, f"Its first input decided {misfit.argument}={found[misfit.argument]}: all others must agree."
 

@@ -349,8 +349,8 @@ def test_two_calls_of_a_layer_without_a_size_must_agree():
             }
         )
     assert str(caught.value) == (
-        "model.layers.a\n  'a' is Linear(out_features=3, in_features=4): it takes [*, 4] but gets [2, 5]. "
-        "Its first input decided in_features=4: all others must agree. The input is the model's 'y'."
+        "model.forward\n  'a' is Linear(out_features=3, in_features=4): it takes [*, 4] but gets [2, 5]. Its first input "
+        "decided in_features=4: all others must agree. It is model.layers.a. The input is the model's 'y'."
     )
 
 
