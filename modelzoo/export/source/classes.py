@@ -15,7 +15,7 @@ from modelzoo.export.source import expressions, tensors, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Source
 from modelzoo.export.source.layout import WIDTH, shown
 from modelzoo.export.source.naming import Imports, Scope, class_title
-from modelzoo.export.source.needs import Needs, bare, is_computed, names_in
+from modelzoo.export.source.needs import Needs, bare, inputs_of_sequences, is_computed, names_in
 from modelzoo.export.source.occurrences import Occurrences, Variant
 from modelzoo.export.source.recipes import NONE, argument
 from modelzoo.export.source.sequences import flat, frame_of, items, path
@@ -249,6 +249,7 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
         values=kept,
         scope=Scope(outer=env.source.scope),
         optional=[each.name for each in block.inputs if each.optional],
+        sequences=inputs_of_sequences(env.source.root),
     )
     stored = [trees.assigned(kept[name], tree) for name, tree in cls.names.items() if name in written.reads]
     defaults = [NONE if each.optional else None for each in block.inputs]

@@ -67,6 +67,14 @@ class Needs:
                 _chosen(value, found)
 
 
+def inputs_of_sequences(root: nodes.Block) -> frozenset[str]:
+    """The names by which a text may give a sequence its input, which torch's takes by position alone."""
+    blocks = [each for each in nodes.walk(root, definitions=True) if isinstance(each, nodes.Block)]
+    alone = {each.inputs[0].name for each in blocks if each.forward is None and len(each.inputs) == 1}
+    later = {one.name for each in blocks if each.forward is not None for one in each.inputs[1:]}
+    return frozenset(alone - later)
+
+
 def is_indexed(block: nodes.Block, name: str) -> bool:
     """Whether a block takes items out of one of its args; else the arg is one layer, a list of layers too."""
     formulas = (each.tree for each in nodes.walk(block, definitions=True) if isinstance(each, nodes.Formula))

@@ -102,6 +102,7 @@ def method(
     scope: Scope,
     optional: Sequence[str] = (),
     draw: Draw | None = None,
+    sequences: frozenset[str] = frozenset(),
 ) -> Method:
     """A `forward` or `fill` text as Python.
 
@@ -114,11 +115,12 @@ def method(
         scope: the names of the function that the text becomes.
         optional: inputs that may be None.
         draw: writes a draw of a fill text.
+        sequences: the names of inputs that are given by position, as torch's sequences take no others.
     """
     body = [copy.deepcopy(each) for each in syntax.parse_statements(text)]
     inputs = names.inputs if draw is None else ()
     local = scope.all([*inputs, *_assigned(body)])
-    plain = _Plain(names, imports, key, values, local, optional, draw)
+    plain = _Plain(names, imports, key, values, local, optional, draw, sequences)
     plain.settle_kinds(body)
     new = [plain.visit(each) for each in body]
     return Method(
@@ -147,7 +149,9 @@ class _Plain(ast.NodeTransformer):
         local: Mapping[str, str],
         optional: Sequence[str],
         draw: Draw | None,
+        sequences: frozenset[str],
     ) -> None:
+        self.sequences = sequences
         self.names, self.imports, self.key, self.values, self.draw = names, imports, key, values, draw
         self.local = local
         self.kinds: dict[str, str] = {}
@@ -291,6 +295,8 @@ class _Plain(ast.NodeTransformer):
         number = bool(node.args) and self.kind(node.args[0]) != "tensor"
         keywords = [ast.keyword(each.arg, self.argument(each.value)) for each in node.keywords]
         positional = [self.argument(each) for each in node.args]
+        if self.is_layer(node.func) and not positional and len(keywords) == 1 and keywords[0].arg in self.sequences:
+            return ast.Call(self.visit(node.func), [keywords[0].value], [])
         if self.is_layer(node.func) or not isinstance(node.func, ast.Name):
             return ast.Call(self.visit(node.func), positional, keywords)
         name = node.func.id

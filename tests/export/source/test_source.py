@@ -517,3 +517,17 @@ def test_of_two_layers_the_one_that_no_arg_can_choose_is_left_out(layer, signatu
     text = assert_same(model)
     assert f"def __init__({signature}):" in text
     assert line in text
+
+
+def test_a_sequence_that_is_called_by_the_name_of_its_input_is_called_by_position():
+    gates = {"Gate": {"inputs": ["value"], "layers": ["Linear(8, 8)", "Sigmoid"]}}
+    inner = {"inputs": ["image"], "layers": ["ReLU"]}
+    model = {
+        "inputs": {"x": [2, 8]},
+        "blocks": gates,
+        "layers": {"gate": "Gate", "more": inner, "fc": "Linear(8, 8)"},
+        "forward": "x = x * gate(value=x) + fc(input=x)\nreturn more(image=x)",
+    }
+    text = assert_same(model)
+    assert "x = x * self.gate(x) + self.fc(input=x)" in text
+    assert "self.more(x)" in text
