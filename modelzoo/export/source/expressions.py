@@ -10,7 +10,7 @@ from typing import Any
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import fail
-from modelzoo.export.source import trees
+from modelzoo.export.source import registered, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Frame
 from modelzoo.export.source.needs import bare, held_by
 from modelzoo.export.source.occurrences import Seen
@@ -121,7 +121,12 @@ def _call(node: nodes.Call, env: Env, seen_as: nodes.Node | None = None) -> ast.
     assert layer is not None
     if layer.name in nodes.CONTAINERS:
         return _container(node, layer, env)
-    arguments = {name: _argument(each, env, layer, name) for name, each in node.arguments}
+    arguments = {
+        name: registered.argument(layer, name, each, place, env, _layer_value)
+        if layer.registered
+        else _argument(each, env, layer, name)
+        for name, each in node.arguments
+    }
     arguments.update(_found(node, layer, place, env))
     extra = [_argument(each, env) for each in node.positional]
     return trees.call(layer_class(layer, node, env), *arranged(layer, arguments, extra))
