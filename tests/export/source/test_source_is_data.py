@@ -105,7 +105,7 @@ def test_the_exporter_puts_no_text_together_but_names_and_the_layout_of_a_finish
         "fills": ["f'{name}_'"] * 2,  # of a fill of the catalog, then checked as a name
         "init_weights": ["f'init.{rule.name}'"] * 3 + ["f'{each}_'"],  # compared with what decided
         "expressions": ["'.'.join(rest)"],  # the rest of a reference, each part checked as a name
-        "occurrences": ["ast.unparse(tree)"],  # what stands in a formula again, as the spec holds it
+        "needs": ["ast.unparse(tree)"],  # what stands in a formula again, as the spec holds it
         "recipes": ["ast.unparse(tree)"],  # the same, for messages
         "gate": ["ast.unparse(node.value)"],  # compared
     }
