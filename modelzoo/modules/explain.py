@@ -136,6 +136,7 @@ class Explaining:
             else:
                 expected, hint = _first_call(self.skeleton, call, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
+                hint = hint or _channels_last(instance, misfit)
                 if call.needed and instance is not None and not hint:
                     hint = self.clash(call, instance, misfit, returned or [])
         beside = () if returned is None else (self.producer(values, returned),)
@@ -210,6 +211,17 @@ def _first_call(skeleton: Skeleton, call: FailedCall, misfit: sizes.Misfit) -> t
     if misfit.argument not in found or (misfit.size is None and not call.needed):
         return str(misfit), ""
     return misfit.what, f"Its first input decided {misfit.argument}={found[misfit.argument]}: all others must agree."
+
+
+def _channels_last(instance: Instance | None, misfit: sizes.Misfit) -> str:
+    """What to write where a layer's channels are what the last dimension has."""
+    shape = misfit.value.shape
+    given = 0 if instance is None else instance.arguments.get(misfit.argument)
+    channels = misfit.argument in ("in_channels", "num_features", "num_channels")
+    if not channels or len(shape) < 3 or shape[-1] != given or shape[1] == given:
+        return ""
+    moved = "x.transpose(1, 2)" if len(shape) == 3 else "x.movedim(-1, 1)"
+    return f"Or give it {moved}, if the last dimension has the channels."
 
 
 def shown_value(value: Any) -> str:

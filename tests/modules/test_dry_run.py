@@ -326,3 +326,21 @@ def test_what_is_absent_is_named_with_the_way_to_ask_for_it(line, told, instead)
     model = {"inputs": {"x": [2, 8], "mask": None}, "layers": layers}
     assert refusal({**model, "forward": f"y = x * 2\n{line}\nreturn y"}) == f"model.forward\n  {told}"
     modelzoo.build({**model, "forward": f"y = x * 2\n{instead}\nreturn y"})
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "moved"),
+    [
+        ([2, 16, 8], "Conv1d(8, 4, 3)", "x.transpose(1, 2)"),
+        ([2, 5, 6, 8], "BatchNorm2d(8)", "x.movedim(-1, 1)"),
+        ([2, 5, 6, 7, 8], "ConvTranspose3d(8, 4, 3)", "x.movedim(-1, 1)"),
+    ],
+)
+def test_channels_that_come_last_are_offered_to_be_moved(shape, layer, moved):
+    model = {"inputs": {"x": shape}, "layers": {"layer": layer}}
+    said = refusal({**model, "forward": "layer(x)"})
+    assert (
+        f"write {'num_features' if 'Norm' in layer else 'in_channels'}={shape[1]}. Or give it {moved}, if the" in said
+    )
+    modelzoo.build({**model, "forward": f"layer({moved})"})
+    modelzoo.build({**model, "layers": {"layer": layer.replace("(8", f"({shape[1]}")}, "forward": "layer(x)"})
