@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from torch import nn
 
-from modelzoo.errors import Beside, Path, Problems
+from modelzoo.errors import Beside, Path, Problem, Problems
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.instances import Instance
 
@@ -58,11 +58,13 @@ KEEPING = frozenset(
 """The layers that return what has the shape of their input."""
 
 
-def check_chains(skeleton: Skeleton, problems: Problems) -> None:
-    """Layers of sequences that fit no output of the layer before them, whatever the input is."""
+def broken_chains(skeleton: Skeleton) -> list[Problem]:
+    """Warnings of layers in sequences that take no output of the layer before them, whatever the input is."""
+    problems = Problems(fatal=False)
     for module, instance in skeleton.instances.items():
         if type(module) is nn.Sequential and instance.sequence:
             _check(instance, problems)
+    return problems.found
 
 
 def _check(sequence: Instance, problems: Problems) -> None:

@@ -18,7 +18,6 @@ from modelzoo import bounds
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.language import compiler, runtime
 from modelzoo.modules import construct, equal, flops, gradients, modes
-from modelzoo.modules.chains import check_chains
 from modelzoo.modules.explain import Explaining, FailedCall, explain, text_problem
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
@@ -45,7 +44,7 @@ def dry_run(
 
     Args:
         skeleton: modules on zeros or on meta.
-        inputs: by name, on the skeleton's device; without any nothing is run, and only sequences are looked at.
+        inputs: by name, on the skeleton's device; without any nothing is run.
         count: whether floating-point operations are counted, which takes a multiple of the time.
         recorded: whether what each module returns will be asked for; without it a run that succeeds is enough.
         training: whether it is asked for training, where an example that is too small for it is a mistake.
@@ -57,9 +56,6 @@ def dry_run(
         ConfigError: what does not fit, with the layer, its place and both shapes.
     """
     if not inputs:
-        problems = Problems()
-        check_chains(skeleton, problems)
-        problems.check()
         return Record()
     modules = modules_of(skeleton.root)
     shared = modes.Trials(torch_layers(skeleton)), runtime.Operations("forwards")

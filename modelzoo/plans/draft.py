@@ -16,8 +16,8 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, nearest
 from modelzoo.init import decide, filling, ledger
 from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
 from modelzoo.language import runtime
+from modelzoo.modules import chains, dry_run, memory, reads, recording
 from modelzoo.modules import construct as building
-from modelzoo.modules import dry_run, memory, reads, recording
 from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.inputs import example
 from modelzoo.modules.skeleton import Skeleton
@@ -143,6 +143,7 @@ def _drafted(
     skeleton, record = _dry(instance, given, rules, torch.device(device), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = decide.decide(skeleton, rules, values, seed)
+    warnings += [] if given.shapes else chains.broken_chains(skeleton)
     return Draft(
         skeleton=skeleton,
         record=record,

@@ -77,8 +77,8 @@ def test_a_change_that_the_gradient_does_not_need_is_no_mistake(layers):
 def test_a_layer_that_changes_a_parameter_in_place_is_told_to_stop():
     model = {"parameters": {"w": {"shape": [8], "fill": 1}}, "layers": {"a": "ReLU(inplace=True)"}, "forward": "a(w)"}
     told = refusal(model)
-    assert told.startswith("model.layers.a\n  'a' is ReLU(inplace=True) and cannot take [8]: ")
-    assert told.endswith(". Write inplace=False.")
+    assert told.startswith("model.forward\n  'a' is ReLU(inplace=True) and cannot take [8]: ")
+    assert "Write inplace=False." in told
 
 
 class Doubling(torch.autograd.Function):
