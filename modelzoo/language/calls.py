@@ -143,7 +143,9 @@ class Calls:
         for keyword in node.keywords:
             if keyword.arg in FORBIDDEN_KEYWORDS:
                 self.text.error(keyword, f"the argument '{keyword.arg}' has no place here")
-            elif keyword.arg is not None and (hint := misspelt(function, name, keyword.arg)) is not None:
+            elif keyword.arg is None or not Kind.ARGUMENT.fits(keyword.arg):
+                continue  # what is none of Python's names is told as that
+            elif (hint := misspelt(function, name, keyword.arg)) is not None:
                 self.text.error(keyword, f"{name} has no argument '{keyword.arg}'", hint)
 
     def check_dtype(self, node: ast.Call) -> None:

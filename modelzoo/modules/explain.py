@@ -218,7 +218,7 @@ def _channels_last(instance: Instance | None, misfit: sizes.Misfit) -> str:
     shape = misfit.value.shape
     given = 0 if instance is None else instance.arguments.get(misfit.argument)
     channels = misfit.argument in ("in_channels", "num_features", "num_channels")
-    if not channels or len(shape) < 3 or shape[-1] != given or shape[1] == given:
+    if not channels or len(shape) < 3 or shape[-1] != given or given in shape[1:-1]:
         return ""
     moved = "x.transpose(1, 2)" if len(shape) == 3 else "x.movedim(-1, 1)"
     return f"Or give it {moved}, if the last dimension has the channels."

@@ -215,7 +215,7 @@ def test_a_text_of_a_config_is_never_code(model: Any, init: Any) -> None:
 @pytest.mark.parametrize(
     "forward",
     [
-        "torch = x + 1\ntorch_ = x * 2\nreturn torch + torch_",
+        "nn = x + 1\nnn_ = x * 2\nreturn nn + nn_",
         "F = relu(x)\nF_ = F + 1\nF_2 = F_ * F\nreturn relu(F_2)",
         "len = x.shape[0]\nlen_ = len + 1\nreturn x * len_ + len",
         "Model = x + 1\nModel2 = Model * 2\nreturn Model2",
@@ -398,7 +398,6 @@ def test_of_many_args_those_that_were_not_tried_are_not_offered_where_a_size_was
 
 def test_random_names_stay_names() -> None:
     words = [
-        "torch",
         "nn",
         "F",
         "math",
