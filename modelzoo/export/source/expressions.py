@@ -85,11 +85,12 @@ def _block(block: nodes.Block, env: Env) -> ast.expr:
 
 def _reference(node: nodes.Reference, env: Env) -> ast.expr:
     first, *rest = node.target
-    for frame in reversed(env.frames):
-        if first in dict(frame.block.layers):
-            found = _reach(frame, first, env)
-            return path(found, ".".join(rest), None) if rest else found
-    raise AssertionError(first)
+    holder = next((frame for frame in reversed(env.frames) if first in dict(frame.block.layers)), None)
+    if holder is None:  # the default of an arg that nothing uses
+        what = f"there is no layer '{first}' here that a source could name."
+        fail(node.key, what, "Write the layer, or remove the reference.")
+    found = _reach(holder, first, env)
+    return path(found, ".".join(rest), None) if rest else found
 
 
 def _reach(frame: Frame, name: str, env: Env) -> ast.expr:

@@ -531,3 +531,13 @@ def test_a_sequence_that_is_called_by_the_name_of_its_input_is_called_by_positio
     text = assert_same(model)
     assert "x = x * self.gate(x) + self.fc(input=x)" in text
     assert "self.more(x)" in text
+
+
+def test_a_reference_to_nothing_that_nothing_uses_is_told():
+    model = {"args": {"Lin": {"_ref_": "x"}}, "layers": {}}
+    modelzoo.plan(model)
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        source(model)
+    assert str(caught.value) == (
+        "model.args.Lin\n  there is no layer 'x' here that a source could name. Write the layer, or remove the reference."
+    )
