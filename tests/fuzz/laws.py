@@ -45,7 +45,7 @@ LIMITS = sandbox.Limits(memory=4 * 10**9, seconds=10**5)
 """Those of the process are the fuzzer's own."""
 
 OF_VALUES = re.compile(
-    "out of range in self|out of bounds|did not end after|allocate|not enough memory|Class values must be|singular|be between 0 and 1"
+    "out of range in self|out of bounds|did not end after|allocate|not enough memory|Class values must be|singular|be between 0 and 1|p_in >= 0"
 )
 """What torch says of a value that its shape does not show."""
 

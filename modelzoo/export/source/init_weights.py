@@ -6,7 +6,7 @@ import ast
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -84,6 +84,7 @@ class Weights:
             way = self.way(rule) if f"init.{rule.name}" in final else None
             if way is None:
                 continue
+            way = _without_vectors(rule, way, wanted, self.table)
             for each in way.reached:
                 held[each] = [*(held[each] if rule.fill.reads_value else []), f"init.{rule.name}"]
             lines = self.filled(rule.fill, way.target, fill_title(rule.name), f"init.{rule.name}")
@@ -294,6 +295,17 @@ class Weights:
         names = set(re.findall(r"\w+", decision.program))
         drawing = {name for name, fill in fills.FILLS.items() if fill.draws}
         return bool(names & (drawing | {f"{each}_" for each in drawing} | RANDOM))
+
+
+def _without_vectors(rule: nodes.Rule, way: Way, wanted: Mapping[int, list[str]], table: Iterable[ledger.Entry]) -> Way:
+    """A rule without the vectors that later ones overwrite: its fill may not be one for them, as fans are not."""
+    vectors = {id(each) for each in table if each.tensor.ndim < 2} & {*way.reached}
+    plain = rule.fill.name in ("constant", "zeros", "ones", "normal", "uniform", "trunc_normal")
+    if plain or not vectors or any(f"init.{rule.name}" in wanted[each] for each in vectors):
+        return way
+    several = trees.quoted("TENSOR.ndim > 1", TENSOR=way.target)
+    test = several if way.test is None else trees.everything([way.test, several])
+    return replace(way, test=test, reached=tuple(each for each in way.reached if each not in vectors))
 
 
 def _apart(way: Way) -> bool:

@@ -541,3 +541,15 @@ def test_a_reference_to_nothing_that_nothing_uses_is_told():
     assert str(caught.value) == (
         "model.args.Lin\n  there is no layer 'x' here that a source could name. Write the layer, or remove the reference."
     )
+
+
+def test_a_rule_that_later_ones_overwrite_on_vectors_leaves_them_out():
+    model = {"inputs": {"x": [2, 3, 5, 5]}, "layers": ["Conv2d(3, 4, 3)", "BatchNorm2d(4)"]}
+    init = {
+        "convs": {"param": "weight", "fill": "kaiming_normal(mode='fan_out')"},
+        "scales": {"layer": "BatchNorm2d", "param": "weight", "fill": 2},
+    }
+    text, twin = weights(model, init)
+    assert 'if name.split(".")[-1] == "weight" and parameter.ndim > 1:' in text
+    assert (twin[1].weight == 2).all()
+    assert (modelzoo.build(model, init)[1].weight == 2).all()
