@@ -8,6 +8,7 @@ from types import MappingProxyType
 from torch import nn
 
 from modelzoo.errors import Beside, Path, Problem, Problems
+from modelzoo.modules.explain import COPIES
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.instances import Instance
 
@@ -81,7 +82,6 @@ def _check(sequence: Instance, problems: Problems) -> None:
         if own == kind and None not in (size, wanted) and wanted != size:
             what = f"{each.call()} takes {wanted} {own}, and the layer before it returns {size}."
             beside = Beside(text=f"That is {maker}{{}}.", key=maker)
-            copies = "Copies follow each other: each must take what the one before it returns."
-            hint = copies if each.key == maker else f"Write {takes}={size}."
+            hint = COPIES if each.key == maker else f"Write {takes}={size}."
             problems.add(each.key, what, hint, beside=() if each.key == maker else (beside,))
         kind, size, maker = own, each.arguments.get(returns), each.key

@@ -23,6 +23,9 @@ from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.modules.torch_layers import Factory
 from modelzoo.spec.instances import Instance
 
+COPIES = "Copies follow each other: each must take what the one before it returns."
+"""What is said instead of a size that would mend one copy and break the next."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedCall:
@@ -182,7 +185,7 @@ class Explaining:
         made = [module for module, output in returned if output is misfit.value]
         before = self.skeleton.instances.get(made[-1]) if made else None
         if before is not None and before is not instance and before.key == instance.key:
-            return "Copies follow each other: each must take what the one before it returns."
+            return COPIES
         given = instance.arguments.get(misfit.argument)
         needed = [each for each in (given if size is None else size for size in call.needed) if each is not None]
         return f"Another call needs {misfit.argument}={needed[0]}." if needed else ""

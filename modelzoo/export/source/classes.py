@@ -49,6 +49,7 @@ def source_of(
         scope=scope,
         imports=Imports(scope),
         root=root,
+        sequences=inputs_of_sequences(root),
         node=expressions.node_of,
         child=expressions.child,
         write=write,
@@ -249,7 +250,7 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
         values=kept,
         scope=Scope(outer=env.source.scope),
         optional=[each.name for each in block.inputs if each.optional],
-        sequences=inputs_of_sequences(env.source.root),
+        sequences=env.source.sequences,
     )
     stored = [trees.assigned(kept[name], tree) for name, tree in cls.names.items() if name in written.reads]
     defaults = [NONE if each.optional else None for each in block.inputs]

@@ -70,6 +70,7 @@ class Source:
         classes, functions: those that are ready, each before those that use it.
         known: the class of a block, by its id.
         root: the block of the model.
+        sequences: the names of inputs that texts give to sequences, which torch's take by position alone.
         pinned: args of the root that decide a size which the source holds as a number: they are offered no longer.
         node, child: write a node where it stands, and one that may be absent; `write`: writes the class of a block.
     """
@@ -79,6 +80,7 @@ class Source:
     scope: Scope
     imports: Imports
     root: nodes.Block
+    sequences: frozenset[str]
     node: Callable[[nodes.Node, Env], ast.expr]
     child: Callable[[nodes.Node, Env], ast.expr]
     write: Callable[..., Class]
