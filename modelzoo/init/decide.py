@@ -121,7 +121,7 @@ def _rules(
             exact = rule.pattern is not None and len(reached) < len(entry.homes)
             case = (entry.tensor.shape, exact)
             if case not in decisions:
-                decisions[case] = decision_of(rule.fill, seen, f"init.{rule.name}", 2, problems, entry, exact)
+                decisions[case] = decision_of(rule.fill, seen, rule.decides, 2, problems, entry, exact)
             decision = decisions[case]
             if decision is None:
                 continue
@@ -221,7 +221,7 @@ def _unused(
         if not hits[rule.name]:
             what = f"the rule '{rule.name}' ({selector(rule)}) selects no tensor of this model."
             collector.add(rule.key, what, nearest_selector(homes, rule))
-        elif f"init.{rule.name}" not in used:
+        elif rule.decides not in used:
             collector.add(
                 rule.key,
                 f"later fills overwrite everything that the rule '{rule.name}' fills.",

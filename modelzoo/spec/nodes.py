@@ -227,6 +227,11 @@ class Rule:
     fill: Fill
     key: Path
 
+    @property
+    def decides(self) -> str:
+        """What the ledger says of a tensor that it fills: `init.NAME`."""
+        return f"init.{self.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visible:

@@ -87,8 +87,11 @@ def _reference(node: nodes.Reference, env: Env) -> ast.expr:
     first, *rest = node.target
     holder = next((frame for frame in reversed(env.frames) if first in dict(frame.block.layers)), None)
     if holder is None:  # the default of an arg that nothing uses
-        what = f"there is no layer '{first}' here that a source could name."
-        fail(node.key, what, "Write the layer, or remove the reference.")
+        fail(
+            node.key,
+            f"there is no layer '{first}' here that a source could name.",
+            "Write the layer, or remove the reference.",
+        )
     found = _reach(holder, first, env)
     return path(found, ".".join(rest), None) if rest else found
 

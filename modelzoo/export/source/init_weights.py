@@ -81,13 +81,13 @@ class Weights:
         final = {each for chain in wanted.values() for each in chain}
         loop, inside = "", list[ast.stmt]()
         for rule in self.rules:
-            way = self.way(rule) if f"init.{rule.name}" in final else None
+            way = self.way(rule) if rule.decides in final else None
             if way is None:
                 continue
             way = _without_vectors(rule, way, wanted, self.table)
             for each in way.reached:
-                held[each] = [*(held[each] if rule.fill.reads_value else []), f"init.{rule.name}"]
-            lines = self.filled(rule.fill, way.target, fill_title(rule.name), f"init.{rule.name}")
+                held[each] = [*(held[each] if rule.fill.reads_value else []), rule.decides]
+            lines = self.filled(rule.fill, way.target, fill_title(rule.name), rule.decides)
             one = self.asked(way.test, lines)
             if way.loop and way.loop == loop and _apart(way):
                 last = inside[-1]
@@ -301,7 +301,7 @@ def _without_vectors(rule: nodes.Rule, way: Way, wanted: Mapping[int, list[str]]
     """A rule without the vectors that later ones overwrite: its fill may not be one for them, as fans are not."""
     vectors = {id(each) for each in table if each.tensor.ndim < 2} & {*way.reached}
     plain = rule.fill.name in ("constant", "zeros", "ones", "normal", "uniform", "trunc_normal")
-    if plain or not vectors or any(f"init.{rule.name}" in wanted[each] for each in vectors):
+    if plain or not vectors or any(rule.decides in wanted[each] for each in vectors):
         return way
     several = trees.quoted("TENSOR.ndim > 1", TENSOR=way.target)
     test = several if way.test is None else trees.everything([way.test, several])
