@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,13 +36,15 @@ def _compose(overrides: list[str]) -> DictConfig:
 
 
 def stands_alone(key: str, overrides: list[str]) -> bool:
-    """Whether a part of a config holds no `${...}`, so that it is the same beside other parts.
+    """Whether no `${...}` of a part leads out of it, so that it is the same beside other parts.
 
-    >>> stands_alone("init", ["model=mlp", "init=xavier"])
+    One dot stays within the part: `${.std}` is a key beside the one that says so.
+
+    >>> stands_alone("init", ["init=trunc_normal"])
     True
     """
     part = OmegaConf.select(_compose(overrides), key)
-    return part is None or "${" not in OmegaConf.to_yaml(part)
+    return part is None or not re.search(r"\$\{(?!\.\w)", OmegaConf.to_yaml(part))
 
 
 def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:

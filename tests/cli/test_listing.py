@@ -280,4 +280,4 @@ def test_bash_completes_groups_names_and_keys(tmp_path):
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
-    assert done.stdout.splitlines() == ["model=vgg16", "init=xavier", "model.args.width="]
+    assert done.stdout.splitlines() == ["model=vgg16", "init=xavier init=xavier_normal", "model.args.width="]
