@@ -227,16 +227,19 @@ def _fill_argument(fill: Fill, name: str) -> Schema:
     return {**or_computed(kind), **({} if default is REQUIRED else {"default": default})}
 
 
+_TEXTS: Schema = {"type": ["string", "array", "null"], "items": {"type": "string"}, "minItems": 1}
+
+
 def _rule() -> Schema:
     names = suggested(layers.layer_names(), "The type of the layer, or the name of its block.")
     return mapping_of(
         {
             "layer": {
                 "description": "The type of layers, or the name of their block; or a list of them.",
-                "anyOf": [*names["anyOf"], {"type": "array", "items": names}, {"type": "null"}],
+                "anyOf": [*names["anyOf"], {"type": "array", "items": names, "minItems": 1}, {"type": "null"}],
             },
-            "param": {"description": "The tensor's own name: weight, bias.", "type": ["string", "null"]},
-            "name": {"description": "The whole name; * stands for any part of it.", "type": ["string", "null"]},
+            "param": {"description": "The tensor's own name: weight, bias; or a list of them.", **_TEXTS},
+            "name": {"description": "The whole name; * stands for any part of it. Or a list of them.", **_TEXTS},
             "fill": ref("fill"),
         },
         required=["fill"],

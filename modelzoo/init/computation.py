@@ -113,7 +113,7 @@ class Computation:
         function = compiler.link(code, values, self.max_steps, turned=self.worked)
         self.worked(len(decision.program) // 10 + 1)
         shape = tuple(self.tensor.shape)
-        fans = distributions.fans_of(shape) if len(shape) >= 2 else (None, None)
+        fans = decision.fans or (None, None)
         start = value.clone() if isinstance(value, Tensor) else value
         with streams.instead(self.seed, self.name) if _is_random(code) else nullcontext():
             return function(self.owner(), self.draw, shape, *fans, start)

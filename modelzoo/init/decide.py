@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from modelzoo.catalog import fills, torch_init
@@ -15,8 +14,8 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
 from modelzoo.init.attempt import attempt
 from modelzoo.init.computation import Wrong
 from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
-from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries
-from modelzoo.init.selection import Homes, nearest_selector, selector
+from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries, fans_of
+from modelzoo.init.selection import Homes, alone, nearest_selector, selector
 from modelzoo.language import runtime
 from modelzoo.modules.homes import Named, named_in
 from modelzoo.modules.skeleton import Skeleton
@@ -101,7 +100,8 @@ def _own_fills(skeleton: Skeleton, table: list[Entry], problems: Problems) -> No
                 continue
             entry.key = tensor.key
             if tensor.fill is not None:
-                decision = decision_of(tensor.fill, instance.values, str(tensor.key), 1, problems, entry)
+                fans = fans_of(entry.tensor, home)
+                decision = decision_of(tensor.fill, instance.values, str(tensor.key), 1, problems, entry, fans)
                 if decision is not None:
                     home.decisions += (decision,)
 
@@ -116,16 +116,18 @@ def _rules(
     for rule in rules:
         own = assigned_in(rule.fill.program)  # a rule is written for many models, whatever their args are called
         seen = {name: value for name, value in values.items() if name not in own} if own else values
-        decisions: dict[tuple[torch.Size, bool], Decision | None] = {}  # tensors of one shape share them
+        decisions: dict[Hashable, Decision | None] = {}  # tensors of one shape share them
         for entry, reached in homes.selected(rule):
-            exact = rule.pattern is not None and len(reached) < len(entry.homes)
-            case = (entry.tensor.shape, exact)
+            exact = bool(rule.patterns) and len(reached) < len(entry.homes)
+            fans = fans_of(entry.tensor, reached[0])
+            case = (entry.tensor.shape, fans, exact)
             if case not in decisions:
-                decisions[case] = decision_of(rule.fill, seen, rule.decides, 2, problems, entry, exact)
+                decisions[case] = decision_of(rule.fill, seen, rule.decides, 2, problems, entry, fans, exact)
             decision = decisions[case]
-            if decision is None:
-                continue
             hits[rule.name] += 1
+            if decision is None:
+                entry.disputed += (rule.decides,)
+                continue
             entry.matched += (decision.rule,)
             for home in reached:
                 home.decisions += (decision,)
@@ -145,7 +147,8 @@ def _inits(homes: Homes, modules: Named, problems: Problems) -> None:
             found = False
             for entry, reached in homes.matching(pattern, start):
                 found = True
-                decision = decision_of(fill, values, "_init_", 3, problems, entry, exact=True)
+                fans = fans_of(entry.tensor, reached[0])
+                decision = decision_of(fill, values, "_init_", 3, problems, entry, fans, exact=True)
                 if decision is not None:
                     entry.matched += (f"_init_ of {prefix or 'the model'}",)
                     for home in reached:
@@ -189,7 +192,7 @@ def _settle(entry: Entry, problems: Problems) -> None:
             what = f"{entry.homes[0].name} and {entry.homes[-1].name} are one tensor, and two fills disagree: {shown}."
             hint = f"Write a rule with name: {entry.homes[0].name}." if len(exact) < 2 else "Remove one of them."
             problems.add(key, what, hint)
-            entry.disputed = tuple(home.decisions[-1].rule for home in exact or ruled)
+            entry.disputed += tuple(home.decisions[-1].rule for home in exact or ruled)
     entry.chain = _chain(chosen.decisions)
 
 
@@ -217,11 +220,12 @@ def _unused(
     used = {decision.rule for entry in homes.table for decision in entry.chain}
     used.update(rule for entry in homes.table for rule in entry.disputed)
     for rule in rules:
-        collector = warnings if rule.pattern is None else problems
-        if not hits[rule.name]:
-            what = f"the rule '{rule.name}' ({selector(rule)}) selects no tensor of this model."
-            collector.add(rule.key, what, nearest_selector(homes, rule))
-        elif rule.decides not in used:
+        collector = problems if rule.patterns else warnings
+        for key, one in alone(rule):
+            if not (any(homes.selected(one)) if one is not rule else hits[rule.name]):
+                what = f"the rule '{rule.name}' ({selector(one)}) selects no tensor of this model."
+                collector.add(key, what, nearest_selector(homes, one))
+        if hits[rule.name] and rule.decides not in used:
             collector.add(
                 rule.key,
                 f"later fills overwrite everything that the rule '{rule.name}' fills.",

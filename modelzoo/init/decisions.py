@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from modelzoo.catalog import fill as catalog_fill
+from modelzoo.catalog.distributions import Fans
 from modelzoo.errors import Path
 from modelzoo.language import compiler
 from modelzoo.spec.nodes import FILL_INPUTS, Fill, fill_names
@@ -69,10 +70,11 @@ class NamedFill(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program(Decision):
-    """A text that computes the values, with the values that its names may have."""
+    """A text that computes the values, with the values that its names may have, and the fans of its tensor."""
 
     program: str
     values: Mapping[str, Any]
+    fans: Fans | None = None
 
     @property
     def draws(self) -> bool:
@@ -95,7 +97,7 @@ class Program(Decision):
         return "; ".join(line.strip() for line in lines)
 
     def content(self) -> Hashable:
-        return self.program, repr(self.translated()[0])
+        return self.program, self.fans, repr(self.translated()[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ def _example(given: nodes.Input, each: Input, values: dict[str, Any], device: st
         named = given.fill
     home = ledger.Home(f"input {each.name}", nn.Module(), each.name)
     entry = ledger.Entry(tensor, key=given.key, homes=[home])
-    decision = ledger.decision_of(named, values, str(given.key), 1, problems, entry)
+    decision = ledger.decision_of(named, values, str(given.key), 1, problems, entry, ledger.fans_of(tensor, home))
     problems.check()
     assert decision is not None
     if decision.reads_value:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from modelzoo.catalog import distributions, fills
+from modelzoo.catalog.distributions import Fans
 from modelzoo.errors import Path, Problems
 from modelzoo.init.decisions import Decision, NamedFill, Program
-from modelzoo.language import syntax
 from modelzoo.modules.homes import Named
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Scope
-from modelzoo.spec.nodes import Fill, Formula
+from modelzoo.spec.nodes import Fill
 
 _ROOT = Path()
 
@@ -36,7 +35,8 @@ class Home:
 class Entry:
     """A unique tensor with all its homes, and the fills that will be computed.
 
-    `computed` is what a try gave. A copy that a constructor made draws from the `stream` of its original.
+    `computed` is what a try gave; `disputed` are rules that were refused for it.
+    A copy that a constructor made draws from the `stream` of its original.
     """
 
     tensor: Tensor
@@ -127,17 +127,19 @@ def decision_of(
     strength: int,
     problems: Problems,
     entry: Entry,
+    fans: Fans | None,
     exact: bool = False,
 ) -> Decision | None:
     """A fill with its formulas computed for one tensor, or None where that is a problem."""
+    decided: dict[str, Any] = {"rule": rule, "strength": strength, "key": fill.key, "exact": exact}
     if fill.program:
-        return Program(rule=rule, strength=strength, program=fill.program, values=values, key=fill.key, exact=exact)
-    shape = tuple(entry.tensor.shape)
+        return Program(program=fill.program, values=values, fans=fans, **decided)
     known = dict(values)
-    if len(shape) >= 2:
-        known["fan_in"], known["fan_out"] = distributions.fans_of(shape)
-    elif any(isinstance(value, Formula) and _fans_in(value.tree) for _, value in fill.arguments):
-        what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {len(shape)}."
+    if fans is not None:
+        known["fan_in"], known["fan_out"] = fans
+    elif fill.reads_fans:
+        dimensions = entry.tensor.ndim
+        what = f"{rule} cannot fill '{entry.name}': fan_in and fan_out need at least 2 dimensions, not {dimensions}."
         problems.add(fill.key, what, "" if strength < 2 else "Write param: weight.")
         return None
     evaluation = Evaluation(problems)
@@ -146,10 +148,19 @@ def decision_of(
     arguments = {name: evaluation.value(value, scope, fill.key / name) for name, value in fill.arguments}
     if len(problems.found) > before:
         return None
-    return NamedFill(
-        rule=rule, strength=strength, fill=fills.FILLS[fill.name], arguments=arguments, key=fill.key, exact=exact
-    )
+    return NamedFill(fill=fills.FILLS[fill.name], arguments=arguments, **decided)
 
 
-def _fans_in(tree: ast.expr) -> bool:
-    return any(each.id in ("fan_in", "fan_out") for each in syntax.formula_names(tree))
+def fans_of(tensor: Tensor, home: Home) -> Fans | None:
+    """The fans that formulas and texts may read: a tensor's own; of a bias those of the weight of its layer."""
+    weight = home.owner._parameters.get(weight_of(home.local)) if tensor.ndim < 2 else tensor
+    return None if weight is None or weight.ndim < 2 else distributions.fans_of(tuple(weight.shape))
+
+
+def weight_of(local: str) -> str:
+    """The weight that a bias is added to the product with.
+
+    >>> weight_of("bias"), weight_of("bias_hh_l0"), weight_of("in_proj_bias")
+    ('weight', 'weight_hh_l0', 'in_proj_weight')
+    """
+    return local.replace("bias", "weight")

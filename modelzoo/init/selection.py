@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from torch import nn
 
-from modelzoo.errors import nearest
+from modelzoo.errors import Path, nearest
 from modelzoo.init.ledger import Entry, Home, type_name
 from modelzoo.init.lookup import Lookup
 from modelzoo.language import runtime
@@ -42,17 +43,18 @@ class Homes:
 
     def matching(self, pattern: str, start: str = "") -> Grouped:
         """The tensors with names that begin so and go on as a glob says, with these names."""
-        return _grouped(self.found(pattern, start))
+        return _grouped(self.all[each] for each in self.places(pattern, start))
 
     def selected(self, rule: Rule) -> Grouped:
-        found = self.found("*" if rule.pattern is None else rule.pattern)
-        return _grouped(each for each in found if _selects(self.skeleton, rule, *each))
+        places = [self.places(each) for each in rule.patterns or ("*",)]
+        found = places[0] if len(places) == 1 else sorted({*itertools.chain(*places)})
+        return _grouped(self.all[each] for each in found if _selects(self.skeleton, rule, *self.all[each]))
 
-    def found(self, pattern: str, start: str = "") -> list[tuple[Entry, Home]]:
+    def places(self, pattern: str, start: str = "") -> Sequence[int]:
         self.operations.spend(self.lookup.looked_at(pattern, start))
         if pattern == "*" and not start:
-            return self.all
-        return [self.all[each] for each in self.lookup.matching(pattern, start)]
+            return range(len(self.all))
+        return self.lookup.matching(pattern, start)
 
 
 Grouped = Iterator[tuple[Entry, list[Home]]]
@@ -67,9 +69,9 @@ def _grouped(found: Iterable[tuple[Entry, Home]]) -> Grouped:
 
 def _selects(skeleton: Skeleton, rule: Rule, entry: Entry, home: Home) -> bool:
     """Whether a rule means a name that fits its glob."""
-    if entry.kind == "buffer" and rule.pattern != home.name:
+    if entry.kind == "buffer" and home.name not in rule.patterns:
         return False
-    if rule.param is not None and rule.param != home.local:
+    if rule.params and home.local not in rule.params:
         return False
     return not rule.layers or bool({each.rpartition(".")[2] for each in rule.layers} & types(skeleton, home.owner))
 
@@ -85,15 +87,24 @@ def types(skeleton: Skeleton, module: nn.Module) -> set[str]:
 
 def nearest_selector(homes: Homes, rule: Rule) -> str:
     """What may have been meant by a rule that selects nothing."""
-    if rule.pattern is not None:
-        return nearest(rule.pattern, (home.name for _, home in homes.all))
+    if rule.patterns:
+        return nearest(rule.patterns[0], (home.name for _, home in homes.all))
     unknown = [name for name in rule.layers if name.rpartition(".")[2] not in homes.types]
     if unknown:
         return nearest(unknown[0], homes.type_names)
-    return nearest(rule.param or "", homes.local_names)
+    return nearest(next(iter(rule.params), ""), homes.local_names)
 
 
 def selector(rule: Rule) -> str:
     """What a rule selects by, as it was written."""
-    parts = {"layer": ", ".join(rule.layers), "param": rule.param, "name": rule.pattern}
-    return ", ".join(f"{name}: {value}" for name, value in parts.items() if value)
+    parts = {"layer": rule.layers, "param": rule.params, "name": rule.patterns}
+    return ", ".join(f"{name}: {', '.join(names)}" for name, names in parts.items() if names)
+
+
+def alone(rule: Rule) -> Iterator[tuple[Path, Rule]]:
+    """A rule for each of its names by itself, with its place: each is of some tensor, or misspelt."""
+    if len(rule.patterns) < 2:
+        yield rule.key, rule
+        return
+    for index, each in enumerate(rule.patterns):
+        yield rule.key / "name" / index, replace(rule, patterns=(each,))

@@ -69,6 +69,13 @@ class Fill:
         """Whether it builds on what the tensor holds so far."""
         return bool(self.program) and "value" in syntax.names_in(self.program)
 
+    @property
+    def reads_fans(self) -> bool:
+        """Whether it depends on `fan_in` or `fan_out`."""
+        trees = [value.tree for _, value in self.arguments if isinstance(value, Formula)]
+        names = [each.id for tree in trees for each in syntax.formula_names(tree)]
+        return not {"fan_in", "fan_out"}.isdisjoint(syntax.names_in(self.program) if self.program else names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -222,8 +229,8 @@ class Rule:
 
     name: str
     layers: tuple[str, ...] = ()
-    param: str | None = None
-    pattern: str | None = None
+    params: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
     fill: Fill
     key: Path
 

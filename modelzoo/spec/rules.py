@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from modelzoo.catalog import fills
@@ -15,6 +16,11 @@ from modelzoo.spec.calls import Calls
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.keys import Keys
 from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule, Visible, assigned_in, fill_names
+
+_SELECTORS = MappingProxyType(
+    {"layer": ("a layer", "Linear"), "param": ("a tensor", "weight"), "name": ("a tensor", "'*.weight'")}
+)
+"""What the names of a rule are names of, with an example."""
 
 
 class Rules:
@@ -55,29 +61,27 @@ class Rules:
             self.problems.add(
                 key, "this rule selects nothing", "Write layer: Linear, param: weight or name: '*.weight'."
             )
-        layers = self.rule_layers(value.get("layer"), key / "layer")
+        layers, params, patterns = (self.selected(value.get(each), key / each) for each in known[:3])
+        for each in layers:
+            if not Kind.TYPE.fits(each):
+                self.problems.add(key / "layer", f"'{each}' cannot be the name of a layer.", "Write Linear.")
+        for each in params:
+            self.keys.check_name(each, key / "param", Kind.LOCAL)
         fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
-        param, pattern = value.get("param"), value.get("name")
-        odd = {name: each for name, each in (("param", param), ("name", pattern)) if not isinstance(each, str | None)}
-        for each, given in odd.items():
-            self.problems.add(key / each, f"{each} must be a text, not {given!r}")
-        if isinstance(param, str):
-            self.keys.check_name(param, key / "param", Kind.LOCAL)
-        if fill is None or odd:
+        if fill is None:
             return None
-        return Rule(name=name, layers=layers, param=param, pattern=pattern, fill=fill, key=key)
+        return Rule(name=name, layers=layers, params=params, patterns=patterns, fill=fill, key=key)
 
-    def rule_layers(self, value: Any, key: Path) -> tuple[str, ...]:
-        """The types of layers that a rule selects."""
+    def selected(self, value: Any, key: Path) -> tuple[str, ...]:
+        """The names by which a rule selects, of which it takes any."""
         if value is None:
             return ()
         given = value if isinstance(value, (list, tuple)) else (value,)
         if not given or not all(isinstance(each, str) for each in given):
-            self.problems.add(key, f"layer is the name of a layer or a list of names, not {value!r}.", "Write Linear.")
+            of, example = _SELECTORS[str(key[-1])]
+            what = f"{key[-1]} is the name of {of} or a list of names, not {value!r}."
+            self.problems.add(key, what, f"Write {example}.")
             return ()
-        for each in given:
-            if not Kind.TYPE.fits(each):
-                self.problems.add(key, f"'{each}' cannot be the name of a layer.", "Write Linear.")
         return tuple(given)
 
     def fill(self, value: Any, key: Path, values: frozenset[str]) -> Fill | None:

@@ -89,7 +89,9 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     tensor = torch.empty(like.shape, dtype=like.dtype)
     entry = ledger.Entry(tensor, fact.kind, Path(("equals",)))
     assert parsed is not None
-    decision = ledger.decision_of(parsed.fill, values, "equals", 1, problems, entry)
+    owner, _, local = name.rpartition(".")
+    fans = ledger.fans_of(tensor, ledger.Home(name, built.model.get_submodule(owner), local))
+    decision = ledger.decision_of(parsed.fill, values, "equals", 1, problems, entry, fans)
     problems.check()
     assert decision is not None
     if isinstance(decision, NamedFill):

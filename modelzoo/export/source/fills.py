@@ -23,12 +23,12 @@ _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
 """Fills whose arguments are told apart by their names."""
 
 
-def sample(fill: nodes.Fill, values: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+def sample(fill: nodes.Fill, values: Mapping[str, Any], shape: tuple[int, ...], sized: tuple[int, ...]) -> Any:
     """What a fill's text gives for one tensor, with zeros for what it draws."""
     plain = {name: each for name, each in values.items() if name not in nodes.FILL_INPUTS}
     translation = compiler.translate(fill.program, nodes.fill_names(frozenset(plain)), "fill")
     assert translation.code is not None
-    fans = distributions.fans_of(shape) if len(shape) >= 2 else (None, None)
+    fans = distributions.fans_of(sized) if len(sized) >= 2 else (None, None)
     function = compiler.link(translation.code, plain, bounds.STEPS)
     with torch.no_grad():
         return function(None, lambda *_, **__: torch.zeros(shape), shape, *fans, torch.zeros(shape))
@@ -42,6 +42,7 @@ def fill_program(
     functions: list[ast.FunctionDef],
     title: str,
     shape: ast.expr,
+    sized: ast.expr,
     value: ast.expr | None = None,
 ) -> ast.expr:
     """The expression for a fill's text; one of several statements becomes a function.
@@ -54,9 +55,10 @@ def fill_program(
         functions: gets the function.
         title: what the function is called.
         shape: the shape.
+        sized: a tensor that has its `fan_in` and `fan_out`.
         value: what the tensor holds so far.
     """
-    values = {**names, "shape": shape, "value": value or ast.Constant(None), **fans(shape, value)}
+    values = {**names, "shape": shape, "value": value or ast.Constant(None), **fans(sized)}
     single = len(syntax.parse_statements(fill.program)) == 1
     inner = Scope(outer=scope)
     parameters = {} if single else inner.all(values)
@@ -81,9 +83,8 @@ def fill_program(
     return trees.call(trees.name(function), [values[each] for each in used])
 
 
-def fans(shape: ast.expr, value: ast.expr | None) -> dict[str, ast.expr]:
+def fans(tensor: ast.expr) -> dict[str, ast.expr]:
     """How many inputs and outputs a unit has, read off a tensor."""
-    tensor = trees.quoted("torch.empty(SHAPE)", SHAPE=shape) if value is None else value
     return {
         "fan_in": trees.quoted("TENSOR[0].numel()", TENSOR=tensor),
         "fan_out": trees.quoted("TENSOR[:, 0].numel()", TENSOR=tensor),

@@ -6,11 +6,10 @@ import ast
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from modelzoo.catalog import fills
 from modelzoo.errors import Path, fail
@@ -18,9 +17,9 @@ from modelzoo.export.source import texts, trees
 from modelzoo.export.source.environment import Class, Source
 from modelzoo.export.source.fills import fans, fill_call, fill_program
 from modelzoo.export.source.naming import Scope, fill_title
-from modelzoo.export.source.sequences import path
 from modelzoo.export.source.texts import RANDOM
-from modelzoo.init import computation, decisions, ledger, selection
+from modelzoo.export.source.ways import Way, Ways
+from modelzoo.init import computation, decisions, ledger
 from modelzoo.init.decisions import NamedFill, Program
 from modelzoo.language import syntax
 from modelzoo.plans.draft import Draft
@@ -28,23 +27,6 @@ from modelzoo.spec import nodes
 
 LARGEST = 1_000
 """A random buffer that no state dict carries may have so many elements: they are written into the source."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """A rule as source: how it selects tensors.
-
-    Attributes:
-        loop: the loop it stands in: over "modules", "names", "first names" or "parameters"; "" for one tensor.
-        test: the condition inside the loop; None for none.
-        target: the tensor.
-        reached: the tensors it selects, by the ids of their entries, once for each time.
-    """
-
-    loop: str
-    test: ast.expr | None
-    target: ast.expr
-    reached: tuple[int, ...]
 
 
 class Weights:
@@ -59,6 +41,7 @@ class Weights:
         self.module, self.name, self.parameter = (
             trees.name(scope.fresh(each)) for each in ("module", "name", "parameter")
         )
+        self.ways = Ways(source, root, self.skeleton, self.table, self.module, self.name, self.parameter)
         self.used: set[str] = set()
 
     def method(self) -> tuple[ast.FunctionDef, ast.stmt] | None:
@@ -81,23 +64,20 @@ class Weights:
         final = {each for chain in wanted.values() for each in chain}
         loop, inside = "", list[ast.stmt]()
         for rule in self.rules:
-            way = self.way(rule) if rule.decides in final else None
-            if way is None:
-                continue
-            way = _without_vectors(rule, way, wanted, self.table)
-            for each in way.reached:
-                held[each] = [*(held[each] if rule.fill.reads_value else []), rule.decides]
-            lines = self.filled(rule.fill, way.target, fill_title(rule.name), rule.decides)
-            one = self.asked(way.test, lines)
-            if way.loop and way.loop == loop and _apart(way):
-                last = inside[-1]
-                if isinstance(last, ast.If) and way.test is not None and trees.same([last.test], [way.test]):
-                    last.body.extend(lines)
-                else:
-                    inside += one
-                continue
-            loop, inside = way.loop, one
-            body += self.looped(loop, inside)
+            for way in self.ways.of(rule, wanted) if rule.decides in final else ():
+                for each in way.reached:
+                    held[each] = [*(held[each] if rule.fill.reads_value else []), rule.decides]
+                lines = self.filled(rule, way)
+                one = self.asked(way.test, lines)
+                if way.loop and way.loop == loop and _apart(way):
+                    last = inside[-1]
+                    if isinstance(last, ast.If) and way.test is not None and trees.same([last.test], [way.test]):
+                        last.body.extend(lines)
+                    else:
+                        inside += one
+                    continue
+                loop, inside = way.loop, one
+                body += self.looped(loop, inside)
         wrong = [entry for entry in self.table if held[id(entry)] != wanted[id(entry)] or self.replaced(entry)]
         body += self.exceptions(wrong)
         return body + self.constants()
@@ -131,79 +111,20 @@ class Weights:
         made = {(home.owner, home.local) for home in entry.homes if any(each is last for each in home.decisions)}
         return last.strength == 1 and kept is not None and kept not in made
 
-    # -- rules
-
-    def way(self, rule: nodes.Rule) -> Way | None:
-        """How a rule selects, if Python can say it as simply."""
-        if rule.pattern is not None and not rule.layers and rule.param is None:
-            return self.by_name(rule.pattern)
-        if rule.pattern is None and rule.layers and rule.param is not None:
-            return self.by_layer(rule.layers, rule.param)
-        if rule.pattern is None and not rule.layers and rule.param is not None:
-            test = trees.quoted('NAME.split(".")[-1] == PARAM', NAME=self.name, PARAM=trees.literal(rule.param))
-            reached = [id(e) for e in self.table for h in e.homes if e.kind == "parameter" and h.local == rule.param]
-            return Way(loop="names", test=test, target=self.parameter, reached=tuple(reached))
-        return None
-
-    def by_name(self, pattern: str) -> Way | None:
-        homes = [(entry, home) for entry in self.table for home in entry.homes]
-        exact = next((entry for entry, home in homes if home.name == pattern), None)
-        if exact is not None:
-            return Way(loop="", test=None, target=self.path(pattern), reached=(id(exact),))
-        match = re.compile(fnmatch.translate(pattern)).match
-        reached = tuple(id(entry) for entry, home in homes if entry.kind == "parameter" and match(home.name))
-        if pattern == "*":
-            reached = tuple(dict.fromkeys(reached))
-            return Way(loop="parameters", test=None, target=self.parameter, reached=reached)
-        return Way(loop="names", test=self.glob(pattern), target=self.parameter, reached=reached)
-
-    def path(self, name: str) -> ast.expr:
-        return path(trees.name("self"), name, self.root.block)
-
-    def glob(self, pattern: str) -> ast.expr:
-        """Whether a name fits a pattern."""
-        if not set("*?[") & set(pattern[1:]) and pattern[:1] == "*":
-            return trees.quoted("NAME.endswith(END)", NAME=self.name, END=trees.literal(pattern[1:]))
-        if not set("*?[") & set(pattern[:-1]) and pattern[-1:] == "*":
-            return trees.quoted("NAME.startswith(START)", NAME=self.name, START=trees.literal(pattern[:-1]))
-        return trees.call(self.source.imports.known("fnmatchcase"), [self.name, trees.literal(pattern)])
-
-    def by_layer(self, layers: tuple[str, ...], param: str) -> Way | None:
-        names = {each.rpartition(".")[2] for each in layers}
-        kinds: list[ast.expr] = []
-        for name in dict.fromkeys(each.rpartition(".")[2] for each in layers):
-            own = dict.fromkeys(cls.name for cls in self.source.known.values() if cls.block.name == name)
-            kinds += map(trees.name, own)
-            if isinstance(getattr(nn, name, None), type):
-                kinds.append(trees.attribute(trees.name("nn"), name))
-        if not kinds:
-            return None
-        modules = [each for each in self.skeleton.root.modules() if names & selection.types(self.skeleton, each)]
-        homes = [(entry, home) for entry in self.table if entry.kind == "parameter" for home in entry.homes]
-        reached = [
-            id(entry) for module in modules for entry, home in homes if home.owner is module and home.local == param
-        ]
-        kind = kinds[0] if len(kinds) == 1 else ast.Tuple(kinds, ast.Load())
-        target = trees.attribute(self.module, param)
-        tests = [trees.quoted("isinstance(MODULE, KIND)", MODULE=self.module, KIND=kind)]
-        if not all(hasattr(each, param) for each in modules):
-            tests.append(trees.quoted("hasattr(MODULE, PARAM)", MODULE=self.module, PARAM=trees.literal(param)))
-        if any(each._parameters.get(param) is None for each in modules if hasattr(each, param)):
-            tests.append(trees.quoted("TENSOR is not None", TENSOR=target))
-        return Way(loop="modules", test=trees.everything(tests), target=target, reached=tuple(reached))
-
     # -- fills
 
-    def filled(self, fill: nodes.Fill, target: ast.expr, title: str, rule: str) -> list[ast.stmt]:
+    def filled(self, rule: nodes.Rule, way: Way) -> list[ast.stmt]:
         """The statement of a rule's fill; root args are read as arguments of `init_weights`."""
-        shape, imports = trees.attribute(target, "shape"), self.source.imports
+        fill, target, imports = rule.fill, way.target, self.source.imports
+        sized = way.weight or target
         if fill.program:
-            scope, functions = self.source.scope, self.source.functions
-            made = fill_program(fill, self.names, scope, imports, functions, title, shape, target)
+            scope, functions, title = self.source.scope, self.source.functions, fill_title(rule.name)
+            shape = trees.attribute(target, "shape")
+            made = fill_program(fill, self.names, scope, imports, functions, title, shape, sized, target)
             self.note(syntax.parse_statements(fill.program))
             return [_put(made, target)]
-        names = {**self.names, **fans(shape, target)}
-        given = {each: self.value(value, names, rule, each) for each, value in fill.arguments}
+        names = {**self.names, **fans(sized)}
+        given = {each: self.value(value, names, rule.decides, each) for each, value in fill.arguments}
         return [ast.Expr(fill_call(fill.name, given, target, imports, fill.key))]
 
     def value(self, value: Any, names: Mapping[str, ast.expr], rule: str, argument: str) -> ast.expr:
@@ -226,7 +147,7 @@ class Weights:
     def exceptions(self, entries: list[ledger.Entry]) -> list[ast.stmt]:
         groups: dict[tuple[str, ...], list[ledger.Entry]] = {}
         for entry in entries:
-            chain = tuple(text for each in entry.chain for text in (each.text(), _values(each)))
+            chain = tuple(text for each in entry.chain for text in (each.text(), _values(each, entry.tensor)))
             groups.setdefault(chain, []).append(entry)
         body: list[ast.stmt] = []
         for group in groups.values():
@@ -243,10 +164,10 @@ class Weights:
             chosen = [entry for name, entry in names.items() if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
             if {id(each) for each in chosen} == {id(each) for each in group} and len(patterns) < len(group):
                 for pattern in patterns:
-                    yield "first names", self.glob(pattern), self.parameter
+                    yield "first names", self.ways.glob(pattern), self.parameter
                 return
         for entry in group:
-            yield "", None, self.path(entry.name)
+            yield "", None, self.ways.path(entry.name)
 
     def decided(self, decision: decisions.Decision, target: ast.expr, entry: ledger.Entry) -> list[ast.stmt]:
         imports = self.source.imports
@@ -263,7 +184,11 @@ class Weights:
         names = {name: trees.literal(value) for name, value in decision.values.items() if _is_plain(value)}
         fill = nodes.Fill(program=decision.program, key=decision.key)
         scope, functions = self.source.scope, self.source.functions
-        return [_put(fill_program(fill, names, scope, imports, functions, "fill", shape, target), target)]
+        sized = target
+        if entry.tensor.ndim < 2 and decision.fans is not None:
+            home = next(each for each in entry.homes if decision in each.decisions)
+            sized = self.ways.path(home.name.removesuffix(home.local) + ledger.weight_of(home.local))
+        return [_put(fill_program(fill, names, scope, imports, functions, "fill", shape, sized, target), target)]
 
     def constants(self) -> list[ast.stmt]:
         """Random buffers that no state dict carries, number by number."""
@@ -279,7 +204,7 @@ class Weights:
                     "Remove persistent: false.",
                 )
             numbers = _listed(self.drawn(entry).tolist())
-            target = self.path(entry.name)
+            target = self.ways.path(entry.name)
             body += trees.statements("TARGET.copy_(torch.tensor(NUMBERS))", TARGET=target, NUMBERS=numbers)
         return body
 
@@ -295,17 +220,6 @@ class Weights:
         names = set(re.findall(r"\w+", decision.program))
         drawing = {name for name, fill in fills.FILLS.items() if fill.draws}
         return bool(names & (drawing | {f"{each}_" for each in drawing} | RANDOM))
-
-
-def _without_vectors(rule: nodes.Rule, way: Way, wanted: Mapping[int, list[str]], table: Iterable[ledger.Entry]) -> Way:
-    """A rule without the vectors that later ones overwrite: its fill may not be one for them, as fans are not."""
-    vectors = {id(each) for each in table if each.tensor.ndim < 2} & {*way.reached}
-    plain = rule.fill.name in ("constant", "zeros", "ones", "normal", "uniform", "trunc_normal")
-    if plain or not vectors or any(rule.decides in wanted[each] for each in vectors):
-        return way
-    several = trees.quoted("TENSOR.ndim > 1", TENSOR=way.target)
-    test = several if way.test is None else trees.everything([way.test, several])
-    return replace(way, test=test, reached=tuple(each for each in way.reached if each not in vectors))
 
 
 def _apart(way: Way) -> bool:
@@ -329,11 +243,12 @@ def _put(made: ast.expr, target: ast.expr) -> ast.stmt:
     return trees.statements("TARGET[...] = MADE", TARGET=target, MADE=made)[0]
 
 
-def _values(decision: decisions.Decision) -> str:
+def _values(decision: decisions.Decision, tensor: Tensor) -> str:
     if not isinstance(decision, Program):
         return ""
     names = set(re.findall(r"\w+", decision.program))
-    return repr({name: value for name, value in decision.values.items() if name in names})
+    values = {name: value for name, value in decision.values.items() if name in names}
+    return repr((values, decision.fans if tensor.ndim < 2 else None))
 
 
 def _is_plain(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from modelzoo.catalog import functions
 from modelzoo.errors import Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
-from modelzoo.export.source.fills import fill_call, fill_program, sample
+from modelzoo.export.source.fills import fans, fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
 from modelzoo.export.source.values import number
+from modelzoo.init.ledger import weight_of
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.instances import Instance, Scope
@@ -75,7 +77,8 @@ def _tensor(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
     fixed = _fixed(fill, shape, dtype, kind)
     if fixed is not None:
         return fixed
-    given = {name: number(each, env) for name, each in fill.arguments}
+    inside = replace(env, names={**env.names, **fans(_empty(_sized(tensor, cls, env), cls, env))})
+    given = {name: number(each, inside) for name, each in fill.arguments}
     empty = trees.call(trees.dotted("torch.empty"), shape)
     drawn = fill_call(fill.name, given, empty, env.source.imports, fill.key)
     if kind.is_floating_point and not dtype:
@@ -113,14 +116,26 @@ def _fixed(fill: nodes.Fill, shape: list[ast.expr], dtype: dict[str, ast.expr], 
     return None
 
 
+def _sized(tensor: nodes.OwnTensor, cls: Class, env: Env) -> nodes.OwnTensor:
+    """The tensor that has its fans: of a bias the weight beside it."""
+    beside = (each for each in cls.block.tensors if each.name == weight_of(tensor.name))
+    vector = any(len(each.shapes[tensor.name]) < 2 for each in _instances(cls, env))
+    return next(beside, tensor) if vector else tensor
+
+
+def _empty(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
+    return trees.call(trees.dotted("torch.empty"), _shape(tensor, cls, env))
+
+
 def _program(tensor: nodes.OwnTensor, fill: nodes.Fill, cls: Class, env: Env, shape: list[ast.expr]) -> ast.expr:
     """A tensor that a text computes; its memory is its own, whatever the text makes a view of."""
     made = _instances(cls, env)
     title = fill_title(tensor.name)
-    tree = fill_program(
-        fill, env.names, env.source.scope, env.source.imports, env.source.functions, title, _size(shape)
-    )
-    value = sample(fill, made[0].values, made[0].shapes[tensor.name]) if made else None
+    sized = _sized(tensor, cls, env)
+    source, size = env.source, _size(shape)
+    empty = _empty(sized, cls, env)
+    tree = fill_program(fill, env.names, source.scope, source.imports, source.functions, title, size, empty)
+    value = sample(fill, made[0].values, *(made[0].shapes[each.name] for each in (tensor, sized))) if made else None
     if isinstance(value, Tensor):
         if made and tuple(value.shape) != made[0].shapes[tensor.name]:
             tree = trees.quoted("VALUE.expand(*SHAPE).clone()", VALUE=tree, SHAPE=shape)

@@ -395,6 +395,60 @@ def weights(model: Any, init: Any) -> tuple[str, nn.Module]:
     return text, imported(text)()
 
 
+def test_a_rule_with_lists_is_one_loop_or_a_line_for_each_name():
+    model = {"inputs": {"x": [2, 3]}, "layers": ["Linear(3, 4)", "LayerNorm(4)", "Linear(4, 4)"]}
+    init = {
+        "linears": {"layer": "Linear", "param": ["weight", "bias"], "fill": "constant(1 / fan_in)"},
+        "norms": {"layer": "LayerNorm", "param": ["bias", "weight"], "fill": 3},
+        "all": {"param": ["weight", "bias"], "fill": "value + 1"},
+        "ends": {"name": ["0.bias", "2.w*"], "fill": "value + fan_in"},
+    }
+    text, twin = weights(model, init)
+    assert 'if name.split(".")[-1] in ("weight", "bias"):' in text
+    assert "nn.init.constant_(module.bias, 1 / module.weight[0].numel())" in text
+    assert "fnmatchcase" not in text
+    built = modelzoo.build(model, init).state_dict()
+    assert {name: float(each.mean()) for name, each in twin.state_dict().items()} == {
+        name: float(each.mean()) for name, each in built.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"param": "bias", "fill": "constant(fan_out)"},
+        {"param": ["weight", "bias"], "fill": "w = zeros()\nreturn w + fan_in"},
+        {"param": ["bias_hh_l0", "bias_ih_l0"], "fill": "constant(1 / fan_in)"},
+        {"name": "*", "fill": "constant(1 / fan_in)"},
+        {"name": "2.bias*", "fill": "zeros() + fan_in"},
+        {"layer": "Linear", "name": "*", "fill": "value * 0 + fan_in"},
+    ],
+)
+def test_the_fans_of_a_bias_are_those_of_the_weight_in_the_source_too(rule):
+    model = {"inputs": {"x": [2, 3]}, "layers": ["Linear(3, 5)", "Linear(5, 7)", "LSTM(7, 4)"]}
+    twin, built = weights(model, {"r": rule})[1].state_dict(), modelzoo.build(model, {"r": rule}).state_dict()
+    ruled = [each.name for each in modelzoo.plan(model, {"r": rule}).tensors if each.rule == "init.r"]
+    assert ruled
+    assert all(torch.equal(twin[name], built[name]) for name in ruled)
+
+
+def test_the_bias_of_a_block_has_the_fans_of_its_weight_in_the_source_too():
+    tensors = {
+        "bias": {"shape": ["n"], "fill": "constant(fan_in)"},
+        "bias_2": {"shape": ["n"], "fill": "w = zeros()\nreturn w + fan_out"},
+        "weight": {"shape": ["n", 3], "fill": "constant(fan_out)"},
+        "weight_2": {"shape": [7, "n"], "fill": "ones"},
+    }
+    model = {
+        "args": {"n": 5},
+        "inputs": {"x": [2, 3]},
+        "parameters": tensors,
+        "forward": "linear(x, weight, bias + bias_2)",
+    }
+    twin, built = imported(source(model))().state_dict(), modelzoo.build(model).state_dict()
+    assert all(torch.equal(each, built[name]) for name, each in twin.items())
+
+
 def test_rules_are_loops_in_their_order_and_exceptions_come_last():
     model = {
         "args": {"depth": 3},
