@@ -243,9 +243,9 @@ class Rules:
 
         try:
             problems = Problems()
-            rules = spec.parse_rules(config.init, frozenset(made.values), problems)
+            init = spec.parse_init(config.init, frozenset(made.values), problems)
             problems.check()
-            _, warnings = decide.decide(made.skeleton, rules, made.values, made.seed)
+            _, warnings = decide.decide(made.skeleton, init, made.values, made.seed)
         except ConfigError as error:
             if all(_MEANT_FOR_OTHERS.search(each.what) for each in error.problems):
                 return None

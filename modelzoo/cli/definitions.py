@@ -38,7 +38,8 @@ def definitions_of() -> Schema:
             additionalProperties=ref("fill"), description="Fills of tensors below here, by their names."
         ),
         "rule": _rule(),
-        "rules": mapping_of(additionalProperties=ref("rule"), **keys_named(Kind.RULE)),
+        "args": _args(),
+        "rules": mapping_of({"args": ref("args")}, additionalProperties=ref("rule"), **keys_named(Kind.RULE)),
         **{f"{prefix}{name}": each for prefix in ("", "open_") for name, each in _nodes(prefix).items()},
         "arguments": {"allOf": [_arguments_of(name, layer) for name, layer in _layers()]},
         **{f"layer.{name}": _layer(layer) for name, layer in _layers()},
@@ -230,6 +231,16 @@ def _fill_argument(fill: Fill, name: str) -> Schema:
 _TEXTS: Schema = {"type": ["string", "array", "null"], "items": {"type": "string"}, "minItems": 1}
 
 
+def _args() -> Schema:
+    return {
+        "description": "Its signature: a mapping with defaults, or a list as in [dim, stride=1].",
+        **keys_named(Kind.ARG),
+        "type": ["object", "array", "null", "string"],
+        "pattern": COMPUTED,
+        "items": {"type": "string"},
+    }
+
+
 def _rule() -> Schema:
     names = suggested(layers.layer_names(), "The type of the layer, or the name of its block.")
     return mapping_of(
@@ -263,13 +274,7 @@ _ITEM_KEYS: Schema = {
 _TENSOR = {"shape": ref("shape"), "fill": ref("fill"), "dtype": ref("dtype")}
 
 _SIGNATURE: Schema = {
-    "args": {
-        "description": "Its signature: a mapping with defaults, or a list as in [dim, stride=1].",
-        **keys_named(Kind.ARG),
-        "type": ["object", "array", "null", "string"],
-        "pattern": COMPUTED,
-        "items": {"type": "string"},
-    },
+    "args": ref("args"),
     "inputs": {
         "description": "What forward takes: a mapping with examples, or a list of names; [x] if left out.",
         **keys_named(Kind.INPUT),

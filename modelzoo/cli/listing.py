@@ -80,9 +80,9 @@ def _configs(group: str) -> Kind:
 
         config = compose.compose([f"{group}={name}"])
         data: Any = getattr(config, group)
-        keys = (
-            {each: data[each] for each in ("args", "inputs") if data.get(each)} if group == "model" else {"rules": data}
-        )
+        keys = {each: data[each] for each in ("args", "inputs") if data and data.get(each)}
+        if group == "init":
+            keys["rules"] = data and {each: rule for each, rule in data.items() if each != "args"}
         return {"name": name, "about": rows()[name], **keys, "run": f"python run.py {group}={name}"}
 
     return Kind(rows=rows, facts=facts)

@@ -108,7 +108,11 @@ def _init_file() -> Schema:
         "type": ["object", "null"],
         "if": _MERGES,
         "then": {},
-        "else": {"properties": {"defaults": _DEFAULTS}, "additionalProperties": ref("rule"), **keys_named(Kind.RULE)},
+        "else": {
+            "properties": {"defaults": _DEFAULTS, "args": ref("args")},
+            "additionalProperties": ref("rule"),
+            **keys_named(Kind.RULE),
+        },
     }
 
 
@@ -134,5 +138,5 @@ def _config_file() -> Schema:
     }
 
 
-_NEEDED = {"init": ("computed", "fill", "rule", "name.rule"), "config": ("computed",)}
+_NEEDED = {"init": ("computed", "fill", "rule", "args", "name.arg", "name.rule"), "config": ("computed",)}
 """The definitions that a kind of files refers to; all of them for models."""

@@ -111,8 +111,9 @@ def resolved(
 
 def _is_rules(data: Mapping[Any, Any]) -> bool:
     """Whether all that a file holds are rules: by themselves, or as `init`."""
-    rules = data["init"] if [*data] == ["init"] else data
-    return isinstance(rules, Mapping) and bool(rules) and all(map(_is_rule, rules.values()))
+    init = data["init"] if [*data] == ["init"] else data
+    rules = [each for name, each in init.items() if name != "args"] if isinstance(init, Mapping) else []
+    return bool(rules) and all(map(_is_rule, rules))
 
 
 def _is_rule(value: Any) -> bool:

@@ -33,6 +33,9 @@ def unused(config: Config) -> Iterator[Problem]:
     for key, block in _blocks(config.model, root):
         for at, what, hint in _in_block(block, key, outside if key == root else config.referred):
             yield from _placed(config, key, at, what, hint)
+    if isinstance(config.init, Mapping):
+        for at, what, hint in _in_block(config.init, Path(("init",)), config.referred):
+            yield from _placed(config, Path(("init",)), at, what, hint)
     for at in _definitions(config.model, root, outside):
         yield from _placed(config, Path(at[:-2]), at, "Nothing uses this definition.", "Remove it.")
 

@@ -20,11 +20,12 @@ from modelzoo.language import runtime
 from modelzoo.modules.homes import Named, named_in
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.forgotten import as_formula
-from modelzoo.spec.nodes import Rule, assigned_in
+from modelzoo.spec.nodes import Init, Rule, assigned_in
+from modelzoo.spec.resolve import values_of
 
 
 def decide(
-    skeleton: Skeleton, rules: tuple[Rule, ...], root_values: Mapping[str, Any], seed: int
+    skeleton: Skeleton, init: Init, root_values: Mapping[str, Any], seed: int
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
 
@@ -39,7 +40,7 @@ def decide(
     _own_fills(skeleton, table, problems)
     homes = Homes(skeleton, table)
     try:
-        hits = _rules(homes, rules, root_values, problems)
+        hits = _rules(homes, init.rules, values_of(init, root_values, problems), problems)
         _inits(homes, modules, problems)
     except runtime.EndlessError as error:
         problems.add(Path(("init",)), f"{error}.", "Write fewer of them.")
@@ -49,7 +50,7 @@ def decide(
             entry.chain = entry.homes[0].decisions
         else:
             _settle(entry, problems)
-    _unused(homes, rules, hits, problems, warnings)
+    _unused(homes, init.rules, hits, problems, warnings)
     _check(table, seed, skeleton.max_steps, problems)
     problems.check()
     return table, warnings.found

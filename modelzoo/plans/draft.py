@@ -51,7 +51,7 @@ class Draft:
     table: list[ledger.Entry]
     given: Examples
     provenance: Provenance
-    rules: tuple[nodes.Rule, ...]
+    init: nodes.Init
     values: dict[str, Any]
     seed: int
     dtype: str
@@ -130,7 +130,7 @@ def _drafted(
     root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
     provenance = Provenance()
     instance = resolve(node, problems, provenance)
-    rules = parser.parse_rules(init, frozenset(each.name for each in root.args), problems)
+    parsed = parser.parse_init(init, frozenset(each.name for each in root.args), problems)
     problems.check()
     if instance is None:
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
@@ -140,9 +140,9 @@ def _drafted(
     try_examples(given)
     count = count or (planned and torch.device(device).type == "meta")
     run = partial(dry_run.dry_run, count=count, recorded=planned, training=training)
-    skeleton, record = _dry(instance, given, rules, torch.device(device), functions.DTYPES[dtype], run)
+    skeleton, record = _dry(instance, given, parsed, torch.device(device), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
-    table, warnings = decide.decide(skeleton, rules, values, seed)
+    table, warnings = decide.decide(skeleton, parsed, values, seed)
     warnings += [] if given.shapes else chains.broken_chains(skeleton)
     return Draft(
         skeleton=skeleton,
@@ -150,7 +150,7 @@ def _drafted(
         table=table,
         given=given,
         provenance=provenance,
-        rules=rules,
+        init=parsed,
         values=values,
         seed=seed,
         dtype=dtype,
@@ -178,7 +178,7 @@ def sized(root: nodes.Block, provenance: Provenance, *, seed: int, dtype: str) -
     inputs, examples = examples_of(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
     run = partial(dry_run.dry_run, count=False, recorded=False)
-    skeleton, _ = _dry(instance, given, (), torch.device("cpu"), functions.DTYPES[dtype], run)
+    skeleton, _ = _dry(instance, given, nodes.Init(), torch.device("cpu"), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     problems.check()
     return instance
@@ -204,7 +204,7 @@ def _check_options(seed: Any, dtype: Any, max_steps: Any, training: Any, problem
 def _dry(
     instance: Instance,
     given: Examples,
-    rules: tuple[nodes.Rule, ...],
+    init: nodes.Init,
     device: torch.device,
     dtype: torch.dtype,
     run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
@@ -213,7 +213,7 @@ def _dry(
     notes: list[str] = []
     if device.type != "meta":
         try:
-            return _on_cpu(instance, given, rules, dtype, run)
+            return _on_cpu(instance, given, init, dtype, run)
         except TooLargeError:
             pass
         except ConfigError as error:
@@ -230,7 +230,7 @@ def _dry(
 def _on_cpu(
     instance: Instance,
     given: Examples,
-    rules: tuple[nodes.Rule, ...],
+    init: nodes.Init,
     dtype: torch.dtype,
     run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
 ) -> tuple[Skeleton, recording.Record]:
@@ -259,7 +259,7 @@ def _on_cpu(
         skeleton = _checked(construct())
         try:
             building.finish(skeleton, Problems())
-            table, _ = decide.decide(skeleton, rules, given.values, given.seed)
+            table, _ = decide.decide(skeleton, init, given.values, given.seed)
             filling.fill(skeleton, table, given.seed)
             inputs = example_tensors(given, cpu)
         except ConfigError:
@@ -308,7 +308,7 @@ def _construct_again(draft: Draft) -> None:
         seed=draft.seed,
     )
     building.finish(made, Problems())
-    draft.table[:], _ = decide.decide(made, draft.rules, draft.values, draft.seed)
+    draft.table[:], _ = decide.decide(made, draft.init, draft.values, draft.seed)
     before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
     draft.record.rename({one: other for (_, one), (_, other) in zip(before, after, strict=True)})
     skeleton.become(made)

@@ -241,6 +241,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Init:
+    """The rules of an init, from the weakest to the strongest, and args that their fills may read."""
+
+    args: tuple[Parameter, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visible:
     """The names that texts of a block may use while its file is read."""
 

@@ -19,11 +19,11 @@ from modelzoo.spec.nodes import (
     Call,
     Condition,
     Formula,
+    Init,
     Node,
     Parameter,
     Reference,
     Repeat,
-    Rule,
     Visible,
 )
 from modelzoo.spec.rules import Rules
@@ -54,27 +54,28 @@ def parse(model: Any, problems: Problems | None = None) -> Node:
     return node
 
 
-def parse_rules(init: Any, values: frozenset[str], problems: Problems) -> tuple[Rule, ...]:
-    """The rules of an `init` config, in their order.
+def parse_init(init: Any, values: frozenset[str], problems: Problems) -> Init:
+    """An `init` config: its rules in their order, and its args.
 
     Args:
-        init: a mapping of rules, or None.
+        init: a mapping of rules, with `args` among them, or None.
         values: the names of the root's args, which fills may read.
         problems: collects what is wrong with them.
     """
     key = Path(("init",))
     parser = Parser(problems)
     if init is None:
-        return ()
+        return Init()
     if not isinstance(init, Mapping):
         problems.add(
             key, f"init must be a mapping of rules, not {kind_of(init)}", "Write weights: {layer: Linear, fill: 0}."
         )
-        return ()
-    rules = [
-        parser.rules.rule(str(name), value, key / name, values) for name, value in init.items() if value is not None
-    ]
-    return tuple(rule for rule in rules if rule is not None)
+        return Init()
+    args = parser.blocks.tensors.args(init.get("args"), key / "args", Visible(values=values))
+    seen = values | {each.name for each in args}
+    given = [(str(name), value) for name, value in init.items() if name != "args" and value is not None]
+    rules = [parser.rules.rule(name, value, key / name, seen) for name, value in given]
+    return Init(args=args, rules=tuple(rule for rule in rules if rule is not None))
 
 
 class Parser:

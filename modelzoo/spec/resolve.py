@@ -7,6 +7,7 @@ builds its node anew each time, a condition builds it or leaves it out, a recipe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from modelzoo import arithmetic, bounds
@@ -48,6 +49,13 @@ def resolve(node: nodes.Node, problems: Problems, provenance: Provenance | None 
     before = [key for each in problems.found for key in (each.key, *(at for one in each.repairs for at in one.places))]
     problems.found += [each for each in found.found if not any(each.key.touches(key) for key in before)]
     return None if found.found or before else instance
+
+
+def values_of(init: nodes.Init, seen: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """What the fills of an init may read: its args, and what they see, the args of the root."""
+    scope = Scope(values=dict(seen), origins={}, blocks={})
+    Resolver(problems, Provenance()).bind(nodes.Block(args=init.args), scope, {}, {}, None)
+    return scope.values
 
 
 class Resolver:

@@ -114,7 +114,7 @@ class Rules:
         if isinstance(tree, ast.Name) and tree.id not in values | set(FILL_INPUTS):
             return self.named_fill(tree.id, [], {}, key)
         if isinstance(tree, ast.Name) and tree.id in values and (fills.find_fill(tree.id) or find_function(tree.id)):
-            what = f"'{tree.id}' is a fill, and an arg of this model"
+            what = f"'{tree.id}' is a fill, and an arg"
             raise TextError(what, f"Write {tree.id}() for the fill. For the arg, take another name.", 1, 1)
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and self.is_plain_fill(tree, visible):
             positional = [self.calls.from_tree(each, key, visible) for each in tree.args]

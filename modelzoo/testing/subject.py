@@ -84,7 +84,7 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     problems = Problems()
     rule = {"name": name, "fill": fill}
     values = built.draft.values
-    (parsed,) = parser.parse_rules({"equals": rule}, frozenset(values), problems) or (None,)
+    (parsed,) = parser.parse_init({"equals": rule}, frozenset(values), problems).rules or (None,)
     problems.check()
     tensor = torch.empty(like.shape, dtype=like.dtype)
     entry = ledger.Entry(tensor, fact.kind, Path(("equals",)))

@@ -198,6 +198,14 @@ def test_what_is_marked_is_refused_by_the_builder_too(text):
         ("a: {fill: 0}", ["a"]),
         ("a: {layer: Linear, fill: {_target_: kaiming_normal, mode: fan_uot}}", ["a.fill.mode"]),
         ("a: Linear", ["a"]),
+        (
+            "{args: {std: 0.1, half: =std / 2}, a: {param: [weight, bias], name: ['0.*', '1.*'], fill: normal(std=std)}}",
+            [],
+        ),
+        ("{args: [std=0.1], a: {param: weight, fill: normal(std=std)}}", []),
+        ("{args: {a-b: 1}, a: {param: weight, fill: 0}}", ["args"]),
+        ("a: {param: [], fill: 0}", ["a.param"]),
+        ("a: {name: [0.weight, 3], fill: 0}", ["a.name.1"]),
     ],
 )
 def test_rules_are_checked(text, places, mistakes):

@@ -51,7 +51,7 @@ def test_a_fill_that_is_an_arg_too_is_refused():
     model = {"args": {"ones": 7}, "parameters": {"s": {"shape": [3], "fill": "ones"}}, "forward": "x * s"}
     assert answer(model) == (
         "model.parameters.s.fill\n"
-        "  'ones' is a fill, and an arg of this model. Write ones() for the fill. For the arg, take another name."
+        "  'ones' is a fill, and an arg. Write ones() for the fill. For the arg, take another name."
     )
     model["parameters"]["s"]["fill"] = "ones()"
     assert torch.equal(modelzoo.build(model).s, torch.ones(3))

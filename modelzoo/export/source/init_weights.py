@@ -34,10 +34,15 @@ class Weights:
 
     def __init__(self, source: Source, root: Class, draft: Draft) -> None:
         self.source, self.root, self.skeleton, self.table = source, root, draft.skeleton, draft.table
-        self.rules, self.seed = draft.rules, draft.seed
+        self.init, self.seed = draft.init, draft.seed
         scope = Scope(outer=source.scope)
         self.args = scope.all(each.name for each in root.block.args)
         self.names = {each: trees.name(called) for each, called in self.args.items()}
+        self.own: list[tuple[nodes.Parameter, ast.expr, Mapping[str, ast.expr]]] = []  # of the init, and what each sees
+        for each in self.init.args:
+            called = trees.name(scope.fresh(each.name))
+            self.own.append((each, called, self.names))
+            self.names = {**self.names, each.name: called}
         self.module, self.name, self.parameter = (
             trees.name(scope.fresh(each)) for each in ("module", "name", "parameter")
         )
@@ -50,11 +55,26 @@ class Weights:
         if not body:
             return None
         title = self.root.attributes.fresh("init_weights")
+        body = self.assigned() + body
         used = [name for name in self.args if name in self.used]
         parameters: list[tuple[str, ast.expr | None]] = [("self", None), *((self.args[each], None) for each in used)]
         given = [self.root.names.get(each, self.names[each]) for each in used]
         called = trees.call(trees.attribute(trees.name("self"), title), given)
         return trees.function(title, parameters, body, trees.quoted("torch.no_grad()")), ast.Expr(called)
+
+    def assigned(self) -> list[ast.stmt]:
+        """The args of the init that are read."""
+        found: list[ast.stmt] = []
+        for arg, called, seen in reversed(self.own):
+            if arg.name not in self.used:
+                continue
+            self.used.discard(arg.name)
+            made = arg.default
+            if isinstance(made, nodes.Formula):
+                self.note([made.tree])
+                made = texts.formula(made.tree, seen, self.source.imports, made.key)
+            found.append(trees.assigned(called, made if isinstance(made, ast.expr) else trees.literal(made)))
+        return found[::-1]
 
     def statements(self) -> list[ast.stmt]:
         """The body of the method."""
@@ -63,7 +83,7 @@ class Weights:
         wanted = {id(entry): [each.rule for each in entry.chain if each.strength >= 2] for entry in self.table}
         final = {each for chain in wanted.values() for each in chain}
         loop, inside = "", list[ast.stmt]()
-        for rule in self.rules:
+        for rule in self.init.rules:
             for way in self.ways.of(rule, wanted) if rule.decides in final else ():
                 for each in way.reached:
                     held[each] = [*(held[each] if rule.fill.reads_value else []), rule.decides]
