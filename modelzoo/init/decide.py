@@ -14,7 +14,7 @@ from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
 from modelzoo.init.attempt import attempt
 from modelzoo.init.computation import Wrong
 from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
-from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries, fans_of
+from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries, fans_of, padding_of
 from modelzoo.init.selection import Homes, alone, nearest_selector, selector
 from modelzoo.language import runtime
 from modelzoo.modules.homes import Named, named_in
@@ -50,6 +50,8 @@ def decide(
             entry.chain = entry.homes[0].decisions
         else:
             _settle(entry, problems)
+        if entry.chain and entry.chain[-1].strength >= 2:
+            entry.padding = next((row for row in map(padding_of, entry.homes) if row is not None), None)
     _unused(homes, init.rules, hits, problems, warnings)
     _check(table, seed, skeleton.max_steps, problems)
     problems.check()

@@ -22,6 +22,9 @@ from modelzoo.modules.skeleton import Skeleton
 def fill(skeleton: Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
     drawing.run(_tasks(skeleton, table, seed), threads)
+    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
+        if entry.padding is not None:
+            tensor.detach()[entry.padding] = 0
     problems = Problems()
     for entry, tensor in zip(table, filled(skeleton, table), strict=True):
         last = entry.chain[-1]

@@ -35,8 +35,8 @@ class Home:
 class Entry:
     """A unique tensor with all its homes, and the fills that will be computed.
 
-    `computed` is what a try gave; `disputed` are rules that were refused for it.
-    A copy that a constructor made draws from the `stream` of its original.
+    `computed` is what a try gave; `disputed` are rules that were refused for it; `padding` is a row that is zero
+    whatever fills the others. A copy that a constructor made draws from the `stream` of its original.
     """
 
     tensor: Tensor
@@ -47,6 +47,7 @@ class Entry:
     chain: tuple[Decision, ...] = ()
     matched: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
+    padding: int | None = None
     computed: Tensor | None = None
     stream: str = ""
 
@@ -60,10 +61,23 @@ class Entry:
         return self.stream or self.name
 
     @property
+    def fills(self) -> list[str]:
+        """What fills it, as texts."""
+        padded = [] if self.padding is None else [f"row {self.padding} zero"]
+        return [*(each.text() for each in self.chain), *padded]
+
+    @property
     def persistent(self) -> bool:
         """Whether it is in the state dict."""
         home = self.homes[0]
         return self.kind == "parameter" or home.local not in home.owner._non_persistent_buffers_set
+
+
+def padding_of(home: Home) -> int | None:
+    """The row of an embedding that stands for padding, and means nothing."""
+    embedding = isinstance(home.owner, (nn.Embedding, nn.EmbeddingBag)) and home.local == "weight"
+    row: int | None = home.owner.padding_idx if embedding else None  # type: ignore[assignment]
+    return row
 
 
 Decided = Mapping[nn.Module, Mapping[str, tuple[Decision, ...]]]

@@ -291,7 +291,7 @@ def fill(
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         filling.fill(draft.skeleton, draft.table, draft.seed, threads)
-    chains = [entry.chain for entry in draft.table]
+    chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
     origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given))
     return draft.skeleton.root

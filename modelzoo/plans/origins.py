@@ -37,7 +37,7 @@ class Origin:
         for reference, chain, version in zip(self.tensors, self.chains, self.versions, strict=True):
             tensor = reference()
             if tensor is not None:
-                fill = " -> ".join(each if isinstance(each, str) else each.text() for each in chain)
+                fill = " -> ".join(map(_text, chain))
                 found[tensor] = fill if _version(tensor) == version else f"{fill}, then changed"
         return found
 
@@ -46,13 +46,13 @@ _origins: MutableMapping[nn.Module, Origin] = WeakIdKeyDictionary()
 
 
 def remember(
-    model: nn.Module, tensors: Sequence[Tensor], chains: Sequence[Sequence[Decision]], examples: Examples
+    model: nn.Module, tensors: Sequence[Tensor], chains: Sequence[Sequence[Decision | str]], examples: Examples
 ) -> None:
     """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
     _origins[model] = Origin(
         tensors=[weakref.ref(tensor) for tensor in tensors],
         # What a constructor left is a tensor, which need not live as long.
-        chains=[chain if not isinstance(chain[0], Kept) else [each.text() for each in chain] for chain in chains],
+        chains=[chain if not isinstance(chain[0], Kept) else [*map(_text, chain)] for chain in chains],
         versions=[_version(tensor) for tensor in tensors],
         examples=examples,
     )
@@ -65,6 +65,10 @@ def origin_of(model: nn.Module) -> Origin | None:
     True
     """
     return _origins.get(model)
+
+
+def _text(fill: Decision | str) -> str:
+    return fill if isinstance(fill, str) else fill.text()
 
 
 def _version(tensor: Tensor) -> int:

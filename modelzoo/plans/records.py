@@ -114,7 +114,7 @@ def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str]) -> tuple[T
             persistent=entry.persistent,
             trainable=entry.kind == "parameter" and entry.tensor.requires_grad,
             owner=entry.owner,
-            fill=loaded.get(entry.name) or " -> ".join(each.text() for each in entry.chain),
+            fill=loaded.get(entry.name) or " -> ".join(entry.fills),
             rule="load" if entry.name in loaded else entry.chain[-1].rule,
             matched=entry.matched,
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),

@@ -90,7 +90,8 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
     entry = ledger.Entry(tensor, fact.kind, Path(("equals",)))
     assert parsed is not None
     owner, _, local = name.rpartition(".")
-    fans = ledger.fans_of(tensor, ledger.Home(name, built.model.get_submodule(owner), local))
+    home = ledger.Home(name, built.model.get_submodule(owner), local)
+    fans, padding = ledger.fans_of(tensor, home), ledger.padding_of(home)
     decision = ledger.decision_of(parsed.fill, values, "equals", 1, problems, entry, fans)
     problems.check()
     assert decision is not None
@@ -99,6 +100,8 @@ def drawn(built: Built, name: str, fill: Any) -> Tensor:
         if wrong is not None:
             fail(Path(("equals",)), f"{decision.fill.name} {wrong}.")
     computation.Computation(tensor, [decision], fact.name, built.draft.plan.seed, built.draft.skeleton.max_steps)()
+    if padding is not None:
+        tensor[padding] = 0
     return tensor
 
 

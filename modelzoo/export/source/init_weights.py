@@ -100,6 +100,10 @@ class Weights:
                 body += self.looped(loop, inside)
         wrong = [entry for entry in self.table if held[id(entry)] != wanted[id(entry)] or self.replaced(entry)]
         body += self.exceptions(wrong)
+        padded = {entry.name: entry.padding for entry in self.table if entry.padding is not None}
+        for name, row in padded.items():
+            tensor = self.ways.path(name)
+            body += trees.statements("TENSOR[ROW] = 0", TENSOR=tensor, ROW=trees.literal(row))
         return body + self.constants()
 
     def asked(self, test: ast.expr | None, lines: list[ast.stmt]) -> list[ast.stmt]:
