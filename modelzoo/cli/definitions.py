@@ -251,7 +251,11 @@ def _rule() -> Schema:
             },
             "param": {"description": "The tensor's own name: weight, bias; or a list of them.", **_TEXTS},
             "name": {"description": "The whole name; * stands for any part of it. Or a list of them.", **_TEXTS},
-            "fill": ref("fill"),
+            "fill": {
+                "if": {"type": "object", "required": ["_ref_"]},
+                "then": {"properties": {"_ref_": {"type": "string"}}, "additionalProperties": False},
+                "else": ref("fill"),
+            },
         },
         required=["fill"],
         anyOf=[{"type": ["null", "string"]}, *({"required": [each]} for each in ("layer", "param", "name"))],

@@ -4,10 +4,10 @@ In come a `Skeleton` and the rules; out goes the ledger, an entry for each uniqu
 that count: torch's defaults, the tensor's own fill, the rules from top to bottom, `_init_`. Then it is carried out,
 each tensor once, from streams keyed by its name.
 
-Read in this order: `decisions` (a fill that reaches a tensor, and who asked), `ledger` (entries and homes), `selection`
-and `lookup` (what a rule selects), `decide` (all of it). Then `computation` (texts, computed), `attempt` (tried
-before), `drawing` (one tensor by a named fill, in pieces and threads), `filling` (the whole ledger), `examples` (the
-inputs).
+Read in this order: `decisions` (a fill that reaches a tensor, and who asked), `ledger` (entries and homes), `copies`
+(of other tensors), `selection` and `lookup` (what a rule selects), `decide` (all of it). Then `computation` (texts,
+computed), `attempt` (tried before), `drawing` (one tensor by a named fill, in pieces and threads), `filling` (the whole
+ledger), `examples` (the inputs).
 
 >>> import modelzoo
 >>> model = {"layers": ["Linear(4, 2)"]}

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from modelzoo.init import drawing
 from modelzoo.init.computation import Computation, UnfillableError, Wrong
+from modelzoo.init.copies import carried
 from modelzoo.init.ledger import Entry
 from modelzoo.language import runtime
 from modelzoo.modules.failures import depends_on_data
@@ -25,11 +26,14 @@ def attempt(
         operations: counts what they do, with what others do.
         finite: whether values that are not are wrong.
     """
-    device = "cpu" if entry.tensor.numel() <= TRIED else "meta"
+    known = entry.tensor.numel() <= TRIED and entry.original is None
+    device, chain = "cpu" if known else "meta", entry.chain
+    if entry.original is not None:
+        chain = carried(chain, torch.empty_like(entry.original.tensor, device=device))
     tensor = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device=device)
     try:
         operations = operations or runtime.Operations("fills")
-        program = Computation(tensor, entry.chain, entry.drawn, seed, max_steps, operations)
+        program = Computation(tensor, chain, entry.drawn, seed, max_steps, operations)
         with strictly(tensor.device):
             drawing.run([drawing.Task(0, program.fill)], threads=1)
     except UnfillableError as error:

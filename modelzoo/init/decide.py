@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from modelzoo.catalog import fills, torch_init
 from modelzoo.catalog.fill import problem_with
 from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
+from modelzoo.init import copies
 from modelzoo.init.attempt import attempt
 from modelzoo.init.computation import Wrong
-from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
+from modelzoo.init.decisions import Copied, Decision, Kept, NamedFill, Program
 from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries, fans_of, padding_of
 from modelzoo.init.selection import Homes, alone, nearest_selector, selector
 from modelzoo.language import runtime
@@ -52,6 +53,7 @@ def decide(
             _settle(entry, problems)
         if entry.chain and entry.chain[-1].strength >= 2:
             entry.padding = next((row for row in map(padding_of, entry.homes) if row is not None), None)
+    copies.follow(table, problems)
     _unused(homes, init.rules, hits, problems, warnings)
     _check(table, seed, skeleton.max_steps, problems)
     problems.check()
@@ -123,9 +125,10 @@ def _rules(
         for entry, reached in homes.selected(rule):
             exact = bool(rule.patterns) and len(reached) < len(entry.homes)
             fans = fans_of(entry.tensor, reached[0])
-            case = (entry.tensor.shape, fans, exact)
+            fill = copies.fill_of(rule, reached[0].name)
+            case = (entry.tensor.shape, fans, exact, fill.original)
             if case not in decisions:
-                decisions[case] = decision_of(rule.fill, seen, rule.decides, 2, problems, entry, fans, exact)
+                decisions[case] = decision_of(fill, seen, rule.decides, 2, problems, entry, fans, exact)
             decision = decisions[case]
             hits[rule.name] += 1
             if decision is None:
@@ -242,6 +245,8 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
     refused: dict[tuple[Path, str, Wrong], list[str]] = {}
     for entry in table:
         chain, tensor = entry.chain, entry.tensor
+        if chain and isinstance(chain[0], Copied) and entry.original is None:
+            continue  # it was told
         if not chain or chain[0].reads_value:
             what = f"'{entry.name}' has no fill and no rule fills it."
             problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
@@ -250,7 +255,7 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
         case = (*map(id, chain), shape, tensor.dtype)
         if case not in wrong:
             wrong[case] = list(_wrong(chain, tensor))
-            if not wrong[case] and any(isinstance(each, Program) for each in chain):
+            if not wrong[case] and any(isinstance(each, (Program, Copied)) for each in chain):
                 same = (*(each.content() for each in chain), shape, tensor.dtype)
                 if same not in wrong:
                     wrong[same] = attempt(entry, seed, max_steps, operations)

@@ -101,6 +101,19 @@ class Program(Decision):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copied(Decision):
+    """What another tensor of the model starts with, by one of its names."""
+
+    original: str
+
+    def text(self) -> str:
+        return f"copy of {self.original}"
+
+    def content(self) -> Hashable:
+        return self.original
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept(Decision):
     """What the constructor of a registered layer left."""
 

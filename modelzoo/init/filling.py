@@ -13,6 +13,7 @@ from modelzoo.errors import ConfigError, Problems, first_line
 from modelzoo.init import drawing
 from modelzoo.init.attempt import NOT_FINITE, is_finite
 from modelzoo.init.computation import Computation, Wrong
+from modelzoo.init.copies import carried
 from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.init.ledger import Entry
 from modelzoo.language import runtime
@@ -21,12 +22,15 @@ from modelzoo.modules.skeleton import Skeleton
 
 def fill(skeleton: Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
-    drawing.run(_tasks(skeleton, table, seed), threads)
-    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
-        if entry.padding is not None:
-            tensor.detach()[entry.padding] = 0
+    tensors = list(zip(table, filled(skeleton, table), strict=True))
+    for level in sorted({entry.level for entry in table}):
+        here = [each for each in tensors if each[0].level == level]
+        drawing.run(_tasks(skeleton, here, seed), threads)
+        for entry, tensor in here:
+            if entry.padding is not None:
+                tensor.detach()[entry.padding] = 0
     problems = Problems()
-    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
+    for entry, tensor in tensors:
         last = entry.chain[-1]
         if isinstance(last, Program) and not is_finite(tensor):
             wrong = Wrong(does="fills", how=NOT_FINITE)
@@ -45,11 +49,17 @@ def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     drawing.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
 
 
-def _tasks(skeleton: Skeleton, table: list[Entry], seed: int) -> Iterator[drawing.Task]:
+def _tasks(skeleton: Skeleton, tensors: list[tuple[Entry, Tensor]], seed: int) -> Iterator[drawing.Task]:
     fillings: Fillings = {}
     operations = runtime.Operations("fills")
-    for entry, tensor in zip(table, filled(skeleton, table), strict=True):
-        yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
+    for entry, tensor in tensors:
+        if entry.original is not None:
+            original = skeleton.placed.get(entry.original.tensor, entry.original.tensor)
+            chain = carried(entry.chain, original.detach())
+            fill = Computation(tensor, chain, entry.drawn, seed, skeleton.max_steps, operations)
+            yield drawing.Task(tensor.numel(), fill)
+        else:
+            yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
 
 
 def _tasks_of(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from modelzoo.catalog import distributions, fills
 from modelzoo.catalog.distributions import Fans
 from modelzoo.errors import Path, Problems
-from modelzoo.init.decisions import Decision, NamedFill, Program
+from modelzoo.init.decisions import Copied, Decision, NamedFill, Program
 from modelzoo.modules.homes import Named
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.evaluation import Evaluation
@@ -36,7 +36,8 @@ class Entry:
     """A unique tensor with all its homes, and the fills that will be computed.
 
     `computed` is what a try gave; `disputed` are rules that were refused for it; `padding` is a row that is zero
-    whatever fills the others. A copy that a constructor made draws from the `stream` of its original.
+    whatever fills the others. A copy of another tensor is filled after its `original`, at a higher `level`. A copy that
+    a constructor made draws from the `stream` of its original.
     """
 
     tensor: Tensor
@@ -48,6 +49,8 @@ class Entry:
     matched: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
     padding: int | None = None
+    original: Entry | None = None
+    level: int = 0
     computed: Tensor | None = None
     stream: str = ""
 
@@ -148,6 +151,8 @@ def decision_of(
     decided: dict[str, Any] = {"rule": rule, "strength": strength, "key": fill.key, "exact": exact}
     if fill.program:
         return Program(program=fill.program, values=values, fans=fans, **decided)
+    if fill.original:
+        return Copied(original=fill.original, **decided)
     known = dict(values)
     if fans is not None:
         known["fan_in"], known["fan_out"] = fans

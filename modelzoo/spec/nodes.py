@@ -57,11 +57,15 @@ class Formula:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """How a tensor is filled: a named fill with arguments, or a program (a text that computes the values)."""
+    """How a tensor is filled.
+
+    By name with arguments, by a program (a text that computes the values), or as a copy of another tensor.
+    """
 
     name: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
     program: str = ""
+    original: str = ""
     key: Path = field(default=Path(), compare=False, repr=False)
 
     @property

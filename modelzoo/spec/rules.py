@@ -67,7 +67,10 @@ class Rules:
                 self.problems.add(key / "layer", f"'{each}' cannot be the name of a layer.", "Write Linear.")
         for each in params:
             self.keys.check_name(each, key / "param", Kind.LOCAL)
-        fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
+        if isinstance(value["fill"], Mapping) and "_ref_" in value["fill"]:
+            fill = self.copied(value["fill"], key / "fill", patterns)
+        else:
+            fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
         if fill is None:
             return None
         return Rule(name=name, layers=layers, params=params, patterns=patterns, fill=fill, key=key)
@@ -84,12 +87,27 @@ class Rules:
             return ()
         return tuple(given)
 
+    def copied(self, value: Mapping[str, Any], key: Path, patterns: tuple[str, ...]) -> Fill | None:
+        """The fill that is another tensor's; a `*` in its name is what the `*` of the rule's own name stands for."""
+        self.keys.check_known(value, ("_ref_",), key, "a copy")
+        original = value["_ref_"]
+        if not isinstance(original, str):
+            self.problems.add(key / "_ref_", f"_ref_ must be the name of a tensor, not {original!r}.")
+            return None
+        signs = {"".join(sign for sign in each if sign in "*?[") for each in patterns}
+        if "*" in original and (original.count("*") > 1 or signs != {"*"}):
+            what = f"the '*' of '{original}' is what one '*' in the name of this rule stands for."
+            self.problems.add(key / "_ref_", what, "Write name: teacher.* and _ref_: student.*")
+        return Fill(original=original, key=key)
+
     def fill(self, value: Any, key: Path, values: frozenset[str]) -> Fill | None:
         """A number, a fill's name, a call, a text, or a mapping with `_target_`."""
         visible, before = Visible(values=values | {"fan_in", "fan_out"}), len(self.problems.found)
         with self.problems.at(key):
             if isinstance(value, (bool, int, float)):
                 return Fill(name="constant", arguments=(("value", value),), key=key)
+            if isinstance(value, Mapping) and "_ref_" in value:
+                raise TextError("only a rule of an init makes a tensor a copy of another", "Write one.")
             if isinstance(value, Mapping):
                 given = {
                     str(name): self.calls.value(each, key / name, visible)

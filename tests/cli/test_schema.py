@@ -204,6 +204,8 @@ def test_what_is_marked_is_refused_by_the_builder_too(text):
         ),
         ("{args: [std=0.1], a: {param: weight, fill: normal(std=std)}}", []),
         ("{args: {a-b: 1}, a: {param: weight, fill: 0}}", ["args"]),
+        ("a: {name: teacher.*, fill: {_ref_: student.*}}", []),
+        ("a: {name: teacher.*, fill: {_ref_: 3}}", ["a.fill._ref_"]),
         ("a: {param: [], fill: 0}", ["a.param"]),
         ("a: {name: [0.weight, 3], fill: 0}", ["a.name.1"]),
     ],

@@ -20,7 +20,7 @@ from modelzoo.export.source.naming import Scope, fill_title
 from modelzoo.export.source.texts import RANDOM
 from modelzoo.export.source.ways import Way, Ways
 from modelzoo.init import computation, decisions, ledger
-from modelzoo.init.decisions import NamedFill, Program
+from modelzoo.init.decisions import Copied, NamedFill, Program
 from modelzoo.language import syntax
 from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
@@ -81,7 +81,7 @@ class Weights:
         body: list[ast.stmt] = []
         held: dict[int, list[str]] = {id(entry): [] for entry in self.table}
         wanted = {id(entry): [each.rule for each in entry.chain if each.strength >= 2] for entry in self.table}
-        final = {each for chain in wanted.values() for each in chain}
+        final = {rule for entry in self.table if entry.level == 0 for rule in wanted[id(entry)]}
         loop, inside = "", list[ast.stmt]()
         for rule in self.init.rules:
             for way in self.ways.of(rule, wanted) if rule.decides in final else ():
@@ -99,12 +99,11 @@ class Weights:
                 loop, inside = way.loop, one
                 body += self.looped(loop, inside)
         wrong = [entry for entry in self.table if held[id(entry)] != wanted[id(entry)] or self.replaced(entry)]
-        body += self.exceptions(wrong)
-        padded = {entry.name: entry.padding for entry in self.table if entry.padding is not None}
-        for name, row in padded.items():
-            tensor = self.ways.path(name)
-            body += trees.statements("TENSOR[ROW] = 0", TENSOR=tensor, ROW=trees.literal(row))
-        return body + self.constants()
+        for level in sorted({entry.level for entry in self.table}):
+            body += self.exceptions([each for each in wrong if each.level == level])
+            body += self.padding([each for each in self.table if each.level == level])
+            body += self.constants() if level == 0 else []
+        return body
 
     def asked(self, test: ast.expr | None, lines: list[ast.stmt]) -> list[ast.stmt]:
         return lines if test is None else [ast.If(test, lines, [])]
@@ -168,6 +167,12 @@ class Weights:
 
     # -- what no rule says so simply
 
+    def padding(self, entries: list[ledger.Entry]) -> list[ast.stmt]:
+        """The rows of embeddings that are zero whatever fills the others."""
+        rows = {entry.name: trees.literal(entry.padding) for entry in entries if entry.padding is not None}
+        statements = (trees.statements("TENSOR[ROW] = 0", TENSOR=self.ways.path(e), ROW=row) for e, row in rows.items())
+        return [one for each in statements for one in each]
+
     def exceptions(self, entries: list[ledger.Entry]) -> list[ast.stmt]:
         groups: dict[tuple[str, ...], list[ledger.Entry]] = {}
         for entry in entries:
@@ -203,6 +208,12 @@ class Weights:
             empty = trees.quoted("torch.empty(SHAPE)", SHAPE=shape)
             drawn = fill_call(decision.fill.name, given, empty, imports, Path())
             return trees.statements("TARGET.copy_(DRAWN)", TARGET=target, DRAWN=drawn)
+        if isinstance(decision, Copied):
+            if not entry.persistent:
+                what = f"'{entry.name}' is a copy, and in no state dict: a source cannot give it its values."
+                fail(entry.key, what, "Remove persistent: false.")
+            original = self.ways.path(decision.original)
+            return trees.statements("TARGET.copy_(ORIGINAL)", TARGET=target, ORIGINAL=original)
         if not isinstance(decision, Program):
             return []
         names = {name: trees.literal(value) for name, value in decision.values.items() if _is_plain(value)}

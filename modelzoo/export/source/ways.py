@@ -73,6 +73,8 @@ class Ways:
         return [each if each in some else replace(each, weight=None) for each in found]
 
     def selecting(self, rule: nodes.Rule) -> list[Way]:
+        if rule.fill.original:
+            return []
         if rule.patterns and not rule.layers and not rule.params:
             return [self.by_name(each) for each in rule.patterns]
         if rule.layers and rule.params and not rule.patterns:
