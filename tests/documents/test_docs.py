@@ -16,11 +16,13 @@ from tests.helpers.documents import (
     build,
     commands,
     documents,
+    executed,
     folder_of,
     is_message,
     parts,
     run,
     session,
+    translations,
 )
 
 PARTS = [part for document in documents() for part in parts(document)]
@@ -86,7 +88,7 @@ def test_a_command_prints_what_is_shown_and_fails_where_a_message_is_shown(part,
 @those("python")
 def test_a_script_runs(part, folder, monkeypatch):
     if part.file is None:
-        exec(compile(part.text, part.place, "exec"), {"__name__": "__main__"})
+        executed((*part.before, part))
     else:
         compile(part.text, part.file, "exec")
 
@@ -96,7 +98,9 @@ def test_a_session_prints_what_is_shown(part, folder):
     assert session(part) == ""
 
 
-@pytest.mark.parametrize("document", documents(), ids=lambda document: str(document.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "document", [*documents(), *translations()], ids=lambda document: str(document.relative_to(ROOT))
+)
 def test_links_within_the_project_lead_somewhere(document):
     text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
     for path, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):

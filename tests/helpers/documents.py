@@ -9,8 +9,10 @@ A fence claims something by its language, and a test holds it to that:
     console  commands after `$ `, each with all that it prints; a line `...` stands for lines left out, and ` ...`
              for the end of a line
     sh       commands that end well
-    python   a script that runs, or with a first line `# own.py` that file
+    python   a script that runs after those before it, or with a first line `# own.py` that file
     pycon    a session
+
+A translation has the fences and the commands of the page that it translates, so they are carried out once.
 
 Every fence gets a folder of its own, which looks like a checkout: `run.py`, `conf`, and the files named before it.
 """
@@ -29,8 +31,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import yaml
 
@@ -43,6 +46,7 @@ from modelzoo.testing import cases, checker
 from modelzoo.testing.case import Case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHAPTER = ROOT / "docs" / "chapter"
 LANGUAGES = ("yaml", "text", "console", "sh", "python", "pycon")
 INSTALLATION = ("pip install -c constraints.txt -e .", "pip install -c constraints.txt -e '.[test]'", "pytest -n auto")
 """Commands that are not carried out here: the CI begins with them."""
@@ -74,8 +78,14 @@ class Part:
 
 
 def documents() -> list[pathlib.Path]:
-    written = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "gallery"]
+    written = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name not in ("gallery", "zh")]
     return [ROOT / "README.md", *written]  # the pages of the gallery are generated, and compared in test_gallery
+
+
+def translations() -> dict[pathlib.Path, pathlib.Path]:
+    """Every page in Chinese, and the page that it translates."""
+    pages = {path: CHAPTER / "en" / path.name for path in sorted((CHAPTER / "zh").glob("*.md"))}
+    return {ROOT / "README.zh.md": ROOT / "README.md", **pages}
 
 
 def parts(document: pathlib.Path) -> Iterator[Part]:
@@ -140,20 +150,38 @@ def build(part: Part) -> str:
     """Builds what a YAML fence holds; returns the message that answers it, if there is one."""
     if pathlib.Path(part.name).name.startswith("test_"):
         return tested(pathlib.Path(part.name))
-    model: object = part.name
-    rules = None
-    if is_rules(part):
-        model = [each.name for each in part.before if each.name.startswith("conf/model/")][-1]
-        rules = part.name
     try:
-        data = yaml.safe_load(pathlib.Path(str(model)).read_text(encoding="utf-8"))
-        if isinstance(data, dict) and "defaults" in data:
-            model = compose.compose([f"model={pathlib.Path(str(model)).stem}"]).model
-        built = modelzoo.build(model, rules)  # type: ignore[arg-type]
+        built = modelzoo.build(*described(part))
         assert list(built.modules())
         return ""
     except modelzoo.ConfigError as error:
         return f"{error}\n"
+
+
+def described(part: Part) -> tuple[Any, str | None]:
+    """What a YAML fence says, for `modelzoo.build`: a model, and rules if it holds them, in the current folder."""
+    rules = part.name if is_rules(part) else None
+    name = [each.name for each in part.before if each.name.startswith("conf/model/")][-1] if rules else part.name
+    data = yaml.safe_load(pathlib.Path(name).read_text(encoding="utf-8"))
+    if isinstance(data, dict) and "defaults" in data:
+        return compose.compose([f"model={pathlib.Path(name).stem}"]).model, rules
+    return name, rules
+
+
+# --- Python --------------------------------------------------------------------------------------------------------
+
+
+def scripts(found: Sequence[Part]) -> list[Part]:
+    """Those that are Python and name no file: they go on from one to the next."""
+    return [part for part in found if part.language == "python" and part.file is None]
+
+
+def executed(found: Sequence[Part], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The names that the Python among some parts leaves; `given` are those that it begins with."""
+    names: dict[str, Any] = {"__name__": "__main__", **(given or {})}
+    for part in scripts(found):
+        exec(compile(part.text, part.place, "exec"), names)
+    return names
 
 
 # --- commands ------------------------------------------------------------------------------------------------------
