@@ -244,8 +244,7 @@ class Rules:
         try:
             problems = Problems()
             init = spec.parse_init(config.init, frozenset(made.values), problems)
-            problems.check()
-            _, warnings = decide.decide(made.skeleton, init, made.values, made.seed)
+            _, warnings = decide.decide(made.skeleton, init, made.values, made.seed, problems)
         except ConfigError as error:
             if all(_MEANT_FOR_OTHERS.search(each.what) for each in error.problems):
                 return None

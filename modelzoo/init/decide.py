@@ -26,16 +26,24 @@ from modelzoo.spec.resolve import values_of
 
 
 def decide(
-    skeleton: Skeleton, init: Init, root_values: Mapping[str, Any], seed: int
+    skeleton: Skeleton, init: Init, root_values: Mapping[str, Any], seed: int, problems: Problems
 ) -> tuple[list[Entry], list[Problem]]:
     """The fills of every tensor, weakest first, and warnings about rules without effect.
 
     Texts are tried: each once for tensors of one shape and dtype.
 
+    Args:
+        skeleton: the modules.
+        init: the rules of the model file, or of `init`, and their args.
+        root_values: the args of the root, which the rules may read.
+        seed: of what texts draw while they are tried.
+        problems: ties and rules that are wrong; what they would have filled is not said to be without a fill.
+
     Raises:
-        ConfigError: a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
+        ConfigError: these, a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
     """
-    problems, warnings = Problems(), Problems(fatal=False)
+    complete = not problems.found
+    warnings = Problems(fatal=False)
     modules = named_in(skeleton.root)
     table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)
@@ -55,7 +63,7 @@ def decide(
             entry.padding = next((row for row in map(padding_of, entry.homes) if row is not None), None)
     copies.follow(table, problems)
     _unused(homes, init.rules, hits, problems, warnings)
-    _check(table, seed, skeleton.max_steps, problems)
+    _check(table, seed, skeleton.max_steps, problems, complete)
     problems.check()
     return table, warnings.found
 
@@ -239,7 +247,7 @@ def _unused(
             )
 
 
-def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) -> None:
+def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems, complete: bool) -> None:
     wrong: dict[Hashable, list[Wrong]] = {}
     operations = runtime.Operations("fills")
     refused: dict[tuple[Path, str, Wrong], list[str]] = {}
@@ -248,6 +256,8 @@ def _check(table: list[Entry], seed: int, max_steps: int, problems: Problems) ->
         if chain and isinstance(chain[0], Copied) and entry.original is None:
             continue  # it was told
         if not chain or chain[0].reads_value:
+            if not complete or any(each.key.touches(entry.key) for each in problems.found):
+                continue
             what = f"'{entry.name}' has no fill and no rule fills it."
             problems.add(entry.key, what, "Write fill: zeros beside its shape, or a rule.")
             continue

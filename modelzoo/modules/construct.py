@@ -226,16 +226,25 @@ def frozen(instance: Instance, block: nodes.Block, max_steps: int) -> Frozen:
 
 
 def finish(skeleton: Skeleton, problems: Problems) -> None:
-    """After the dry run: puts found layers in their places, makes the ties, and checks what texts read."""
+    """After the dry run: puts found layers in their places, checks what texts read, and makes the ties.
+
+    Args:
+        skeleton: the modules.
+        problems: collects what is wrong with texts and ties.
+
+    Raises:
+        ConfigError: layers without a size.
+    """
+    unreached = Problems()
     for unsized in skeleton.unsized:
         if not unsized.layer:
             what = f"{unsized.instance.type} was left without a size, and no input reached it."
-            problems.add(
+            unreached.add(
                 unsized.instance.key,
                 what,
                 "Write the size, or an example of every input, or call the layer in forward.",
             )
-    problems.check()
+    unreached.check()
     real: dict[nn.Module | None, nn.Module] = {each: each.layer[0] for each in skeleton.unsized}
     if real:
         skeleton.root = real.get(skeleton.root, skeleton.root)
@@ -251,7 +260,6 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
         for left, right in block.tie:
             ties.tie(made, block.key / "tie", left, right)
     ties.settle()
-    problems.check()
 
 
 def materialise(skeleton: Skeleton, device: torch.device) -> None:

@@ -62,8 +62,10 @@ def dry_run(
     found: list[Record] = []
     failed: list[tuple[bool, ConfigError]] = []
     floored: dict[str, None] = {}
+    taken: dict[str, None] = {}
+    telling = (lambda: floored.setdefault(_told_floor())), (lambda: taken.setdefault(_told_number()))
     try:
-        with strictly(skeleton.device, lambda: floored.setdefault(_told_floor())):
+        with strictly(skeleton.device, *telling):
             for mode in modes.modes(skeleton):
                 modes.enter(modules, mode)
                 try:
@@ -79,6 +81,7 @@ def dry_run(
         raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
+    asked.notes += taken
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += floored
         if gradients.is_doubtful(modules):
@@ -93,9 +96,13 @@ def _told_gradient(problem: Problem) -> str:
 
 def _told_floor() -> str:
     """A note of a `//` between tensors."""
-    called = _calling()
-    text = "" if called is None else f" in `{compiler.line_of(called.f_code, called.f_lineno)}`"
+    text = _calling_line()
     return f"a backward pass through //{text} fails: torch knows no gradient of it. That of floor(a / b) is zero"
+
+
+def _told_number() -> str:
+    """A note of a dimension or a size that only values decide."""
+    return f"a number is taken from data{_calling_line()}, and others were not tried"
 
 
 def _told_once(failed: list[tuple[bool, ConfigError]]) -> list[Problem]:
@@ -254,9 +261,9 @@ def _quickly(
     return record
 
 
-def _calling() -> FrameType | None:
-    """The text that calls."""
+def _calling_line() -> str:
+    """The line of the text that calls; empty if none does."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and not compiler.is_text(frame.f_code):
         frame = frame.f_back
-    return frame
+    return "" if frame is None else f" in `{compiler.line_of(frame.f_code, frame.f_lineno)}`"

@@ -70,14 +70,17 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def strictly(device: torch.device, floored: Callable[[], None] = lambda: None) -> Iterator[None]:
+def strictly(
+    device: torch.device, floored: Callable[[], None] = lambda: None, taken: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """While it lasts, meta refuses what the CPU refuses, and the CPU what meta is for.
 
     Args:
         device: what is run on.
         floored: called by each `//` of a tensor that floats, whose gradient torch does not know.
+        taken: called on the CPU where torch reads a dimension or a size out of a tensor; meta has none to read.
     """
-    with uncompiled(), Strict(floored) if device.type == "meta" else Frugal(floored):
+    with uncompiled(), Strict(floored) if device.type == "meta" else Frugal(floored, taken):
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -38,10 +38,10 @@ class Frugal(TorchFunctionMode):
     modelzoo.modules.torch_layers.TooLargeError
     """
 
-    def __init__(self, floored: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, floored: Callable[[], None] = lambda: None, taken: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.left, self.guesses = MOST, float(GUESSED)
-        self.floored = floored
+        self.floored, self.taken = floored, taken
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -56,7 +56,34 @@ class Frugal(TorchFunctionMode):
                 self.left -= of(func, args, kwargs)
                 if self.left < 0:
                     raise TooLargeError
-        return func(*args, **kwargs)
+        if not _holds_number(args) and not _holds_number(kwargs.values()):
+            return func(*args, **kwargs)
+        with _Taking() as taking:  # type: ignore[no-untyped-call]
+            result = func(*args, **kwargs)
+        if taking.taken:
+            self.taken()
+        return result
+
+
+class _Taking(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notices whether torch reads a number out of a tensor."""
+
+    taken = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.taken |= func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def _holds_number(values: Iterable[Any]) -> bool:
+    """Whether a tensor that may stand for a dimension or a size is among arguments, or in a list of them."""
+    for each in values:
+        if isinstance(each, Tensor):
+            if each.numel() == 1 and not each.is_floating_point():
+                return True
+        elif type(each) in (list, tuple) and _holds_number(each):
+            return True
+    return False
 
 
 def greatest(name: str, args: Any, kwargs: Any) -> float:

@@ -22,7 +22,7 @@ from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.inputs import example
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.modules.torch_layers import TooLargeError
-from modelzoo.plans import advice, ambient, origins, records
+from modelzoo.plans import advice, ambient, further, origins, records
 from modelzoo.plans.budget import check
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import module_records
@@ -131,6 +131,7 @@ def _drafted(
     provenance = Provenance()
     instance = resolve(node, problems, provenance)
     parsed = parser.parse_init(init, frozenset(each.name for each in root.args), problems)
+    further.look(node, parsed, problems, seed=seed)
     problems.check()
     if instance is None:
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
@@ -142,7 +143,7 @@ def _drafted(
     run = partial(dry_run.dry_run, count=count, recorded=planned, training=training)
     skeleton, record = _dry(instance, given, parsed, torch.device(device), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
-    table, warnings = decide.decide(skeleton, parsed, values, seed)
+    table, warnings = decide.decide(skeleton, parsed, values, seed, problems)
     warnings += [] if given.shapes else chains.broken_chains(skeleton)
     return Draft(
         skeleton=skeleton,
@@ -258,8 +259,9 @@ def _on_cpu(
             raise
         skeleton = _checked(construct())
         try:
-            building.finish(skeleton, Problems())
-            table, _ = decide.decide(skeleton, init, given.values, given.seed)
+            problems = Problems()
+            building.finish(skeleton, problems)
+            table, _ = decide.decide(skeleton, init, given.values, given.seed, problems)
             filling.fill(skeleton, table, given.seed)
             inputs = example_tensors(given, cpu)
         except ConfigError:
@@ -308,7 +310,7 @@ def _construct_again(draft: Draft) -> None:
         seed=draft.seed,
     )
     building.finish(made, Problems())
-    draft.table[:], _ = decide.decide(made, draft.init, draft.values, draft.seed)
+    draft.table[:], _ = decide.decide(made, draft.init, draft.values, draft.seed, Problems())
     before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
     draft.record.rename({one: other for (_, one), (_, other) in zip(before, after, strict=True)})
     skeleton.become(made)

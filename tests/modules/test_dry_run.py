@@ -205,7 +205,8 @@ RUNNING = {
 @pytest.mark.parametrize("forward", RUNNING.values(), ids=RUNNING)
 def test_what_only_zeros_refuse_is_built_and_runs(forward):
     model = {"inputs": {"x": [2, 4]}, "buffers": {"n": {"shape": [], "fill": 4}}, "forward": forward}
-    assert modelzoo.plan(model).notes == ()
+    told = f"a number is taken from data in `{forward}`, and others were not tried"
+    assert modelzoo.plan(model).notes == ((told,) if "int(x" in forward else ())
     modelzoo.build(model)(torch.randn(2, 4))
 
 
@@ -233,6 +234,20 @@ def test_a_dtype_that_the_cpu_cannot_compute_with_is_checked_on_meta(dtype):
 def test_what_depends_on_data_ends_the_check_on_meta_with_a_note(call):
     plan = draft.draft({"inputs": {"x": [4, 4]}, "forward": f"y = x + 1\nz = {call}\nreturn y"}, device="meta").plan
     assert plan.notes == (f"sizes after this depend on data and were not checked: z = {call}",)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["softmax(x, argmin(x))", "x.sum(argmin(x))", "cummax(x, argmin(x))", "zeros([argmin(x) + 1, 3])", "x[argmin(x)]"],
+)
+def test_a_dimension_or_a_size_that_data_decides_is_told_for_others_may_not_fit(call):
+    plan = modelzoo.plan({"inputs": {"x": [2, 3]}, "forward": f"return {call}"})
+    assert plan.notes == (f"a number is taken from data in `return {call}`, and others were not tried",)
+
+
+@pytest.mark.parametrize("call", ["x * argmin(x)", "x[:, 0] + x.sum()", "where(argmin(x) > 0, x, 0)", "cat([x, x], 1)"])
+def test_a_number_that_stays_a_tensor_decides_no_size(call):
+    assert modelzoo.plan({"inputs": {"x": [2, 3]}, "forward": f"return {call}"}).notes == ()
 
 
 @pytest.mark.parametrize("text", ["while x > 1:\n  x = x / 2\nreturn x", "x if x > 0 else -x"])
