@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -90,10 +91,15 @@ def build(
     Raises:
         ConfigError: all problems found.
 
+    Warns:
+        UserWarning: a rule that selects nothing, or that later ones overwrite; each with its place.
+
     >>> build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[2]
     Linear(in_features=8, out_features=1, bias=True)
     """
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
         made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps, planned=False)
+        for each in made.warnings:
+            warnings.warn(str(each.located(given.locate)), stacklevel=3)
         return fill(made, device, budget=memory)
