@@ -14,6 +14,7 @@ from torch import nn
 from modelzoo import bounds
 from modelzoo.config import config
 from modelzoo.config.opening import overrides_of
+from modelzoo.config.unused import unused
 from modelzoo.errors import located
 from modelzoo.plans.draft import draft, fill
 from modelzoo.plans.plan import Plan
@@ -92,7 +93,8 @@ def build(
         ConfigError: all problems found.
 
     Warns:
-        UserWarning: a rule that selects nothing, or that later ones overwrite; each with its place.
+        UserWarning: a rule that selects nothing or that later ones overwrite, and what nothing uses: a layer, an arg,
+            a tensor, a definition; each with its place.
 
     >>> build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[2]
     Linear(in_features=8, out_features=1, bias=True)
@@ -100,6 +102,6 @@ def build(
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
         made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps, planned=False)
-        for each in made.warnings:
-            warnings.warn(str(each.located(given.locate)), stacklevel=3)
+        for each in (*(one.located(given.locate) for one in made.warnings), *unused(given)):
+            warnings.warn(str(each), stacklevel=3)
         return fill(made, device, budget=memory)
