@@ -72,7 +72,8 @@ def _blocks(data: Any, key: Path) -> Iterator[tuple[Path, Mapping[Any, Any]]]:
             yield from _blocks(value, key / name)
     elif isinstance(data, list):
         for index, value in enumerate(data):
-            yield from _blocks(value, key / index)
+            if not isinstance(value, str):
+                yield from _blocks(value, key / index)
 
 
 def _in_block(
@@ -140,7 +141,8 @@ def _definitions(data: Any, key: Path, seen: set[str] | frozenset[str]) -> Itera
     """Where the definitions stand whose names are in no text that could mean them."""
     if isinstance(data, list):
         for index, value in enumerate(data):
-            yield from _definitions(value, key / index, seen)
+            if not isinstance(value, str):
+                yield from _definitions(value, key / index, seen)
     if not isinstance(data, Mapping):
         return
     blocks = data.get("blocks")
