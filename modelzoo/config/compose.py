@@ -58,6 +58,9 @@ def from_hydra(cfg: DictConfig, where: Places | None = None) -> Config:
         ConfigError: every wrong `${...}` and every key that is no text or integer.
     """
     where = where or _places_of_job()
+    added = Problems()
+    added.found += where.added_to_texts()
+    added.check()
     with located(where.locate):
         data = plain(cfg)
         problems = Problems()

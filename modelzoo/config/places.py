@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import yaml
 
+from modelzoo.config import answers
 from modelzoo.config.document import Document
-from modelzoo.errors import Locate, Path, nearest
+from modelzoo.errors import Locate, Path, Problem, nearest
 from modelzoo.names import is_index
+
+_NULL = ("", "~", "null", "Null", "NULL")
+"""How null is written, below which a key can be added."""
 
 _REFERENCE = re.compile(r"\$\{(\.*)([^:{}]+)\}")
 
@@ -131,9 +136,11 @@ class Places:
 
     Attributes:
         sources: everything that sets keys, weakest first.
+        adding: whether an override among them adds keys.
     """
 
     sources: Callable[[], Iterable[File | Data | Override]]
+    adding: bool = False
     _read: list[File | Data | Override] | None = None
 
     def locate(self, key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
@@ -194,6 +201,21 @@ class Places:
         """What is written at a key: a text, an empty list, a mapping of its names; `None` if the key is not there."""
         hits = self.hits(key)
         return hits[-1].value if hits and hits[-1].depth == len(key) else None
+
+    def added_to_texts(self) -> Iterator[Problem]:
+        """Overrides that add a key below a text, which has none: Hydra puts a mapping of that key in its place."""
+        if not self.adding:
+            return
+        sources = list(self.sources())
+        for index, each in enumerate(sources):
+            if not isinstance(each, Override) or each.deletes:
+                continue
+            before = Places(sources=partial(iter, sources[:index]))
+            above = [each.key[:depth] for depth in range(1, len(each.key))]
+            texts = [(key, value) for key in above if isinstance(value := before.value(Path(key)), str)]
+            for key, written in [one for one in texts if one[1] not in _NULL][:1]:
+                what, hint = answers.in_a_text(".".join(key), written)
+                yield Problem(where=each.where, path=each.text, what=what, hint=hint)
 
     def documents(self) -> list[Document]:
         """The files among the sources."""

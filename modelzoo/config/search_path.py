@@ -141,7 +141,8 @@ def choices() -> str:
 
 def places(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str = CONFIG_NAME) -> Places:
     """The places of what these overrides compose; files are shown relative to `cwd`, where they were typed."""
-    return Places(sources=lambda: sources(overrides, cwd, config_name))
+    adding = any(each.startswith("+") for each in overrides)
+    return Places(sources=lambda: sources(overrides, cwd, config_name), adding=adding)
 
 
 def sources(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str) -> Iterator[File | Override]:

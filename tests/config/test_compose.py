@@ -380,6 +380,14 @@ MODELS = {
             "'model.layers.hidden' is written as text, Linear(20, 30). "
             "Replace it whole: \"model.layers.hidden='Linear(20, 30)'\"",
         ),
+        *(
+            (
+                f"{adds}model.layers.hidden.{key}=8",
+                "'model.layers.hidden' is written as text, Linear(20, 30). "
+                "Replace it whole: \"model.layers.hidden='Linear(20, 30)'\"",
+            )
+            for adds, key in [("+", "bias"), ("++", "out_features"), ("+", "act.negative_slope")]
+        ),
         (
             "model.layers.act=LeakyReLU(0.1)",
             "Hydra reads LeakyReLU(...) as a function of its own. "
