@@ -111,7 +111,9 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
         overrides: as `python run.py` takes them; `memory=` and `seconds=` are limits, and `init=` may be a file.
     """
     typed = read_typed(overrides, more=["seconds"])
+    asked = {name: value for name, value in typed.options.items() if name == "memory"}
     given = sandbox.limits(typed.options)
+    typed.options.update(asked)  # the plan has to fit too, and not by default: one of any size can be looked at
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         try:
             code = sandbox.start("modelzoo.cli.check:inside", [file, typed.json()], given, shown_as=file, stdout=output)
@@ -277,7 +279,7 @@ def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
     chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
     made = draft.draft(config.model, config.init, count=True, **chosen)
     if options.get("memory") is not None:
-        budget.check(made.bytes, lambda: made.plan, options["memory"])
+        budget.check(made.bytes, lambda: made.plan, options["memory"], made.record.largest)
     return made
 
 

@@ -63,9 +63,14 @@ def dry_run(
     failed: list[tuple[bool, ConfigError]] = []
     floored: dict[str, None] = {}
     taken: dict[str, None] = {}
-    telling = (lambda: floored.setdefault(_told_floor())), (lambda: taken.setdefault(_told_number()))
+    largest: list[tuple[int, str]] = [(0, "")]
     try:
-        with strictly(skeleton.device, *telling):
+        with strictly(
+            skeleton.device,
+            floored=lambda: floored.setdefault(_told_floor()),
+            taken=lambda: taken.setdefault(_told_number()),
+            largest=lambda size: largest.append((size, _calling_line())),
+        ):
             for mode in modes.modes(skeleton):
                 modes.enter(modules, mode)
                 try:
@@ -82,6 +87,7 @@ def dry_run(
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
     asked.notes += taken
+    asked.largest = largest[-1]
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += floored
         if gradients.is_doubtful(modules):

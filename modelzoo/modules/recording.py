@@ -28,6 +28,7 @@ class Record:
         notes: what could not be checked, and why.
         activations: the bytes of what all layers returned.
         flops: the floating-point operations of one forward pass, where they were counted.
+        largest: the bytes of the largest tensor on the way, from a gigabyte on, and the line that makes it.
         turns: how often each `while` of a module's text turned, by the module and its place; a dry run does not say.
     """
 
@@ -36,6 +37,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     activations: int = 0
     flops: int | None = None
+    largest: tuple[int, str] = (0, "")
     turns: dict[nn.Module, dict[str, int]] = field(default_factory=dict)
 
     def rename(self, others: Mapping[nn.Module, nn.Module]) -> None:

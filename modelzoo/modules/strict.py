@@ -21,6 +21,9 @@ from modelzoo.modules.work import Frugal, greatest
 LONGEST = 8
 """No size of a piece on which dtypes are tried is larger."""
 
+LARGE = 2**30
+"""A tensor of fewer bytes is not asked about: it fits."""
+
 SMALL = 2**16
 """An operation on nothing is tried as it is where the other tensors have no more elements."""
 
@@ -41,10 +44,13 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
     IndexError: Dimension out of range (expected to be in range of [-2, 1], but got 2)
     """
 
-    def __init__(self, floored: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, floored: Callable[[], None] = lambda: None, largest: Callable[[int], None] = lambda size: None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tried: set[Hashable] = set()
-        self.floored = floored
+        self.floored, self.largest = floored, largest
+        self.size = LARGE
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -54,6 +60,10 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func.overloadpacket.__name__ == "floor_divide" and any(map(_floats, args)):
             self.floored()
         result = func(*args, **kwargs)
+        size = max(map(_bytes, tree_leaves(result) if type(result) is not Tensor else [result]), default=0)
+        if size > self.size:
+            self.size = size
+            self.largest(size)
         tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         if any(0 in each.shape for each in tensors):
             zeros, named = tree_map(_zeros, args), tree_map(_zeros, kwargs)
@@ -71,17 +81,26 @@ class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def strictly(
-    device: torch.device, floored: Callable[[], None] = lambda: None, taken: Callable[[], None] = lambda: None
+    device: torch.device,
+    floored: Callable[[], None] = lambda: None,
+    taken: Callable[[], None] = lambda: None,
+    largest: Callable[[int], None] = lambda size: None,
 ) -> Iterator[None]:
     """While it lasts, meta refuses what the CPU refuses, and the CPU what meta is for.
 
     Args:
         device: what is run on.
         floored: called by each `//` of a tensor that floats, whose gradient torch does not know.
+        largest: called on meta with the bytes of a tensor larger than all before, from a gigabyte on.
         taken: called on the CPU where torch reads a dimension or a size out of a tensor; meta has none to read.
     """
-    with uncompiled(), Strict(floored) if device.type == "meta" else Frugal(floored, taken):
+    with uncompiled(), Strict(floored, largest) if device.type == "meta" else Frugal(floored, taken):
         yield
+
+
+def _bytes(value: Any) -> int:
+    """What a tensor takes; a view as much as what it is of, and an expanded one no more."""
+    return value.untyped_storage().nbytes() if isinstance(value, Tensor) else 0
 
 
 def _floats(value: Any) -> bool:

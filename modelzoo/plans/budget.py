@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from modelzoo.plans.plan import Plan
 
 
-def check(needed: int, plan: Callable[[], Plan], budget: int | str | None = None) -> None:
-    """Refuses a plan whose tensors exceed the budget, with the largest of them.
+def check(
+    needed: int, plan: Callable[[], Plan], budget: int | str | None = None, largest: tuple[int, str] = (0, "")
+) -> None:
+    """Refuses a plan whose tensors exceed the budget, with the largest of them, and a forward that makes a larger one.
 
     Args:
         needed: the bytes of all its tensors.
         plan: makes the plan, for the message.
         budget: in bytes, or as `size` reads it; what the machine has free by default.
+        largest: the bytes of the largest tensor that a forward pass makes, and where.
 
     Raises:
         ConfigError: the plan does not fit.
@@ -27,11 +30,14 @@ def check(needed: int, plan: Callable[[], Plan], budget: int | str | None = None
         limit = available() if budget is None else size(budget)
     except TextError as error:
         fail(Path(("memory",)), error.what, error.hint)
+    there = "are there" if budget is None else "are allowed"
+    if largest[0] > limit:
+        what = f"a forward pass makes a tensor of {shown(largest[0])}{largest[1]}, and {shown(limit)} {there}."
+        fail(Path(("model",)), what, "Choose smaller sizes or inputs, or device=meta to plan only.")
     if needed <= limit:
         return
-    largest = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
-    lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in largest]
-    there = "are there" if budget is None else "are allowed"
+    ranked = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
+    lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in ranked]
     what = f"the model needs {shown(needed)} and {shown(limit)} {there}. The largest tensors:"
     hint = "Choose smaller sizes, dtype=bfloat16, or device=meta to plan only."
     fail(Path(("model",)), "\n".join([what, *lines, hint]))

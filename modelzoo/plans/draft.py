@@ -287,7 +287,7 @@ def fill(
     """Gives the modules of a draft their storage and values, if they fit into memory."""
     target = torch.device(device)
     if target.type == "cpu" or budget is not None:
-        check(draft.bytes, lambda: draft.plan, budget)
+        check(draft.bytes, lambda: draft.plan, budget, draft.record.largest)
     if draft.skeleton.device.type == "meta" != target.type and building.has_registered(draft.skeleton):
         _construct_again(draft)
     building.materialise(draft.skeleton, target)

@@ -161,6 +161,14 @@ def test_a_memory_budget_holds_for_plans_too(project: pathlib.Path, capsys: pyte
     assert "conf/model/shallow.yaml:1:1  model\n  the model needs 40 bytes and 39 bytes are allowed." in (
         capsys.readouterr().err
     )
+    file = str(project / "conf/model/shallow.yaml")
+    assert (main(["check", file, "memory=4GB"]), main(["check", file])) == (0, 0)
+    large = project / "large.yaml"
+    large.write_text("inputs: {x: [2, 8]}\nforward: |\n  y = zeros([2**42, 2])\n  return x + y.sum()\n")
+    assert main(["check", str(large)]) == 0
+    assert main(["check", str(large), "memory=4GB"]) == 1
+    what = "a forward pass makes a tensor of 35.2 TB in `y = zeros([2**42, 2])`, and 4.0 GB are allowed."
+    assert what in capsys.readouterr().err
     assert main(["check", "memory=39", "init=plain"]) == 1
     assert capsys.readouterr().out.count("failed") == 3
 

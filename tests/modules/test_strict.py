@@ -218,3 +218,13 @@ def test_a_shape_expands_as_in_torch(shape, wanted):
         assert not expands(shape, wanted)
     else:
         assert expands(shape, wanted)
+
+
+def test_the_largest_tensor_on_meta_is_told_and_a_view_is_no_larger_than_what_it_is_of():
+    told = []
+    with Strict(largest=told.append):
+        x = torch.zeros(2**14, 1, device="meta")
+        x.expand(2**14, 2**20).T
+        (x @ x.T).relu()
+        torch.zeros(2**29, device="meta").to(torch.float64)
+    assert told == [2**31, 2**32]  # of float32, and of float64
