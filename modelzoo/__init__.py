@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelzoo.errors import ConfigError, Problem
+from modelzoo.errors import ConfigError, ConfigWarning, Problem
 
 if TYPE_CHECKING:
     from modelzoo import register
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from modelzoo.plans.plan import Plan
 
 __version__ = "0.1.0"
-__all__ = ["ConfigError", "Plan", "Problem", "build", "load", "plan", "register", "summary"]
+__all__ = ["ConfigError", "ConfigWarning", "Plan", "Problem", "build", "load", "plan", "register", "summary"]
 
 _HOMES = {
     "build": "api",

@@ -15,7 +15,7 @@ from modelzoo import bounds
 from modelzoo.config import config
 from modelzoo.config.opening import overrides_of
 from modelzoo.config.unused import unused
-from modelzoo.errors import located
+from modelzoo.errors import ConfigWarning, located
 from modelzoo.plans.draft import draft, fill
 from modelzoo.plans.plan import Plan
 
@@ -93,7 +93,7 @@ def build(
         ConfigError: all problems found.
 
     Warns:
-        UserWarning: a rule that selects nothing or that later ones overwrite, and what nothing uses: a layer, an arg,
+        ConfigWarning: a rule that selects nothing or that later ones overwrite, and what nothing uses: a layer, an arg,
             a tensor, a definition; each with its place.
 
     >>> build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[2]
@@ -103,5 +103,5 @@ def build(
     with located(given.locate):
         made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps, planned=False)
         for each in (*(one.located(given.locate) for one in made.warnings), *unused(given)):
-            warnings.warn(str(each), stacklevel=3)
+            warnings.warn(str(each), ConfigWarning, stacklevel=3)
         return fill(made, device, budget=memory)

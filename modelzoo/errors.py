@@ -149,6 +149,10 @@ class ConfigError(Exception):
         return render(self.problems)
 
 
+class ConfigWarning(UserWarning):
+    """What a config says without effect: a rule that selects nothing, a layer that nothing calls."""
+
+
 class TextError(Exception):
     """A mistake inside one text of a config, at a line and column of that text (from 1)."""
 

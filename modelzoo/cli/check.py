@@ -135,7 +135,7 @@ def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
         from modelzoo.config import config
 
         opened = config.from_mapping(file, said.init, said.overrides)
-        chosen = {name: said.options[name] for name in _FILE_OPTIONS if name in said.options}
+        chosen = {name: said.options[name] for name in (*_FILE_OPTIONS, "memory") if name in said.options}
         with located(said.locate(opened.locate)):
             found[0] = _planned(file, opened, chosen)
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -61,16 +61,9 @@ def dry_run(
     shared = modes.Trials(torch_layers(skeleton)), runtime.Operations("forwards")
     found: list[Record] = []
     failed: list[tuple[bool, ConfigError]] = []
-    floored: dict[str, None] = {}
-    taken: dict[str, None] = {}
-    largest: list[tuple[int, str]] = [(0, "")]
+    noticed = _Noticed()
     try:
-        with strictly(
-            skeleton.device,
-            floored=lambda: floored.setdefault(_told_floor()),
-            taken=lambda: taken.setdefault(_told_number()),
-            largest=lambda size: largest.append((size, _calling_line())),
-        ):
+        with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor):
             for mode in modes.modes(skeleton):
                 modes.enter(modules, mode)
                 try:
@@ -86,10 +79,10 @@ def dry_run(
         raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
-    asked.notes += taken
-    asked.largest = largest[-1]
+    asked.notes += noticed.numbers
+    asked.largest = noticed.largest
     if any(each.requires_grad for each in skeleton.root.parameters()):
-        asked.notes += floored
+        asked.notes += noticed.floors
         if gradients.is_doubtful(modules):
             asked.notes += map(_told_gradient, gradients.hindrances(skeleton, inputs))
     return asked
@@ -100,15 +93,26 @@ def _told_gradient(problem: Problem) -> str:
     return f"a backward pass fails: {problem.what} {problem.hint}".strip(" .")
 
 
-def _told_floor() -> str:
-    """A note of a `//` between tensors."""
-    text = _calling_line()
-    return f"a backward pass through //{text} fails: torch knows no gradient of it. That of floor(a / b) is zero"
+@dataclass(slots=True)
+class _Noticed:
+    """What was noticed while a run went on, with the line of the text that called."""
 
+    floors: dict[str, None] = field(default_factory=dict)
+    numbers: dict[str, None] = field(default_factory=dict)
+    largest: tuple[int, str] = (0, "")
 
-def _told_number() -> str:
-    """A note of a dimension or a size that only values decide."""
-    return f"a number is taken from data{_calling_line()}, and others were not tried"
+    def floor(self) -> None:
+        """A `//` between tensors."""
+        known = "torch knows no gradient of it. That of floor(a / b) is zero"
+        self.floors[f"a backward pass through //{_calling_line()} fails: {known}"] = None
+
+    def number(self) -> None:
+        """A dimension or a size that only values decide."""
+        self.numbers[f"a number is taken from data{_calling_line()}, and others were not tried"] = None
+
+    def tensor(self, size: int) -> None:
+        """A tensor of so many bytes, larger than all before."""
+        self.largest = size, _calling_line()
 
 
 def _told_once(failed: list[tuple[bool, ConfigError]]) -> list[Problem]:

@@ -224,7 +224,7 @@ def test_the_largest_tensor_on_meta_is_told_and_a_view_is_no_larger_than_what_it
     told = []
     with Strict(largest=told.append):
         x = torch.zeros(2**14, 1, device="meta")
-        x.expand(2**14, 2**20).T
+        x.expand(2**14, 2**20).t()
         (x @ x.T).relu()
         torch.zeros(2**29, device="meta").to(torch.float64)
     assert told == [2**31, 2**32]  # of float32, and of float64
