@@ -277,6 +277,8 @@ _ITEM_KEYS: Schema = {
 
 _TENSOR = {"shape": ref("shape"), "fill": ref("fill"), "dtype": ref("dtype")}
 
+_OWN = {**_TENSOR, "_if_": _ITEM_KEYS["_if_"]}
+
 _SIGNATURE: Schema = {
     "args": ref("args"),
     "inputs": {
@@ -313,14 +315,14 @@ def block_of(node: str) -> Schema:
             description="Trainable tensors of its own.",
             **keys_named(Kind.PARAMETER),
             additionalProperties=mapping_of(
-                {**_TENSOR, "trainable": or_computed({"type": "boolean"})}, required=["shape"]
+                {**_OWN, "trainable": or_computed({"type": "boolean"})}, required=["shape"]
             ),
         ),
         "buffers": mapping_of(
             description="Tensors of its own that are never trained.",
             **keys_named(Kind.BUFFER),
             additionalProperties=mapping_of(
-                {**_TENSOR, "persistent": or_computed({"type": "boolean"})}, required=["shape"]
+                {**_OWN, "persistent": or_computed({"type": "boolean"})}, required=["shape"]
             ),
         ),
         "forward": {

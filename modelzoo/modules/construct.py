@@ -170,12 +170,16 @@ class Builder:
         made = class_of(frozen(instance, block, self.skeleton.max_steps))()
         self.skeleton.blocks.append((made, instance))
         for tensor in block.tensors:
+            if tensor.name not in instance.shapes:
+                made.register_parameter(tensor.name, None)
+                continue
             value = self.tensor(tensor, instance.shapes[tensor.name])
             trains = tensor.trainable and value.dtype.is_floating_point
             made.register_parameter(tensor.name, nn.Parameter(value, requires_grad=trains))
         for tensor in block.buffers:
-            value = self.tensor(tensor, instance.shapes[tensor.name])
-            made.register_buffer(tensor.name, value, persistent=tensor.persistent)
+            there = tensor.name in instance.shapes
+            buffer = self.tensor(tensor, instance.shapes[tensor.name]) if there else None
+            made.register_buffer(tensor.name, buffer, persistent=tensor.persistent)
         for local, child in instance.children.items():
             made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
         return made
@@ -255,10 +259,8 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
         check_reads(skeleton, problems)
     ties = Ties(skeleton.tied, problems)
     for made, instance in skeleton.blocks:
-        block = instance.block
-        assert block is not None
-        for left, right in block.tie:
-            ties.tie(made, block.key / "tie", left, right)
+        for left, right in instance.ties:
+            ties.tie(made, instance, left, right)
     ties.settle()
 
 

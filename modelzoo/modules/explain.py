@@ -270,10 +270,14 @@ def _explain_text(skeleton: Skeleton, module: nn.Module, error: Exception) -> Pr
     frame = compiler.texts(error)[-1][0]
     given = frame.f_code.co_varnames[: frame.f_code.co_argcount]
     absent = [name for name, child in module._modules.items() if child is None]
+    tensors = [name for name, each in (*module._parameters.items(), *module._buffers.items()) if each is None]
     null = [name for name in given if frame.f_locals.get(name, name) is None]
-    name = next((each for each in (*absent, *null) if re.search(rf"\b{re.escape(each)}\b", line)), None)
+    name = next((each for each in (*absent, *tensors, *null) if re.search(rf"\b{re.escape(each)}\b", line)), None)
     if name is None:
         return problem
+    if name in tensors:
+        what = f"'{name}' is absent here: its _if_ is false."
+        return replace(problem, what=what, hint=f"Ask for it first: if {name} is not None:")
     if name in null:
         return replace(problem, what=f"'{name}' is null here.", hint=f"Ask for it first: if {name} is not None:")
     what = f"'{name}' is absent here: it is null, or its _if_ is false."

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from modelzoo.errors import Path, Problems, nearest
 from modelzoo.modules.homes import tensors_of
+from modelzoo.spec.instances import Instance
 
 
 class Ties:
@@ -22,9 +23,10 @@ class Ties:
         self.homes: list[tuple[nn.Module, str, Path]] = []
         self.deciding: dict[tuple[nn.Module, str], tuple[nn.Module, str]] = {}  # of each home that is tied, to what
 
-    def tie(self, block: nn.Module, key: Path, left: str, right: str) -> None:
+    def tie(self, block: nn.Module, instance: Instance, left: str, right: str) -> None:
         """`left` becomes `right`, wherever it stands already: no tie undoes another, in whatever order they come."""
-        home, other = (self.tensor_at(block, key, left, each) for each in (left, right))
+        key = instance.key / "tie"
+        home, other = (self.tensor_at(block, instance, key / left, each) for each in (left, right))
         if home is None or other is None:
             return
         (owner, name, old), (source, local, new) = home, other
@@ -79,13 +81,20 @@ class Ties:
             if getattr(module, name) is not new:
                 self.problems.add(key, f"'{key[-1]}' could not be tied.")
 
-    def tensor_at(self, block: nn.Module, key: Path, left: str, dotted: str) -> tuple[nn.Module, str, Tensor] | None:
+    def tensor_at(
+        self, block: nn.Module, instance: Instance, key: Path, dotted: str
+    ) -> tuple[nn.Module, str, Tensor] | None:
         *owners, name = dotted.split(".")
         module = _module_at(block, owners)
         tensor = None if module is None else module._parameters.get(name, module._buffers.get(name))
+        first = (*owners, name)[0]
+        if instance.lacks(first):
+            what = f"there is no tensor '{dotted}' to tie: the _if_ of '{first}' is false."
+            self.problems.add(key, what, "Give the tie the same _if_.")
+            return None
         if module is None or tensor is None:
             hint = nearest(dotted, tensors_of(block, every=True))
-            self.problems.add(key / left, f"there is no tensor '{dotted}' to tie.", hint)
+            self.problems.add(key, f"there is no tensor '{dotted}' to tie.", hint)
             return None
         return module, name, tensor
 

@@ -15,6 +15,7 @@ from modelzoo.spec.hiding import hidden_functions
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
+    TIE_KEYS,
     Block,
     Computed,
     Formula,
@@ -22,6 +23,7 @@ from modelzoo.spec.nodes import (
     Node,
     OwnTensor,
     Parameter,
+    Tie,
     Visible,
     joined,
     names_of,
@@ -100,7 +102,7 @@ class Blocks:
             buffers=buffers,
             forward=self.forward(value.get("forward"), key / "forward"),
             blocks=blocks,
-            tie=tuple(self.ties(value.get("tie"), key / "tie")),
+            tie=tuple(self.ties(value.get("tie"), key / "tie", inside)),
             init=self.rules.init(value.get("_init_"), key / "_init_", inside),
             key=key,
         )
@@ -179,26 +181,29 @@ class Blocks:
             if kind is of_layers:
                 self.keys.check_name(name, at, kind)
 
-    def ties(self, value: Any, key: Path) -> Iterator[tuple[str, str]]:
+    def ties(self, value: Any, key: Path, visible: Visible) -> Iterator[Tie]:
         if value is None:
             return
         if not isinstance(value, Mapping):
             self.problems.add(key, f"tie must be a mapping, not {kind_of(value)}", "Write {head.weight: embed.weight}.")
             return
-        for left, right in _flattened(value):
-            if isinstance(right, str):
-                for name in (left, right):
-                    self.keys.check_name(name, key / left, Kind.TIED)
-                yield left, right
-            else:
+        for left, given in _flattened(value):
+            written = given if isinstance(given, Mapping) else {"_ref_": given}
+            self.keys.check_known(written, TIE_KEYS, key / left, "a tie")
+            right = written.get("_ref_")
+            if not isinstance(right, str):
                 self.problems.add(
-                    key / left, f"a tie names a tensor, not {right!r}", "Write {head.weight: embed.weight}."
+                    key / left, f"a tie names a tensor, not {given!r}", "Write {head.weight: embed.weight}."
                 )
+                continue
+            for name in (left, right):
+                self.keys.check_name(name, key / left, Kind.TIED)
+            yield Tie(left=left, right=right, test=self.tensors.test(written, key / left, visible), key=key / left)
 
 
 def _flattened(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, each in value.items():
-        if isinstance(each, Mapping):
+        if isinstance(each, Mapping) and not each.keys() & {*TIE_KEYS}:
             yield from _flattened(each, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", each

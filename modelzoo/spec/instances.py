@@ -22,7 +22,8 @@ class Instance:
         children: by local name, in order; None is absent.
         written: of a block, the children by the names in the config, before a list is closed up and unpacked.
         block: what a block was made from; `values` are its args, and what its texts see from outside.
-        shapes: the sizes of its own tensors, by name.
+        shapes: the sizes of its own tensors, by name, of those that are there.
+        ties: the tensors below it that are tied, left and right.
         init: its own fills: a glob over the names below it, the fill, and the values its texts see.
     """
 
@@ -36,12 +37,20 @@ class Instance:
     block: nodes.Block | None = None
     values: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ties: list[tuple[str, str]] = field(default_factory=list)
     init: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = field(default_factory=list)
 
     @property
     def sequence(self) -> bool:
         """Whether it is an `nn.Sequential` made of a list, a repetition or a block without `forward`."""
         return self.layer is None and (self.block is None or self.block.forward is None)
+
+    def lacks(self, name: str) -> bool:
+        """Whether a layer or tensor of its block is absent."""
+        own = () if self.block is None else (*self.block.tensors, *self.block.buffers)
+        return self.written.get(name, self) is None or (
+            name not in self.shapes and any(each.name == name for each in own)
+        )
 
     def call(self) -> str:
         """As it would be written: `Linear(in_features=20, out_features=64)`."""

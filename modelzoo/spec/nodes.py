@@ -39,6 +39,9 @@ NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
 TENSOR_KEYS = ("shape", "fill", "dtype")
 
 
+TIE_KEYS = ("_ref_", "_if_")
+
+
 CONTAINERS = MappingProxyType({"Sequential": Kind.ITEM, "ModuleList": Kind.LAYER, "ModuleDict": Kind.ENTRY})
 """The layers that hold layers, and what may be their names in it."""
 
@@ -112,6 +115,17 @@ class OwnTensor:
     dtype: str | None = None
     trainable: bool = True
     persistent: bool = True
+    test: Any = True
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """Two tensors below a block that are one: the left becomes the right."""
+
+    left: str
+    right: str
+    test: Any = True
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
@@ -175,7 +189,7 @@ class Block:
     buffers: tuple[OwnTensor, ...] = ()
     forward: str | None = None
     blocks: tuple[tuple[str, Block], ...] = ()
-    tie: tuple[tuple[str, str], ...] = ()
+    tie: tuple[Tie, ...] = ()
     init: tuple[tuple[str, Fill], ...] = ()
     key: Path = field(default=Path(), compare=False, repr=False)
 
@@ -185,9 +199,10 @@ Node = Block | Call | Computed | Reference | Repeat | Condition
 
 _PARTS = MappingProxyType(
     {
-        Block: ("args", "tensors", "buffers", "layers"),
+        Block: ("args", "tensors", "buffers", "layers", "tie"),
         Parameter: ("default",),
-        OwnTensor: ("shape", "fill"),
+        OwnTensor: ("shape", "fill", "test"),
+        Tie: ("test",),
         Fill: ("arguments",),
         Call: ("arguments", "positional"),
         Computed: ("formula",),

@@ -80,7 +80,7 @@ class Resolver:
         elif isinstance(node, nodes.Reference):
             made = self.references.build_reference(node, scope)
         elif isinstance(node, nodes.Condition):
-            made = self.build(node.node, scope) if self.truth(node, scope) else None
+            made = self.build(node.node, scope) if self.truth(node.test, scope, node.key) else None
         elif isinstance(node, nodes.Repeat):
             made = self.build_repeat(node, scope)
         else:
@@ -95,12 +95,13 @@ class Resolver:
             self.problems.add(node.key, f"the model has more than {bounds.NODES:,} nodes")
             self.problems.check()
 
-    def truth(self, node: nodes.Condition, scope: Scope) -> bool:
-        value = self.values.value(node.test, scope, node.key / "_if_")
+    def truth(self, test: Any, scope: Scope, key: Path) -> bool:
+        """Whether what stands at a key is there."""
+        value = self.values.value(test, scope, key / "_if_")
         if not isinstance(value, (bool, int, float, type(None))):
-            origin = self.values.origin(node.test, scope, node.key / "_if_")
+            origin = self.values.origin(test, scope, key / "_if_")
             what = f"_if_ must be true or false, not {value!r}"
-            self.problems.add(node.key / "_if_", what, repairs=as_formula(origin, value))
+            self.problems.add(key / "_if_", what, repairs=as_formula(origin, value))
             return False
         return bool(value)
 
@@ -202,8 +203,10 @@ class Resolver:
         children.scope = None  # all are built; a cycle would keep every instance until a garbage collection
         instance.written = {name: instance.children[name] for name, _ in block.layers}
         instance.children = self.arrangement.arranged(block, instance.written)
-        for tensor in (*block.tensors, *block.buffers):
+        there = [each for each in (*block.tensors, *block.buffers) if self.truth(each.test, scope, each.key)]
+        for tensor in there:
             instance.shapes[tensor.name] = self.values.shape(tensor.shape, scope, tensor.key / "shape")
+        instance.ties = [(each.left, each.right) for each in block.tie if self.truth(each.test, scope, each.key)]
         instance.init = [(pattern, fill, scope.values) for pattern, fill in block.init]
         return instance
 

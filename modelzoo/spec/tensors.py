@@ -119,9 +119,13 @@ class Tensors:
             return ()
         return tuple(self.tensor(str(name), each, key / name, visible, buffers) for name, each in value.items())
 
+    def test(self, value: Mapping[str, Any], key: Path, visible: Visible) -> Any:
+        """When a tensor or a tie is there."""
+        return True if value.get("_if_") is None else self.calls.code(value["_if_"], key / "_if_", visible)
+
     def tensor(self, name: str, value: Any, key: Path, visible: Visible, buffer: bool) -> OwnTensor:
         self.keys.check_name(name, key, Kind.BUFFER if buffer else Kind.PARAMETER)
-        known = (*TENSOR_KEYS, "persistent") if buffer else (*TENSOR_KEYS, "trainable")
+        known = (*TENSOR_KEYS, "persistent" if buffer else "trainable", "_if_")
         if isinstance(value, Mapping):
             value = self.keys.whole(value, key)
             self.keys.check_known(value, known, key, "a tensor")
@@ -140,5 +144,6 @@ class Tensors:
             dtype=self.keys.dtype(value.get("dtype"), key / "dtype"),
             trainable=not buffer and value.get("trainable") is not False,
             persistent=value.get("persistent") is not False,
+            test=self.test(value, key, visible),
             key=key,
         )

@@ -816,7 +816,7 @@ def test_dotted_and_nested_keys_of_a_tie_are_the_same():
     layers = "layers: {a: 'Linear(4, 4)', b: 'Linear(4, 4)'}\n"
     dotted, nested = layers + "tie: {a.weight: b.weight}", layers + "tie: {a: {weight: b.weight}}"
     assert parsed(dotted) == parsed(nested)
-    assert parsed(dotted).tie == (("a.weight", "b.weight"),)
+    assert [(each.left, each.right) for each in parsed(dotted).tie] == [("a.weight", "b.weight")]
 
 
 def test_repeat_is_a_sequential_of_copies_also_inside_a_list():

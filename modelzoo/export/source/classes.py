@@ -18,7 +18,7 @@ from modelzoo.export.source.naming import Imports, Scope, class_title
 from modelzoo.export.source.needs import Needs, bare, inputs_of_sequences, is_computed, names_in
 from modelzoo.export.source.occurrences import Occurrences, Variant
 from modelzoo.export.source.recipes import NONE, argument
-from modelzoo.export.source.sequences import flat, frame_of, items, path
+from modelzoo.export.source.sequences import flat, frame_of, items, tied
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
 from modelzoo.spec import nodes
@@ -198,8 +198,7 @@ def _contents(cls: Class, env: Env) -> tuple[list[ast.stmt], ast.stmt | None]:
             init += [*body[first:], *one]
             del body[first:]
         init[1 + start + len(own) : 1 + start + len(own)] = body[start:]
-    init += [trees.assigned(path(_SELF, left, block), path(_SELF, right, block)) for left, right in block.tie]
-    return init, forward
+    return init + tied(_SELF, block, env), forward
 
 
 def _attribute(name: str, node: nodes.Node, env: Env) -> list[ast.stmt]:

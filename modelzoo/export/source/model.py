@@ -80,7 +80,7 @@ def _ties_left(draft: Draft, source: Source, root: Class) -> list[ast.stmt]:
     held = {(each, local): (each, local) for each in modules for local in (*each._parameters, *each._buffers)}
     for module in reversed(modules):
         instance = draft.skeleton.instances.get(module)
-        for pair in instance.block.tie if instance is not None and instance.block is not None else ():
+        for pair in instance.ties if instance is not None else ():
             left, right = (_slot(module, each) for each in pair)
             held[left] = held[right]
     found: list[ast.stmt] = []

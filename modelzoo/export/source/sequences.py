@@ -11,7 +11,7 @@ from modelzoo.export.source.environment import DeadError, Env, Frame
 from modelzoo.export.source.layout import shown
 from modelzoo.export.source.needs import bare, parts_of, references
 from modelzoo.export.source.recipes import argument
-from modelzoo.export.source.values import FALSE, formula, is_there, number, sometimes_none, test
+from modelzoo.export.source.values import FALSE, formula, is_there, number, sometimes_none, test, when
 from modelzoo.language import syntax
 from modelzoo.spec.nodes import Block, Node, Reference, Repeat
 
@@ -146,9 +146,19 @@ def in_place(block: Block, env: Env) -> ast.expr:
         return made
     local_name = trees.name(env.cls.scope.fresh("sequence"))
     env.before.append(trees.assigned(local_name, made))
-    for left, right in block.tie:
-        env.before.append(trees.assigned(path(local_name, left, block), path(local_name, right, block)))
+    env.before.extend(tied(local_name, block, inside))
     return local_name
+
+
+def tied(base: ast.expr, block: Block, env: Env) -> list[ast.stmt]:
+    """The ties of a block that is `base`."""
+    found: list[ast.stmt] = []
+    for tie in block.tie:
+        line = trees.assigned(path(base, tie.left, block), path(base, tie.right, block))
+        asked = when(tie.test, env)
+        if asked is not FALSE:
+            found.append(line if asked is None else ast.If(asked, [line], []))
+    return found
 
 
 def _ordered(found: list[ast.expr], numbered: bool, env: Env) -> list[ast.expr]:

@@ -15,7 +15,7 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
 from modelzoo.export.source.fills import fans, fill_call, fill_program, sample
 from modelzoo.export.source.naming import fill_title
-from modelzoo.export.source.values import number
+from modelzoo.export.source.values import FALSE, number, when
 from modelzoo.init.ledger import weight_of
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
@@ -25,31 +25,49 @@ from modelzoo.spec.instances import Instance, Scope
 def own(cls: Class, env: Env) -> list[ast.stmt]:
     """The statements that make a block's own tensors."""
     found: list[ast.stmt] = []
-    for each in cls.block.tensors:
-        kind = functions.DTYPES[each.dtype or "float32"]
-        trains = each.trainable and kind.is_floating_point
-        made = trees.call(
-            trees.dotted("nn.Parameter"), [_tensor(each, cls, env)], {} if trains else {"requires_grad": _FALSE}
-        )
-        found.append(trees.assigned(trees.attribute(trees.name("self"), each.name), made))
-    for each in cls.block.buffers:
-        given = [trees.literal(each.name), _tensor(each, cls, env)]
+    for each in (*cls.block.tensors, *cls.block.buffers):
+        asked = when(each.test, env)
+        made: ast.expr = _NONE
+        if asked is not FALSE:
+            made = trees.chosen(asked, _made(each, each in cls.block.tensors, cls, env), _NONE)
+        if each in cls.block.tensors:
+            found.append(trees.assigned(trees.attribute(trees.name("self"), each.name), made))
+            continue
         named = {} if each.persistent else {"persistent": _FALSE}
+        given = [trees.literal(each.name), made]
         found.append(ast.Expr(trees.call(trees.dotted("self.register_buffer"), given, named)))
     return found
 
 
-_FALSE = ast.Constant(False)
+_FALSE, _NONE = ast.Constant(False), ast.Constant(None)
 
 
-def _instances(cls: Class, env: Env) -> list[Instance]:
-    return list(env.source.seen.instances.get(id(cls.block), ()))
+def _made(tensor: nodes.OwnTensor, parameter: bool, cls: Class, env: Env) -> ast.expr:
+    """A tensor with its values."""
+    made = _tensor(tensor, cls, env)
+    if not parameter:
+        return made
+    trains = tensor.trainable and functions.DTYPES[tensor.dtype or "float32"].is_floating_point
+    return trees.call(trees.dotted("nn.Parameter"), [made], {} if trains else {"requires_grad": _FALSE})
+
+
+def _instances(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[Instance]:
+    """The blocks, those that have the tensor first."""
+    return sorted(env.source.seen.instances.get(id(cls.block), ()), key=lambda each: tensor.name not in each.shapes)
+
+
+def _sizes(tensor: nodes.OwnTensor, instance: Instance, env: Env) -> tuple[int, ...]:
+    """The shape that a tensor of a block has, or would have."""
+    if tensor.name in instance.shapes:
+        return instance.shapes[tensor.name]
+    scope = Scope(values=instance.values, origins={}, blocks=env.blocks)
+    return Evaluation(Problems()).shape(tensor.shape, scope, tensor.key)
 
 
 def _shape(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[ast.expr]:
     """The sizes of a tensor as arguments of `torch.zeros`."""
     sizes: list[ast.expr] = []
-    made = _instances(cls, env)
+    made = _instances(tensor, cls, env)
     for each in _flat(tensor.shape):
         tree = number(each, env)
         if isinstance(each, nodes.Formula) and made:
@@ -119,7 +137,7 @@ def _fixed(fill: nodes.Fill, shape: list[ast.expr], dtype: dict[str, ast.expr], 
 def _sized(tensor: nodes.OwnTensor, cls: Class, env: Env) -> nodes.OwnTensor:
     """The tensor that has its fans: of a bias the weight beside it."""
     beside = (each for each in cls.block.tensors if each.name == weight_of(tensor.name))
-    vector = any(len(each.shapes[tensor.name]) < 2 for each in _instances(cls, env))
+    vector = any(len(_sizes(tensor, each, env)) < 2 for each in _instances(tensor, cls, env))
     return next(beside, tensor) if vector else tensor
 
 
@@ -129,15 +147,15 @@ def _empty(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
 
 def _program(tensor: nodes.OwnTensor, fill: nodes.Fill, cls: Class, env: Env, shape: list[ast.expr]) -> ast.expr:
     """A tensor that a text computes; its memory is its own, whatever the text makes a view of."""
-    made = _instances(cls, env)
+    made = _instances(tensor, cls, env)
     title = fill_title(tensor.name)
     sized = _sized(tensor, cls, env)
     source, size = env.source, _size(shape)
     empty = _empty(sized, cls, env)
     tree = fill_program(fill, env.names, source.scope, source.imports, source.functions, title, size, empty)
-    value = sample(fill, made[0].values, *(made[0].shapes[each.name] for each in (tensor, sized))) if made else None
+    value = sample(fill, made[0].values, *(_sizes(each, made[0], env) for each in (tensor, sized))) if made else None
     if isinstance(value, Tensor):
-        if made and tuple(value.shape) != made[0].shapes[tensor.name]:
+        if tuple(value.shape) != _sizes(tensor, made[0], env):
             tree = trees.quoted("VALUE.expand(*SHAPE).clone()", VALUE=tree, SHAPE=shape)
         elif not value.is_contiguous():
             tree = trees.quoted("VALUE.contiguous()", VALUE=tree)

@@ -36,10 +36,10 @@ def test(node: nodes.Node, env: Env) -> ast.expr | None:
     """When a child is there; None for always, `FALSE` for never."""
     found: list[ast.expr] = []
     while isinstance(node, nodes.Condition):
-        if isinstance(node.test, nodes.Formula):
-            found.append(formula(node.test.tree, env, node.test.key))
-        elif not node.test:
+        asked = when(node.test, env)
+        if asked is FALSE:
             return FALSE
+        found += [] if asked is None else [asked]
         node = node.node
     if isinstance(node, nodes.Call) and node.target in env.names and sometimes_none(node, env):
         found.append(is_there(env.names[node.target]))
@@ -50,6 +50,13 @@ def test(node: nodes.Node, env: Env) -> ast.expr | None:
             presence = _presence(node.formula.tree, env, node.key)
             found += [] if presence is None else [presence]
     return trees.everything(found)
+
+
+def when(value: Any, env: Env) -> ast.expr | None:
+    """An `_if_`: None for always, `FALSE` for never."""
+    if isinstance(value, nodes.Formula):
+        return formula(value.tree, env, value.key)
+    return None if value else FALSE
 
 
 def is_there(tree: ast.expr) -> ast.expr:
