@@ -1,6 +1,7 @@
 """Every kind of mistake, and the whole text that answers it (messages; UPDATE_GOLDEN=1 writes it anew)."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ MISTAKES = {
         "args: {n: 4}\nforward: x * s\nparameters:\n  s: {shape: [n], fill: {_target_: normal, std: 1 / n}}\n"
     ),
     "formula_without_equals_for_a_repeat": ("args: {n: 2, m: n + 1}\nlayers:\n  - {_target_: ReLU, _repeat_: m}\n"),
-    "layer_that_hides_a_function": "layers: {relu: ReLU}\nforward: |\n  return relu(x, True)\n",
+    "layer_that_hides_a_function": "layers: {dropout: Dropout}\nforward: |\n  return dropout(x, 0.2)\n",
     "pasted_line": "layers: {fc: 'Linear(4, 4)'}\nforward: |\n  x = F.relu(self.fc(x))\n  return x\n",
     "pasted_comprehension": "layers: {fc: 'Linear(4, 4)'}\nforward: |\n  return stack([fc(x) for k in range(3)])\n",
     "unknown_name_in_many_places": (
@@ -159,3 +160,129 @@ def test_a_mistake_is_answered_with_its_place_and_what_to_type(name, tmp_path, m
 
 def test_every_golden_file_belongs_to_a_mistake():
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(MISTAKES)
+
+
+MENDED: dict[str, list[tuple[str, str]]] = {
+    "unknown_layer": [("Linaer", "Linear")],
+    "unknown_argument": [("out_feature:", "out_features:")],
+    "unknown_argument_in_a_text": [("out_feature=", "out_features=")],
+    "unknown_fill": [("onez", "ones")],
+    "unknown_function": [("rleu", "relu")],
+    "unknown_method": [("reshapee", "reshape")],
+    "in_place_method": [("x.zero_()", "zeros_like(x)")],
+    "unknown_reference": [("hiden", "hidden")],
+    "unknown_tie_target": [("a.wieght", "a.weight")],
+    "unknown_key_of_a_block": [("layer:", "layers:"), ("\nlayers: [ReLU]", "")],
+    "missing_argument": [("Conv2d(4)", "Conv2d(4, out_channels=8, kernel_size=3)")],
+    "reference_with_other_keys": [(", bias: false", "")],
+    "name_twice": [("  dim:", "  linear:")],
+    "reserved_name": [("train:", "train_:")],
+    "python_word": [("class:", "class_:")],
+    "shapes_do_not_fit": [("Linear(5, 2)", "Linear(in_features=3, out_features=2)")],
+    "several_shapes_do_not_fit": [
+        ("Conv2d(1, 4, 3)", "Conv2d(in_channels=3, out_channels=4, kernel_size=3)"),
+        ("Conv2d(5, 4, 1)", "Conv2d(in_channels=4, out_channels=4, kernel_size=1)"),
+        ("BatchNorm2d(6)", "BatchNorm2d(num_features=4)"),
+        ("Linear(100, 10)", "Linear(in_features=144, out_features=10)"),
+    ],
+    "no_return": [("x = a(x)", "x = a(x)\n  return x")],
+    "assigns_what_the_block_owns": [("a = x", "y = a(x)"), ("return a", "return y")],
+    "text_cut_in_a_list": [("[Linear(4, 8), ReLU]", '["Linear(4, 8)", ReLU]')],
+    "text_cut_in_a_mapping": [("a: Linear(4, 8)", 'a: "Linear(4, 8)"')],
+    "call_cut_in_a_target": [("_target_: Conv2d(3, 8, 3, padding=1)", '_target_: "Conv2d(3, 8, 3, padding=1)"')],
+    "calls_cut_in_one_list": [
+        (
+            "[Conv2d(3, 8, 3, padding=1), ReLU, MaxPool2d(2, stride=2)]",
+            '["Conv2d(3, 8, 3, padding=1)", ReLU, "MaxPool2d(2, stride=2)"]',
+        )
+    ],
+    "calls_cut_in_one_mapping": [
+        ("a: Linear(4, 8, bias=False)", 'a: "Linear(4, 8, bias=False)"'),
+        ("b: Dropout(p=0.5, inplace=False)", 'b: "Dropout(p=0.5, inplace=False)"'),
+    ],
+    "calls_cut_in_a_call": [
+        (
+            "_target_: Sequential(Linear(4, 8), ReLU, Linear(8, 2))",
+            '_target_: "Sequential(Linear(4, 8), ReLU, Linear(8, 2))"',
+        )
+    ],
+    "cut_call_that_does_not_work": [("{a: Linear(4, 8, 1, 2)}", '{a: "Linear(4, 8, True)"}')],
+    "tuple_cut_in_a_mapping": [("kernel_size: (2, 2)", "kernel_size: [2, 2]")],
+    "tuple_of_args_cut": [("kernel_size: (k, k)", 'kernel_size: "=(k, k)"')],
+    "tuple_cut_in_a_shape": [("shape: (4, 8), fill: uniform(0, 1)", 'shape: [4, 8], fill: "uniform(0, 1)"')],
+    "tuple_cut_in_inputs": [("x: (2, 8)", "x: [2, 8]")],
+    "call_cut_in_a_rule": [
+        ("fill: trunc_normal(std=0.02, a=-0.04, b=0.04)", 'fill: "trunc_normal(std=0.02, a=-0.04, b=0.04)"')
+    ],
+    "call_cut_to_equal_numbers": [
+        ("layers: {a: Conv2d(8, 8, 8, 3), b: ReLU}", 'layers: {a: "Conv2d(8, 8, 8, 3)", b: ReLU}')
+    ],
+    "tab_before_a_key": [("\t", "  ")],
+    "formula_without_equals": [("out_features: 4 * dim", "out_features: =4 * dim")],
+    "formula_without_equals_in_args": [("half: dim // 2", "half: =dim // 2")],
+    "formula_without_equals_for_a_block": [("k: 2 * n", "k: =2 * n")],
+    "formulas_without_equals_in_a_list": [("kernel_size: [k, k]", "kernel_size: [=k, =k]")],
+    "formula_without_equals_for_a_fill": [("std: 1 / n", "std: =1 / n")],
+    "formula_without_equals_for_a_repeat": [("m: n + 1", "m: =n + 1")],
+    "layer_that_hides_a_function": [("return dropout(x, 0.2)", "return torch.dropout(x, 0.2)")],
+    "pasted_line": [("x = F.relu(self.fc(x))", "x = relu(fc(x))")],
+    "pasted_comprehension": [
+        (
+            "  return stack([fc(x) for k in range(3)])",
+            "  items = []\n  for k in range(3):\n      items += [fc(x)]\n  return stack(items)",
+        )
+    ],
+    "unknown_name_in_many_places": [("Linear(dim, dim)", "Linear(dimension, dimension)"), ("bais=", "bias=")],
+    "misspelt_layers": [("layres", "layers")],
+    "misspelt_layers_beside_a_forward": [("layres", "layers")],
+    "misspelt_argument_of_a_function": [("dmi=", "dim=")],
+    "fill_that_is_an_arg": [("fill: ones", "fill: ones()")],
+    "computing_reference": [("\"${eval:'2 * 4'}\"", "=2 * 4")],
+    "reference_that_computes_with_another": [("'${args.a * 2}'", "=a * 2")],
+    "tensor_without_a_fill": [("{shape: [4]}", "{shape: [4], fill: zeros}")],
+    "unknown_name_in_a_formula": [("dmi", "dim")],
+    "tie_of_other_shapes": [("b: Linear(4, 8)", "b: Linear(4, 4)")],
+    "sequence_with_two_inputs": [("layers: [ReLU]", "layers: [ReLU]\nforward: x + y")],
+    "negative_repeat": [("_repeat_: -1", "_repeat_: 4")],
+    "two_copies_of_one_name": [('_name_: "same"', '_name_: "block{i}"')],
+    "several_at_once": [
+        ("Linaer(4, 8)", "Linear(4, 8)"),
+        ("Linear(4)", "Linear(4, out_features=4)"),
+        ("Conv2d(3, 4, 0)", "Conv2d(3, 4, 1)"),
+        ("+ d", "+ x"),
+    ],
+    "rule_without_effect": [("1.weight", "0.weight")],
+    "fill_that_cannot_apply": [("fill: xavier_uniform", 'fill: "uniform(-0.1, 0.1)"')],
+    "unknown_fill_in_a_rule": [("xavier_unifrm", "xavier_uniform"), ("layer: Linear,", "param: weight,")],
+    "unknown_mode_of_a_fill": [("fan_outt", "fan_out")],
+    "unknown_argument_of_a_fill": [("sdt=", "std=")],
+    "rule_that_is_overwritten": [("  a: {name: 0.weight, fill: 1}\n", "")],
+    "model_without_anything": [("_if_: false", "_if_: true")],
+    "branch_that_changes_a_shape": [("y = cat([x, x])", "y = -x")],
+    "size_that_no_input_decides": [("layers:", "inputs: {x: [2, 8]}\nlayers:")],
+    "rules_that_disagree": [
+        ("layer: Embedding, fill: 2}\n", "layer: Embedding, fill: 2}\n  one: {name: a.weight, fill: 1}\n")
+    ],
+    "duplicate_key": [("  a: GELU", "  b: GELU")],
+    "tag": [("!!python/object:os.system {}", "ReLU")],
+    "used_before_it_is_set": [("a(x) + h", "a(x) + x")],
+    "size_from_an_arg": [("dim: -3", "dim: 3")],
+}
+"""What each answer says to write, at the place where it says so."""
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_an_answer_says_to_write_works(name, tmp_path):
+    text = MISTAKES[name]
+    for wrong, right in MENDED[name]:
+        assert wrong in text
+        text = text.replace(wrong, right)
+    (tmp_path / "model.yaml").write_text(text)
+    modelzoo.build(tmp_path / "model.yaml")
+
+
+def test_every_answer_that_says_what_to_write_is_tried():
+    saying = {
+        path.stem for path in GOLDEN.glob("*.txt") if re.search("Write|write|Did you mean|Put the", path.read_text())
+    }
+    assert saying - {*MENDED} == set()

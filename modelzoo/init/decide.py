@@ -204,7 +204,7 @@ def _settle(entry: Entry, problems: Problems) -> None:
             )
             key = (exact or ruled)[1].decisions[-1].key
             what = f"{entry.homes[0].name} and {entry.homes[-1].name} are one tensor, and two fills disagree: {shown}."
-            hint = f"Write a rule with name: {entry.homes[0].name}." if len(exact) < 2 else "Remove one of them."
+            hint = f"Add a rule below with name: {entry.homes[0].name}." if len(exact) < 2 else "Remove one of them."
             problems.add(key, what, hint)
             entry.disputed += tuple(home.decisions[-1].rule for home in exact or ruled)
     entry.chain = _chain(chosen.decisions)

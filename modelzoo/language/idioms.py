@@ -18,6 +18,9 @@ from modelzoo.language.unrolled import goes, is_layer, is_slice, steps_of
 _MODULES = ("F", "functional", "math", "nn.functional", "np", "numpy", "torch", "torch.nn.functional", "torch.special")
 """What stands in front of the name of a function."""
 
+_FILLED = {"zero_": "zeros_like", "fill_": "full_like"}
+"""What gives a tensor other values in place, and what makes one that has them."""
+
 _ALSO = {"absolute": "abs", "clip": "clamp", "concat": "cat", "concatenate": "cat", "swapaxes": "transpose"}
 """Other names of functions."""
 
@@ -237,7 +240,7 @@ class Idioms(ast.NodeTransformer):
             return method.value
         if is_in_place(name):
             self.met(f"'{name}' changes its tensor in place")
-            name = method.attr = name.rstrip("_")
+            name = method.attr = _FILLED.get(name, name.rstrip("_"))
         if name not in METHODS and find_function(name) is not None:
             self.met(f"'{name}' is a function here")
             return ast.Call(load(name), [method.value, *node.args], node.keywords)

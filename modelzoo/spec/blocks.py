@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from modelzoo import bounds
 from modelzoo.errors import Path
 from modelzoo.language import compiler
+from modelzoo.language.names import Names
 from modelzoo.names import Kind, of_class
 from modelzoo.spec.hiding import hidden_functions
 from modelzoo.spec.keys import Keys, kind_of
@@ -143,8 +145,9 @@ class Blocks:
         """A text is checked here; without one the block is an nn.Sequential."""
         if block.forward is not None:
             names = names_of(block, visible.values, joined(visible.outer))
+            reads = partial(_reads, names)
             errors = compiler.translate(block.forward, names, f"{block.name}.forward").errors
-            for error in errors or hidden_functions(block, visible.signatures):
+            for error in errors or hidden_functions(block, visible.signatures, reads):
                 self.problems.add_text(block.key / "forward", error)
             return
         if len(block.inputs) != 1:
@@ -199,6 +202,11 @@ class Blocks:
             for name in (left, right):
                 self.keys.check_name(name, key / left, Kind.TIED)
             yield Tie(left=left, right=right, test=self.tensors.test(written, key / left, visible), key=key / left)
+
+
+def _reads(names: Names, text: str) -> bool:
+    """Whether a text can be read where these names are known."""
+    return not compiler.translate(text, names, "a repair").errors
 
 
 def _flattened(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from modelzoo.catalog.functions import find_function
 from modelzoo.catalog.layers import find_layer
@@ -14,16 +14,19 @@ from modelzoo.language.pieces import called_name
 from modelzoo.spec.nodes import Block, Call
 
 
-def hidden_functions(block: Block, defined: Container[str] = ()) -> Iterator[TextError]:
+def hidden_functions(
+    block: Block, defined: Container[str] = (), reads: Callable[[str], bool] = lambda text: True
+) -> Iterator[TextError]:
     """Calls of a layer in a `forward`, with arguments that it does not take, where a function has its name.
 
     Args:
         block: a block.
         defined: the names of definitions, which no layer of the catalog has there.
+        reads: whether a text can be read in this block; what cannot is not advised.
 
-    >>> layers = (("relu", Call(target="ReLU")),)
-    >>> [each.hint for each in hidden_functions(Block(layers=layers, forward="relu(x, True)"))]
-    ['For the function write torch.relu(x, True).']
+    >>> layers = (("dropout", Call(target="Dropout")),)
+    >>> [each.hint for each in hidden_functions(Block(layers=layers, forward="dropout(x, 0.5)"))]
+    ['For the function write torch.dropout(x, 0.5).']
     """
     owned = dict(block.layers)
     for node in (
@@ -36,8 +39,11 @@ def hidden_functions(block: Block, defined: Container[str] = ()) -> Iterator[Tex
         takes = None if layer.target in defined else _taken(layer)
         if takes is None or _fits(takes, node):
             continue
-        known = find_function(f"torch.{name}") is not None
-        hint = f"For the function write torch.{ast.unparse(node)}." if known else "For the function, rename the layer."
+        meant = f"torch.{ast.unparse(node)}"
+        if find_function(f"torch.{name}") is None:
+            hint = "For the function, rename the layer."
+        else:
+            hint = f"For the function write {meant}." if reads(meant) else ""
         what = f"'{name}' is the layer {layer.target} here, which takes ({', '.join(takes.parameters)})"
         yield TextError(what, hint, node.lineno, node.col_offset + 1)
 

@@ -1621,7 +1621,7 @@ def test_homes_that_end_with_different_fills_are_an_error_that_shows_both_rules_
     assert answer(TIED % ("", "")) == message(
         "init.t.fill",
         "a.weight and b.weight are one tensor, and two fills disagree: init.l fills a.weight with constant(value=1); "
-        "init.t fills b.weight with constant(value=2). Write a rule with name: a.weight.",
+        "init.t fills b.weight with constant(value=2). Add a rule below with name: a.weight.",
     )
     agreed = (TIED % ("", "")).replace("fill: 2", "fill: 1")
     assert values(build(agreed))["a.weight"] == 1
