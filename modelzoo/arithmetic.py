@@ -139,11 +139,46 @@ def power(base: Any, exponent: Any) -> Any:
     return base**exponent
 
 
+def alike(value: Any) -> Any:
+    """A value of a formula, whose lists are tuples: those of args are.
+
+    >>> alike([8, [16]])
+    (8, (16,))
+    """
+    return tuple(map(alike, value)) if isinstance(value, (list, tuple)) else value
+
+
+def joined(left: Any, right: Any) -> Any:
+    """`left + right` of a formula, where a list is added to a tuple as well.
+
+    >>> joined((8, 16), [4])
+    (8, 16, 4)
+    """
+    several = isinstance(left, (list, tuple)) and isinstance(right, (list, tuple))
+    return add(tuple(left), tuple(right)) if several and type(left) is not type(right) else add(left, right)
+
+
+def gathered(values: Iterable[Any]) -> list[Any]:
+    """The items of a comprehension.
+
+    >>> gathered(2**k for k in range(3))
+    [1, 2, 4]
+    """
+    found: list[Any] = []
+    for each in values:
+        found.append(each)
+        if len(found) > bounds.ITEMS:
+            raise ExcessError(f"has more than {bounds.ITEMS:,} items")
+    return counted(found)  # type: ignore[no-any-return]
+
+
 def total(values: Iterable[Any], start: Any = 0) -> Any:
     """`sum` as Python does it."""
     values = list(values)
     if isinstance(start, (list, tuple)) and sum(map(len, values)) > bounds.ITEMS:
         raise ExcessError(f"has more than {bounds.ITEMS:,} items")
+    if isinstance(start, list) and any(isinstance(each, tuple) for each in values):  # of args
+        start, values = tuple(start), [*map(tuple, values)]
     return bounded(sum(values, start), "sum")
 
 

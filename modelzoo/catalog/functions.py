@@ -77,18 +77,23 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             *_numeric(),
             *_of(torch, "arange eye full linspace ones rand randint randn randperm", creates=True),
             *_of(torch, "tensor tril_indices triu_indices zeros", creates=True),
+            *_of(torch.fft, "fftfreq rfftfreq", creates=True),
             *_of(torch, "full_like ones_like rand_like randn_like zeros_like"),
             # joining, cutting, moving
             *_of(torch, "broadcast_to cat chunk diag diag_embed diagonal flatten flip meshgrid movedim narrow permute"),
             *_of(torch, "repeat_interleave reshape roll split squeeze stack tile transpose tril triu unbind unflatten"),
             *_of(torch, "unsqueeze view_as_complex view_as_real"),
+            *_of(torch.fft, "fftshift ifftshift"),
             # choosing
             *_of(torch, "argmax argmin argsort gather index_add index_select masked_fill masked_select multinomial"),
-            *_of(torch, "bernoulli nonzero scatter scatter_add sort take_along_dim topk where"),
+            *_of(torch, "bernoulli bucketize nonzero scatter scatter_add searchsorted sort take_along_dim topk where"),
             # products
             *_of(torch, "addmm baddbmm bmm cdist cross dot einsum kron matmul mm mv outer tensordot/3"),
+            # spectra
+            *_of(torch.fft, "fft fft2 fftn ifft ifft2 ifftn irfft irfft2 irfftn rfft rfft2 rfftn"),
             # element by element
-            *_of(torch, "acos asin atan atan2 clamp cosh erf expm1 fmod isfinite isinf isnan lerp log10 log1p"),
+            *_of(torch, "acos angle asin atan atan2 clamp complex conj cosh erf expm1 fmod isfinite isinf"),
+            *_of(torch, "isnan lerp log10 log1p"),
             *_of(
                 torch, "logaddexp logical_and logical_not logical_or logical_xor maximum minimum nan_to_num polar pow"
             ),
@@ -146,12 +151,13 @@ def find_function(name: str) -> Function | None:
 
     >>> find_function("relu").positional, find_function("compile")
     (1, None)
-    >>> find_function("torch.relu") is find_function("relu")
-    True
+    >>> find_function("torch.relu") is find_function("relu"), find_function("torch.fft.rfft").name
+    (True, 'rfft')
     """
     if name.startswith("torch."):  # whatever hides the short name
-        short = name.removeprefix("torch.")
-        return FUNCTIONS.get(short) if callable(getattr(torch, short, None)) else None
+        module, _, short = name.rpartition(".")
+        home = {"torch": torch, "torch.fft": torch.fft}.get(module)
+        return FUNCTIONS.get(short) if callable(getattr(home, short, None)) else None
     function = FUNCTIONS.get(name) or REGISTERED.get(name)
     if function is None and Kind.REGISTERED.fits(name):
         load_entry_points()
@@ -175,8 +181,8 @@ METHODS: Mapping[str, int | None] = MappingProxyType(
             all amax amin any argmax argmin argsort cumprod cumsum logsumexp max mean median min norm prod softmax
             log_softmax sort std sum topk var
 
-            abs clamp cos exp floor ceil isfinite isinf isnan log masked_fill masked_select maximum minimum neg nonzero
-            pow reciprocal relu round rsqrt scatter scatter_add sigmoid sign sin sqrt square tanh
+            abs angle clamp conj cos exp floor ceil index_add isfinite isinf isnan log masked_fill masked_select maximum
+            minimum neg nonzero pow reciprocal relu round rsqrt scatter scatter_add sigmoid sign sin sqrt square tanh
             eq ge gt le logical_and logical_not logical_or lt ne
             add bmm div dot matmul mm mul sub
 

@@ -12,11 +12,12 @@ from modelzoo.catalog import guards, layers
 from modelzoo.catalog.functions import DTYPES, FORBIDDEN_KEYWORDS, METHODS, Function, find_function, function_names
 from modelzoo.catalog.keywords import misspelt
 from modelzoo.errors import nearest
+from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
 from modelzoo.names import Kind
 
-MODULES = ("F", "functional", "math", "nn", "np", "numpy", "torch")
+MODULES = ("F", "fft", "functional", "math", "nn", "np", "numpy", "torch")
 """What Python writes in front of the names of functions, and a text does not."""
 
 
@@ -76,10 +77,12 @@ class Calls:
             self.text.error(called, f"'{name}' is a value, not a function or a layer")
         elif name in self.text.names.outer:
             self.text.unknown(called)
-        elif name == "range":
-            self.text.error(
-                called, "range(...) stands in for only", "Write for i in range(n), or arange(n) for a tensor."
-            )
+        elif name == "range" or name in SIDES:
+            hint = "Write for i in range(n), or arange(n) for a tensor." if name == "range" else SIDES[name][1]
+            hint = "Write [i for i in range(n)]." if self.text.formula else hint
+            self.text.error(called, f"{name}(...) stands in for only", hint)
+        elif self.text.formula and layers.find_layer(name) is not None:
+            self.text.error(called, f"'{name}' is a layer, not a value", "Write _repeat_ for several layers.")
         else:
             functions = function_names()
             if self.text.formula:  # of numbers, beside layers

@@ -20,7 +20,7 @@ from typing import Any
 from modelzoo.errors import TextError
 from modelzoo.language.names import Names, Read
 from modelzoo.language.pasted import answered
-from modelzoo.language.pieces import called_name, returns, statement_of
+from modelzoo.language.pieces import called_name, ends, statement_of
 from modelzoo.language.runtime import HELPERS, LoopError, Reports, globals_of, line_at
 from modelzoo.language.statements import Statements
 from modelzoo.language.syntax import names_in, parse_statements
@@ -109,7 +109,7 @@ def _read(statements: Sequence[ast.stmt], names: Names) -> tuple[Statements, lis
     """The statements rewritten, and who knows what is wrong with them."""
     plain = Statements(names)
     body = plain.block(statements)
-    if not returns(statements) and not plain.text.errors:
+    if not ends(statements, ast.Return) and not plain.text.errors:
         plain.text.error(statements[-1], "the text ends without return", "End every way through it with return.")
     return plain, body
 

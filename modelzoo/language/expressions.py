@@ -11,8 +11,9 @@ from modelzoo import bounds
 from modelzoo.catalog import functions
 from modelzoo.errors import nearest
 from modelzoo.language.calls import Calls
+from modelzoo.language.loops import Loops
 from modelzoo.language.names import PRIVATE, Names, Text
-from modelzoo.language.pieces import at, call_of, load, number_of, site, text_of
+from modelzoo.language.pieces import assigned_names, at, call_of, load, number_of, site, text_of
 
 _GUARDS: Mapping[type[ast.operator], str] = {
     ast.Add: "_add",
@@ -22,6 +23,12 @@ _GUARDS: Mapping[type[ast.operator], str] = {
     ast.Pow: "_power",
 }
 """What computes with values that may grow."""
+
+_OF_FORMULAS: Mapping[type[ast.operator], str] = {ast.Add: "_joined", ast.Mult: "_multiplied"}
+"""What does so otherwise in a formula."""
+
+_TEXTUAL = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+"""What compares texts."""
 
 _BINARY: tuple[type[ast.operator], ...] = (
     *_GUARDS,
@@ -75,6 +82,7 @@ class Expressions:
     def __init__(self, names: Names, *, watch: bool = False, formula: bool = False) -> None:
         self.text = Text(names, self.index, formula)
         self.calls = Calls(self.text, self.expression)
+        self.loops = Loops(self.text, self.expression, self.looped)
         self.watch = watch
         self.checks = watch or formula or bool(names.fills)  # whether values that may grow are held within the bounds
         self.grows = False  # whether there are any
@@ -95,7 +103,7 @@ class Expressions:
     def expression_constant(self, node: ast.Constant) -> ast.expr:
         value = node.value
         if isinstance(value, str):
-            hint = "Texts are arguments (mode='nearest') and keys of dicts."
+            hint = "Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with."
             self.text.error(node, f"the text {value!r} has no place here", hint)
         elif isinstance(value, (bytes, complex)) or value is ...:
             self.text.error(node, f"{'...' if value is ... else repr(value)} has no place here")
@@ -126,6 +134,13 @@ class Expressions:
             self.text.unknown(node)
         return node
 
+    def looped(self, node: ast.expr) -> tuple[ast.expr, str] | None:
+        """What a loop goes over that is no range: layers, or whatever a formula has."""
+        if self.text.formula:
+            return self.expression(node), "values"
+        layers = self.text.layers(node)
+        return None if layers is None else (layers, "layer")
+
     def items(self, node: ast.expr, elements: Sequence[ast.expr]) -> ast.expr:
         """A new value that may hold others: whoever reads it meets all that is in them."""
         if all(isinstance(each, (ast.Constant, ast.BinOp, ast.Compare)) for each in elements):
@@ -138,6 +153,36 @@ class Expressions:
 
     def expression_list(self, node: ast.List) -> ast.expr:
         return self.items(ast.List(self.expressions(node.elts), ast.Load()), node.elts)
+
+    def expression_listcomp(self, node: ast.ListComp) -> ast.expr:
+        """A list of a formula; each turn counts as often as it has parts, and as they have items."""
+        if not self.text.formula:
+            self.text.error(node, f"{REFUSED['ListComp']} has no place here")
+            return node
+        before = set(self.text.locals), dict(self.text.kinds)
+        count = ast.Constant(sum(1 for _ in ast.walk(node)))
+        tests = [test for each in node.generators for test in each.ifs]
+        inner = [each.iter for each in node.generators]
+        generators = [
+            self.generator(each, count, [node.elt, *tests, *inner[number + 1 :]])
+            for number, each in enumerate(node.generators)
+        ]
+        made = self.expression(node.elt)
+        self.text.locals, self.text.kinds = before
+        return call_of("_gathered", ast.GeneratorExp(made, generators))
+
+    def generator(self, node: ast.comprehension, count: ast.expr, turned: Sequence[ast.expr]) -> ast.comprehension:
+        """One `for` of a comprehension, with its conditions; `turned` is what each of its turns computes."""
+        if node.is_async:
+            self.text.error(node.iter, f"{REFUSED['AsyncFor']} has no place here")
+        read = {one.id for each in turned for one in ast.walk(each) if isinstance(one, ast.Name)}
+        held = sorted(each for each in read if self.text.is_value(each) or each in self.text.names.values)
+        head = self.loops.head(node.target, node.iter)
+        if head is None:
+            self.text.suppose(assigned_names([node]))
+            return node
+        turns = call_of("_turns", count, head[1], *map(load, held))
+        return ast.comprehension(head[0], turns, [self.condition(each) for each in node.ifs], 0)
 
     def expression_dict(self, node: ast.Dict) -> ast.expr:
         for key in node.keys:
@@ -158,8 +203,8 @@ class Expressions:
         if guard is None:
             return ast.BinOp(left, node.op, right)
         self.grows = True
-        if self.text.formula and isinstance(node.op, ast.Mult):
-            guard = "_multiplied"
+        if self.text.formula:
+            guard = _OF_FORMULAS.get(type(node.op), guard)
         return call_of(guard, left, right) if self.checks or exponent is None else ast.BinOp(left, node.op, right)
 
     def expression_unaryop(self, node: ast.UnaryOp) -> ast.expr:
@@ -170,13 +215,33 @@ class Expressions:
 
     def expression_compare(self, node: ast.Compare) -> ast.expr:
         if not any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops):
-            return ast.Compare(self.expression(node.left), node.ops, self.expressions(node.comparators))
+            sides = [node.left, *node.comparators]
+            texts = all(isinstance(operator, _TEXTUAL) for operator in node.ops) and any(map(self.is_arg, sides))
+            new = [self.compared(each) for each in sides] if texts else self.expressions(sides)
+            if self.text.formula and any(isinstance(each, (ast.Tuple, ast.List, ast.ListComp)) for each in sides):
+                new = [call_of("_alike", each) for each in new]
+            left, *others = new
+            return ast.Compare(left, node.ops, others)
         right = node.comparators[0]
         if len(node.ops) > 1 or not isinstance(right, ast.Constant) or right.value is not None:
             self.text.error(node, "'is' compares with None only", "Write == instead.")
         layer = self.text.layer(node.left) if isinstance(node.left, ast.Name) else None
         left = self.expression(node.left) if layer is None else layer.code
         return ast.Compare(left, node.ops, node.comparators)
+
+    def is_arg(self, node: ast.expr) -> bool:
+        """Whether an expression is an arg, or an item of one, which may be a text; a formula has nothing else."""
+        while isinstance(node, ast.Subscript):
+            node = node.value
+        return self.text.formula or (isinstance(node, ast.Name) and node.id in self.text.names.values)
+
+    def compared(self, node: ast.expr) -> ast.expr:
+        """What an arg is compared with: a text, or several of them."""
+        if text_of(node) is not None:
+            return node
+        if isinstance(node, (ast.Tuple, ast.List)):
+            return at(type(node)([self.compared(each) for each in node.elts], ast.Load()), node)
+        return self.expression(node)
 
     def expression_ifexp(self, node: ast.IfExp) -> ast.expr:
         return ast.IfExp(self.condition(node.test), self.expression(node.body), self.expression(node.orelse))
@@ -210,13 +275,16 @@ class Expressions:
             self.text.error(node, f"there is no attribute '{name}'", nearest(name, sorted(functions.ATTRIBUTES)))
         return ast.Attribute(self.expression(node.value), name, ast.Load())
 
-    def condition(self, node: ast.expr, *, loop: bool = False, negated: bool = False) -> ast.expr:
+    def condition(
+        self, node: ast.expr, *, loop: bool = False, negated: bool = False, leads_out: bool = False
+    ) -> ast.expr:
         """A test: a layer may be tested for presence; in the dry run data is not asked, but the recorder."""
         if isinstance(node, ast.BoolOp):
-            parts = [self.condition(each, loop=loop, negated=negated) for each in node.values]
+            parts = [self.condition(each, loop=loop, negated=negated, leads_out=leads_out) for each in node.values]
             return at(ast.BoolOp(node.op, parts), node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return at(ast.UnaryOp(node.op, self.condition(node.operand, loop=loop, negated=not negated)), node)
+            inner = self.condition(node.operand, loop=loop, negated=not negated, leads_out=leads_out)
+            return at(ast.UnaryOp(node.op, inner), node)
         layer = self.text.layer(node) if isinstance(node, ast.Name) else None
         if layer is not None:
             return at(ast.Compare(layer.code, [ast.IsNot()], [ast.Constant(None)]), node)
@@ -225,5 +293,5 @@ class Expressions:
         if not self.watch:
             return value
         report = ast.Attribute(load("_watch"), "turn" if loop else "branch", ast.Load())
-        negation: list[ast.expr] = [ast.Constant(True)] if loop and negated else []
-        return at(ast.Call(report, [load("_self"), ast.Constant(site(node)), value, *negation], []), node)
+        more: list[ast.expr] = [ast.Constant(True)] if (loop and negated) or leads_out else []
+        return at(ast.Call(report, [load("_self"), ast.Constant(site(node)), value, *more], []), node)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from types import CodeType
 from typing import Any
 
@@ -14,7 +14,7 @@ from modelzoo.errors import TextError
 from modelzoo.language import pasted
 from modelzoo.language.expressions import Expressions
 from modelzoo.language.names import Names
-from modelzoo.language.runtime import HELPERS, globals_of
+from modelzoo.language.runtime import HELPERS, EndlessError, Operations, globals_of
 from modelzoo.language.syntax import formula_names
 
 
@@ -38,15 +38,17 @@ def _formula_code(tree: ast.expr, known: frozenset[str]) -> CodeType:
     return compile(ast.fix_missing_locations(ast.Expression(new)), "<formula>", "eval", dont_inherit=True)
 
 
-def evaluate(tree: ast.expr, values: Mapping[str, Any]) -> Any:
+def evaluate(tree: ast.expr, values: Mapping[str, Any], operations: Operations | None = None) -> Any:
     """The value of a formula.
 
     Args:
         tree: an expression.
         values: the values of its names.
+        operations: counts what the turns of its comprehensions do.
 
     Raises:
         TextError: at the formula's place, if it is refused, cannot be computed, or its value is out of bounds.
+        EndlessError: there are too many turns.
 
     >>> from modelzoo.language.syntax import parse_expression
     >>> evaluate(parse_expression("=width // 4"), {"width": 256})
@@ -56,9 +58,13 @@ def evaluate(tree: ast.expr, values: Mapping[str, Any]) -> Any:
         return values[tree.id]
     read = {each.id: values[each.id] for each in formula_names(tree) if each.id in values}
     code = _formula_code(tree, frozenset(read))
-    scope = {"__builtins__": {}, **globals_of(code, {**HELPERS, **read})}
+    spend = (operations or Operations("formulas")).spend
+    helpers = {**HELPERS, "_range": lambda line, *numbers: range(*numbers), "_turns": partial(_turns, spend)}
+    scope = {"__builtins__": {}, **globals_of(code, {**helpers, **read})}
     try:
         result = eval(code, scope)
+    except EndlessError:
+        raise
     except arithmetic.ExcessError as error:
         raise TextError(f"{ast.unparse(tree)} {error.what}", "", tree.lineno, tree.col_offset + 1) from error
     except Exception as error:
@@ -68,6 +74,15 @@ def evaluate(tree: ast.expr, values: Mapping[str, Any]) -> Any:
     if problem:
         raise TextError(f"{ast.unparse(tree)} {problem}", "", tree.lineno, tree.col_offset + 1)
     return result
+
+
+def _turns(spend: Callable[[int], None], parts: int, iterated: Iterable[Any], *held: Any) -> Iterator[Any]:
+    """The items that a comprehension goes over; each turn counts all its parts, once for each item of what it reads."""
+    once = parts * (1 + sum(arithmetic.measure(each)[0] for each in held))
+    spend(once)
+    for each in iterated:
+        spend(once + parts * arithmetic.measure(each)[0])
+        yield each
 
 
 def _problem_with(result: Any) -> str:

@@ -13,9 +13,12 @@ from modelzoo.catalog.layers import find_layer
 from modelzoo.language import unrolled
 from modelzoo.language.names import Names
 from modelzoo.language.pieces import call_of, called_name, load, text_of
-from modelzoo.language.unrolled import goes, is_layer, is_slice, steps_of
+from modelzoo.language.unrolled import goes, is_layer, is_slice
 
-_MODULES = ("F", "functional", "math", "nn.functional", "np", "numpy", "torch", "torch.nn.functional", "torch.special")
+_MODULES = (
+    *("F", "fft", "functional", "math", "nn.functional", "np", "np.fft", "numpy", "numpy.fft"),
+    *("torch", "torch.fft", "torch.nn.functional", "torch.special"),
+)
 """What stands in front of the name of a function."""
 
 _FILLED = {"zero_": "zeros_like", "fill_": "full_like"}
@@ -91,7 +94,7 @@ class Idioms(ast.NodeTransformer):
         """A loop over anything that has a length."""
         if goes(iterated, self.names.layers):
             return ast.For(target, iterated, body, [])
-        return unrolled.loop(target, iterated, body, self.fresh("k", "j", "n"))
+        return unrolled.loop(target, iterated, body, self.fresh("k", "j", "n"), self.names.layers)
 
     def gathered(self, node: ast.ListComp | ast.GeneratorExp, name: str) -> list[ast.stmt]:
         """A comprehension as a loop that makes a list of this name."""
@@ -259,16 +262,26 @@ class Idioms(ast.NodeTransformer):
 
     def sliced(self, node: ast.Call, layers: ast.Subscript) -> ast.expr:
         """`layers[1:](x)`: one after the other."""
-        owner, name, index = self.visit(layers.value), self.fresh("y", "out", "z"), self.fresh("k", "j", "n")
-        steps = steps_of(layers.slice, owner)
-        if len(node.args) != 1 or steps is None:
+        layers.value = self.visit(layers.value)
+        name, layer = self.fresh("out", "y", "z"), self.fresh("layer", "each", "step")
+        if len(node.args) != 1 or not goes(layers, self.names.layers):
             return node
         self.met("a layer is picked by one index")
-        step = ast.Call(ast.Subscript(owner, load(index), ast.Load()), [load(name)], [])
         self.before.append(ast.Assign([ast.Name(name, ast.Store())], node.args[0]))
-        body: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], step)]
-        self.before.append(ast.For(ast.Name(index, ast.Store()), steps, body, []))
+        step = ast.Assign([ast.Name(name, ast.Store())], ast.Call(load(layer), [load(name)], []))
+        self.before.append(ast.For(ast.Name(layer, ast.Store()), layers, [step], []))
         return load(name)
+
+
+class Formulas(Idioms):
+    """Writes a formula as one, which has comprehensions."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.GeneratorExp) -> ast.AST:
+        return self.generic_visit(node)
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
+        self.met("a comprehension has no place here")
+        return self.generic_visit(ast.ListComp(node.elt, node.generators))
 
 
 def _added(items: Sequence[ast.expr], kind: type[ast.List] | type[ast.Tuple]) -> ast.expr:

@@ -10,7 +10,7 @@ from torch import nn
 
 from modelzoo.catalog.layers import find_layer, layer_names
 from modelzoo.errors import TextError, nearest
-from modelzoo.language.pieces import at, load, number_of, text_of
+from modelzoo.language.pieces import at, call_of, load, number_of, text_of
 
 PRIVATE = "Names have ASCII letters, digits and '_', and start with a letter."
 
@@ -170,6 +170,15 @@ class Text:
             assert isinstance(node, ast.Name)
             found = self.named_layer(node)
         return found and Layer(at(found.code, node), found.path)
+
+    def layers(self, node: ast.expr) -> ast.expr | None:
+        """The code of what holds layers, or of a slice of it; None if an expression names none."""
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            owner = self.layer(node.value)
+            part = None if owner is None else call_of("_tuple", owner.code)
+            return None if part is None else at(ast.Subscript(part, self.index(node.slice), ast.Load()), node)
+        layer = self.layer(node)
+        return None if layer is None else layer.code
 
     def named_layer(self, node: ast.Name) -> Layer:
         if node.id in self.names.layers:

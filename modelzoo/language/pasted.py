@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelzoo.errors import TextError
-from modelzoo.language.idioms import Idioms, is_in_place, last_part
+from modelzoo.language.idioms import Formulas, Idioms, is_in_place, last_part
 from modelzoo.language.names import Names
 from modelzoo.language.pieces import called_name
 from modelzoo.language.unrolled import goes
@@ -156,7 +156,7 @@ def formula_answered(
     tree: ast.expr, names: Names, errors: list[TextError], read: Callable[[ast.expr], list[TextError]]
 ) -> list[TextError]:
     """The errors of a formula, which are one, with the formula to write, if they all come of idioms of Python."""
-    idioms = Idioms(names, ())
+    idioms = Formulas(names, ())
     new = idioms.visit(copy.deepcopy(tree))
     if not idioms.what or idioms.before or idioms.layers or read(ast.fix_missing_locations(new)):
         return errors

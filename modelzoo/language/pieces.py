@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -52,15 +52,25 @@ def number_of(node: ast.expr) -> float | None:
     return None
 
 
-def returns(body: Sequence[ast.stmt]) -> bool:
-    """Whether every way through these statements ends with return."""
+def ends(body: Sequence[ast.stmt], *ways: type[ast.stmt]) -> bool:
+    """Whether every way through these statements ends with one of these: with return, break or continue."""
     if not body:
         return False
     last = body[-1]
-    return isinstance(last, ast.Return) or (isinstance(last, ast.If) and returns(last.body) and returns(last.orelse))
+    inside = isinstance(last, ast.If) and ends(last.body, *ways) and ends(last.orelse, *ways)
+    return inside or isinstance(last, ways or (ast.Return, ast.Break, ast.Continue))
 
 
-def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
+def jumps(body: Iterable[ast.AST], *ways: type[ast.stmt]) -> bool:
+    """Whether some way through these statements meets one of these; break and continue belong to the loop around."""
+    for each in body:
+        inside = tuple(way for way in ways if way is ast.Return) if isinstance(each, (ast.For, ast.While)) else ways
+        if isinstance(each, ways) or (inside and jumps(ast.iter_child_nodes(each), *inside)):
+            return True
+    return False
+
+
+def assigned_names(body: Sequence[ast.AST]) -> set[str]:
     """The names that statements set."""
     nodes = (node for statement in body for node in ast.walk(statement))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {"_"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import linecache
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
@@ -19,8 +19,8 @@ from modelzoo.catalog import functions, guards
 class Reports(Protocol):
     """What the watched code of a text reports to, with the module that runs it and the place in the text."""
 
-    def branch(self, owner: nn.Module, site: str, value: Any) -> Any:
-        """The value of a condition; returns what to do."""
+    def branch(self, owner: nn.Module, site: str, value: Any, leads_out: bool = False) -> Any:
+        """The value of a condition, which may lead out of a turn of a `while`; returns what to do."""
 
     def turn(self, owner: nn.Module, site: str, value: Any, negated: bool = False) -> Any:
         """The same of the condition of a loop; `negated` where the loop ends if it is true."""
@@ -91,12 +91,21 @@ class Operations:
 
 def globals_of(code: CodeType, known: Mapping[str, Any]) -> dict[str, Any]:
     """The globals that a code needs: of what is known, and of the catalog."""
-    scope = {name: known[name] for name in code.co_names if name in known}
-    for name in code.co_names:
+    names = [*_names_in(code)]
+    scope = {name: known[name] for name in names if name in known}
+    for name in names:
         function = functions.find_function(name.removeprefix("_call_")) if name.startswith("_call_") else None
         if function is not None:
             scope[name] = guards.function(function)
     return scope
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """The names that a code reads, those of comprehensions in it too."""
+    yield from code.co_names
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _names_in(each)
 
 
 def device_of(owner: Any, *inputs: Any) -> torch.device:
@@ -140,12 +149,19 @@ HELPERS: Mapping[str, Any] = {
     **{f"_{name}": dtype for name, dtype in functions.DTYPES.items()},
     **{f"_method_{name}": guards.method(name) for name in guards.METHODS},
     "_add": arithmetic.add,
+    "_alike": arithmetic.alike,
     "_device_of": device_of,
+    "_enumerate": enumerate,
+    "_gathered": arithmetic.gathered,
     "_items": arithmetic.counted,
+    "_joined": arithmetic.joined,
     "_modulo": arithmetic.modulo,
     "_multiplied": arithmetic.multiplied,
     "_multiply": arithmetic.multiply,
     "_power": arithmetic.power,
+    "_reversed": reversed,
     "_subtract": arithmetic.subtract,
     "_tensor": as_tensor,
+    "_tuple": tuple,
+    "_zip": zip,
 }

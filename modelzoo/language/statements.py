@@ -13,10 +13,10 @@ from modelzoo.language.pieces import (
     assigned_names,
     at,
     call_of,
-    called_name,
+    ends,
+    jumps,
     load,
     operations_of,
-    returns,
     site,
     statement_of,
 )
@@ -35,7 +35,7 @@ class Statements:
     def __init__(self, names: Names, *, watch: bool = False) -> None:
         self.values = Expressions(names, watch=watch)
         self.text = self.values.text
-        self.depth = 0
+        self.around: list[ast.For | ast.While] = []
         self.loops: list[str] = []
 
     def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -81,20 +81,33 @@ class Statements:
         yield ast.Assign([self.target(node.target)], value)
 
     def statement_if(self, node: ast.If) -> Iterator[ast.stmt]:
-        test = self.values.condition(node.test)
+        test = self.values.condition(node.test, leads_out=self.leads_out(node))
         before = set(self.text.locals)
         body, then = self.block(node.body), self.text.locals
         self.text.locals = set(before)
         orelse, other = self.block(node.orelse), self.text.locals
-        if returns(node.body):
+        if ends(node.body):
             self.text.locals = other
-        elif returns(node.orelse):
+        elif ends(node.orelse):
             self.text.locals = then
         else:
             self.text.locals = then & other
         yield ast.If(test, body or [ast.Pass()], orelse)
-        if not returns(node.body) and not returns(node.orelse):
+        if not ends(node.body) and not ends(node.orelse):
             yield from self.merge(node, assigned_names([*node.body, *node.orelse]))
+
+    def leads_out(self, node: ast.If) -> bool:
+        """Whether a condition decides about a turn of a `while`: one that is always answered alike may not end it."""
+        whiles = [isinstance(each, ast.While) for each in self.around]
+        ways = [ast.Return] * any(whiles) + [ast.Break, ast.Continue] * any(whiles[-1:])
+        return jumps([*node.body, *node.orelse], *ways)
+
+    def statement_break(self, node: ast.Break | ast.Continue) -> Iterator[ast.stmt]:
+        if not self.around:
+            self.text.error(node, f"{type(node).__name__.lower()} stands in a loop only", "End the text with return.")
+        yield node
+
+    statement_continue = statement_break
 
     def statement_while(self, node: ast.While) -> Iterator[ast.stmt]:
         if node.orelse:
@@ -114,38 +127,25 @@ class Statements:
     def statement_for(self, node: ast.For) -> Iterator[ast.stmt]:
         if node.orelse:
             self.text.error(node, "else after for has no place here")
-        if not isinstance(node.target, ast.Name):
-            self.text.error(node.target, "the loop variable must be one name", "Write for i in range(n).")
+        before = set(self.text.locals)
+        head = self.values.loops.head(node.target, node.iter)
+        if head is None:
             self.text.suppose(assigned_names([node]))
             return
-        before = set(self.text.locals)
-        if isinstance(node.iter, ast.Call) and called_name(node.iter) == "range":
-            iterated, kind = self.range_call(node.iter), "value"
-        else:
-            layer = self.text.layer(node.iter)
-            if layer is None:
-                self.text.error(node.iter, "for goes over range(...) or layers", "Write for i in range(n).")
-                self.text.suppose(assigned_names([node]))
-                return
-            iterated, kind = layer.code, "layer"
-        target = self.target(node.target, kind)
         body = self.loop_body(node)
-        self.text.locals = before - {node.target.id}
-        yield ast.For(target, iterated, [*self.turn(node), *body], [])
-
-    def range_call(self, node: ast.Call) -> ast.expr:
-        if node.keywords or not 1 <= len(node.args) <= 3:
-            self.text.error(node, "range takes one to three numbers", "Write range(stop) or range(start, stop, step).")
-        return at(call_of("_range", ast.Constant(node.lineno), *map(self.values.expression, node.args)), node)
+        self.text.locals = before - assigned_names([node.target])
+        yield ast.For(*head, [*self.turn(node), *body], [])
+        if jumps(node.body, ast.Break, ast.Continue):
+            yield from self.merge(node, assigned_names(node.body))
 
     def loop_body(self, node: ast.For | ast.While) -> list[ast.stmt]:
         """The body; what it sets for the first time is unknown behind it, since it may never run."""
         before = set(self.text.locals)
-        self.depth += 1
-        if self.depth == bounds.LOOPS + 1:
+        self.around.append(node)
+        if len(self.around) == bounds.LOOPS + 1:
             self.text.error(node, f"loops are nested more than {bounds.LOOPS} deep")
         body = self.block(node.body)
-        self.depth -= 1
+        self.around.pop()
         self.text.locals = before
         return body or [ast.Pass()]
 

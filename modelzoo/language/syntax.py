@@ -109,7 +109,7 @@ def _placed(tree: _Node, code: str, shifts: tuple[int, int]) -> _Node:
                 node.end_col_offset = _column(lines, node.end_lineno, node.end_col_offset, shifts)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _is_torchs(node.func):
-            node.func = at(ast.Name(f"torch.{node.func.attr}", ast.Load()), node.func)
+            node.func = at(ast.Name(ast.unparse(node.func), ast.Load()), node.func)
         if isinstance(node, ast.Call) and len(node.keywords) > 1:
             _check_once(ast.unparse(node.func), ((each, each.arg) for each in node.keywords))
         elif isinstance(node, ast.Dict) and len(node.keys) > 1:
@@ -127,8 +127,11 @@ def _check_once(owner: str, named: Iterable[tuple[ast.expr | ast.keyword, str | 
 
 
 def _is_torchs(node: ast.expr) -> TypeGuard[ast.Attribute]:
-    """Whether `torch.sum` is called: one name, which nothing hides."""
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch"
+    """Whether `torch.sum` or `torch.fft.fft` is called: one name, which nothing hides."""
+    owner = node.value if isinstance(node, ast.Attribute) else node
+    if isinstance(owner, ast.Attribute) and owner.attr == "fft":
+        owner = owner.value
+    return isinstance(node, ast.Attribute) and isinstance(owner, ast.Name) and owner.id == "torch"
 
 
 def _column(lines: list[bytes], line: int, offset: int, shifts: tuple[int, int]) -> int:
@@ -226,13 +229,15 @@ def names_in(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=8_192)
 def formula_names(tree: ast.expr) -> tuple[ast.Name, ...]:
-    """The names that a formula reads, in the order of the text, without those it calls.
+    """The names that a formula reads, in the order of the text, without those it calls, or its comprehensions set.
 
     >>> [each.id for each in formula_names(parse_expression("=max(width, 2 * depth)"))]
     ['width', 'depth']
     """
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    names = [node for node in names if node.id not in own]
     return tuple(sorted(names, key=lambda node: (node.lineno, node.col_offset)))
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Container, Mapping
 
+from modelzoo.language.loops import SIDES
 from modelzoo.language.pieces import call_of, called_name, load, number_of
 
 
 def goes(iterated: ast.expr, layers: Container[str]) -> bool:
-    """Whether a loop may go over it as it is: over a range, or over one of these layers."""
-    return called_name(iterated) == "range" or is_layer(iterated, layers)
+    """Whether a loop may go over it as it is: over a range, over these layers or a slice of them, or over several."""
+    name = called_name(iterated)
+    if isinstance(iterated, ast.Call) and name in SIDES:
+        return all(goes(each, layers) for each in iterated.args[: 1 if name == "enumerate" else None])
+    part = isinstance(iterated, ast.Subscript) and is_slice(iterated.slice)
+    return name == "range" or is_layer(iterated.value if part else iterated, layers)  # type: ignore[attr-defined]
 
 
 def is_layer(node: ast.expr, layers: Container[str]) -> bool:
@@ -20,13 +25,21 @@ def is_layer(node: ast.expr, layers: Container[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in layers
 
 
-def loop(target: ast.expr, iterated: ast.expr, body: list[ast.stmt], index: str) -> ast.For | None:
+def loop(
+    target: ast.expr, iterated: ast.expr, body: list[ast.stmt], index: str, layers: Container[str]
+) -> ast.For | None:
     """A loop over the indices of what another goes over; None if that cannot be said."""
-    found = _items(target, iterated, index)
-    if found is None:
-        return None
-    steps, items = found
-    return ast.For(ast.Name(index, ast.Store()), steps, [_Named(items).visit(each) for each in body], [])
+    named: dict[str, ast.expr] = {}
+    steps = None
+    if isinstance(iterated, ast.Subscript) and isinstance(target, ast.Name):
+        steps = steps_of(iterated.slice, iterated.value)
+        named = {target.id: _item(iterated.value, index)}
+    if steps is None:
+        lengths = _lengths(target, iterated, index, layers, named)
+        if lengths is None:
+            return None
+        steps = _range(lengths[0] if len(lengths) == 1 else call_of("min", *lengths))
+    return ast.For(ast.Name(index, ast.Store()), steps, [_Named(named).visit(each) for each in body], [])
 
 
 class _Named(ast.NodeTransformer):
@@ -39,36 +52,27 @@ class _Named(ast.NodeTransformer):
         return self.items.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
-def _items(target: ast.expr, iterated: ast.expr, index: str) -> tuple[ast.expr, dict[str, ast.expr]] | None:
-    """The numbers that an index goes through, and what stands for the names that a loop sets."""
-    name = called_name(iterated)
-    given = iterated.args if isinstance(iterated, ast.Call) else []
-    if name == "enumerate" and len(given) == 1 and isinstance(target, ast.Tuple) and len(target.elts) == 2:
-        found = _items(target.elts[1], given[0], index)
-        counted = target.elts[0]
-        if found is None or not isinstance(counted, ast.Name):
-            return None
-        return found[0], {**found[1], counted.id: load(index)}
-    if name == "zip" and given and isinstance(target, ast.Tuple) and len(target.elts) == len(given):
-        items: dict[str, ast.expr] = {}
-        for one, of in zip(target.elts, given, strict=True):
-            found = _items(one, of, index)
-            if found is None:
-                return None
-            items |= found[1]
-        return _range(call_of("len", given[0])), items
-    if not isinstance(target, ast.Name):
+def _lengths(
+    target: ast.expr, iterated: ast.expr, index: str, layers: Container[str], named: dict[str, ast.expr]
+) -> list[ast.expr] | None:
+    """How long all is that a loop goes over; `named` gets what stands for the names that it sets."""
+    name, given = called_name(iterated), iterated.args if isinstance(iterated, ast.Call) else []
+    names = target.elts if isinstance(target, ast.Tuple) else []
+    if name == "enumerate" and len(given) == 1 and len(names) == 2 and isinstance(names[0], ast.Name):
+        named[names[0].id] = load(index)
+        return _lengths(names[1], given[0], index, layers, named)
+    if name == "zip" and len(names) == len(given) > 0:
+        found = [_lengths(one, of, index, layers, named) for one, of in zip(names, given, strict=True)]
+        return None if None in found else [one for each in found for one in each or ()]
+    back = name == "reversed" and len(given) == 1
+    owner = given[0] if back else iterated
+    if not isinstance(target, ast.Name) or not isinstance(owner, (ast.Name, ast.Attribute, ast.Subscript)):
         return None
-    if name == "reversed" and len(given) == 1:
-        last = ast.BinOp(call_of("len", given[0]), ast.Sub(), ast.Constant(1))
-        down = ast.UnaryOp(ast.USub(), ast.Constant(1))
-        return _range(last, down, down), {target.id: _item(given[0], index)}
-    if isinstance(iterated, ast.Subscript) and is_slice(iterated.slice):
-        steps = steps_of(iterated.slice, iterated.value)
-        return None if steps is None else (steps, {target.id: _item(iterated.value, index)})
-    if isinstance(iterated, (ast.Name, ast.Attribute, ast.Subscript)):
-        return _range(call_of("len", iterated)), {target.id: _item(iterated, index)}
-    return None
+    if isinstance(owner, ast.Subscript) and is_slice(owner.slice) and is_layer(owner.value, layers):
+        return None  # only a loop itself goes over a slice of layers
+    at = ast.BinOp(ast.UnaryOp(ast.USub(), ast.Constant(1)), ast.Sub(), load(index)) if back else load(index)
+    named[target.id] = ast.Subscript(owner, at, ast.Load())
+    return [call_of("len", owner)]
 
 
 def _item(owner: ast.expr, index: str) -> ast.expr:

@@ -18,7 +18,7 @@ class _Counter:
     def __init__(self, turns: dict[nn.Module, dict[str, int]]) -> None:
         self.turns = turns
 
-    def branch(self, owner: nn.Module, site: str, value: Any) -> Any:
+    def branch(self, owner: nn.Module, site: str, value: Any, leads_out: bool = False) -> Any:
         return value
 
     def turn(self, owner: nn.Module, site: str, value: Any, negated: bool = False) -> Any:

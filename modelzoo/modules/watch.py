@@ -28,12 +28,15 @@ class Watch:
         self.turned: set[tuple[nn.Module, str]] = set()
         self.merged: dict[tuple[nn.Module, str], dict[str, Any]] = {}
 
-    def branch(self, owner: nn.Module, site: str, value: Any) -> bool:
+    def branch(self, owner: nn.Module, site: str, value: Any, leads_out: bool = False) -> bool:
         if not _is_of_data(value):
             return bool(value)
         key = (owner, site)
         self.sites.setdefault(key, self.flipped | {key})
-        return key not in self.flipped
+        asked = key in self.turned
+        if leads_out:  # the other way the next time, so that its loop ends
+            self.turned ^= {key}
+        return (key in self.flipped) is asked
 
     def turn(self, owner: nn.Module, site: str, value: Any, negated: bool = False) -> bool:
         """A loop on data turns once."""

@@ -116,19 +116,15 @@ class Evaluation:
         if nodes.is_layer(tree, scope.values, scope.blocks):
             node = Parser(self.problems).calls.call_of(tree, ast.unparse(tree), key, self.visible(scope))
             return None if node is None else Recipe(node=node, scope=scope)
-        self.spend(tree, scope, key)
-        return formulas.evaluate(tree, scope.values)
+        read = [scope.values.get(each.id) for each in syntax.formula_names(tree)]
+        items = sum(arithmetic.measure(each)[0] for each in read if type(each) not in nodes.SCALARS)
+        try:
+            self.operations.spend(syntax.nodes(tree) * (1 + items))  # once for each item of what it reads
+            return arithmetic.alike(formulas.evaluate(tree, scope.values, self.operations))
+        except runtime.EndlessError as error:
+            self.stop(key, f"{error}.")
 
     def visible(self, scope: Scope) -> nodes.Visible:
         """What a layer that is written in a value sees."""
         signatures = {name: block.args for name, block in scope.blocks.items()}
         return nodes.Visible(values=frozenset(scope.values), signatures=signatures)
-
-    def spend(self, tree: ast.expr, scope: Scope, key: Path) -> None:
-        """Counts the operations of a formula: its own, once for each item of what it reads."""
-        read = [scope.values.get(each.id) for each in syntax.formula_names(tree)]
-        items = sum(arithmetic.measure(each)[0] for each in read if type(each) not in nodes.SCALARS)
-        try:
-            self.operations.spend(syntax.nodes(tree) * (1 + items))
-        except runtime.EndlessError as error:
-            self.stop(key, f"{error}.")

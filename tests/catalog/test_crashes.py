@@ -86,6 +86,12 @@ HUGE = [
     "one_hot(x.long(), 2**40)",
     "bincount(full((4,), 2**35))",
     "bincount(full((4,), 1), minlength=2**36)",
+    "fft(x, 2**34)",
+    "fft(ones(2**20, 1), 2**20)",
+    "ifft2(x, (2**18, 2**18))",
+    "irfftn(x, (2**12, 2**12, 2**12))",
+    "rfftfreq(2**40)",
+    "bucketize(x.expand(2**32, 4, 6), arange(4.0))",
     "for i in range(10000):\n  y = ones(4000, 4000)\nreturn x",
 ]
 

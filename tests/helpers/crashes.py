@@ -61,6 +61,13 @@ group_norm(b,2,v,v) layer_norm(b,(4,4)) local_response_norm(b,2,1.0,0.5,1.0) nor
 channel_shuffle(b,2) pixel_shuffle(p2,2) gumbel_softmax(x,1.0,True) threshold(x,0.1,2) alpha_dropout(x,0.5,True)
 scaled_dot_product_attention(b,b,b,x,0.0,False) scaled_dot_product_attention(p2,p2,p2,is_causal=True,scale=0.3)
 affine_grid(a,(1,1,20,2),True) x.new_full((2,3),1) x.new_zeros((2,3)) broadcast_to(x,(3,4,4)) x.item()
+fft(x,6,0) fft(x,3,-1,'ortho') ifft(x,5,1) rfft(x,7,0) irfft(x,6,-1) irfft(x.to('complex64'),1) fft(i) rfft(k)
+fft2(b,(3,5),(0,2)) ifft2(b,(4,4)) rfft2(p2,(2,7),(1,2),'forward') irfft2(p2,(3,3),(-1,-2)) irfft2(x.to('complex128'))
+fftn(p2,(2,3,4)) ifftn(b,dim=(0,1)) rfftn(p3,(2,2),(0,4)) irfftn(p2,(2,3,4),(0,1,2)) fftshift(x,(0,1)) ifftshift(b,1)
+fftfreq(4,0.5) rfftfreq(5,2.0) fftfreq(1,dtype='float64') complex(v,v[0]) angle(i) conj(x.to('complex64'))
+searchsorted(v,x,right=True) searchsorted(x,y,sorter=i) searchsorted(v,v,sorter=k,side='right') searchsorted(v,0.5)
+searchsorted(k,i,out_int32=True) bucketize(x,v,right=True) bucketize(i,k,out_int32=True) bucketize(2,v)
+index_add(x,1,k,y,alpha=0.5) x.index_add(0,k,b[0]) scatter_add(b,2,b.long(),b) scatter_add(x,1,i,y)
 x[1] x[1:3] x[k] x[m] x[i] b[1,k] x[0:3:2] i//i i%i i%3 i//2 i**i i**2 i&i -i i.abs()
 """.split()
 """Beside the plain calls of `test_catalog`: with more arguments, and operators."""

@@ -17,7 +17,7 @@ from modelzoo.catalog.functions import register_function
 from modelzoo.errors import TextError
 from modelzoo.language import compiler, formulas, syntax
 from modelzoo.language.names import Names, Read
-from modelzoo.language.runtime import LoopError
+from modelzoo.language.runtime import EndlessError, LoopError
 
 NAMES = Names(
     inputs=("x", "y"),
@@ -180,6 +180,20 @@ STATEMENTS = [
     "for b in blocks:\n  x = x + b.norm(b.fc(x))\nreturn x",
     "for b in enc.layers:\n  x = b(x)\nreturn x",
     "for i in range(2):\n  if i > 0:\n    x = x * 2\nreturn x",
+    "for b in blocks[1:]:\n  x = b.fc(x)\nreturn x",
+    "for b in enc.layers[:-1]:\n  x = b(x)\nreturn x",
+    "for b in enc.layers[depth - 4::-1]:\n  x = b(x)\nreturn x",
+    "for b in reversed(enc.layers):\n  x = b(x)\nreturn x",
+    "for k, b in enumerate(enc.layers):\n  x = b(x) * k\nreturn x",
+    "for k, b in enumerate(enc.layers[1:], depth):\n  x = b(x) * k\nreturn x",
+    "for b, f in zip(blocks, enc.layers):\n  x = b.norm(f(x))\nreturn x",
+    "for k, (b, f) in enumerate(zip(blocks, reversed(enc.layers))):\n  x = b.norm(f(x)) + k\nreturn x",
+    "for i, j in zip(range(4), reversed(range(9))):\n  x = x * i + j\nreturn x",
+    "for i in range(4):\n  if i == 2:\n    break\n  x = x * i\nreturn x",
+    "for i in range(4):\n  if i == 2:\n    continue\n  x = x + i\nreturn x",
+    "n = 0\nwhile True:\n  n += 1\n  if n < 3:\n    continue\n  elif n > 5:\n    break\n  x = x + n\nreturn x, n",
+    "for i in range(3):\n  for j in range(3):\n    if j > i:\n      break\n    x = x + j\nreturn x",
+    "for i in range(3):\n  if i > 1:\n    y = x\n    break\n  else:\n    a = i\n  x = x + a\nreturn x, y",
     "max = x + 1\nreturn max",
     "return x  # the rest of the line is a remark",
     "\n  a = x\n  return a\n",
@@ -216,6 +230,10 @@ def test_sorting_a_list_leaves_the_list_alone() -> None:
         ("log2(8)", 3.0),
         ("float('-inf')", -math.inf),
         ("x.to('float64').dtype", torch.float64),
+        ("rfft(x).dtype", torch.complex64),
+        ("torch.fft.irfft(torch.fft.rfft(x), n=4).shape", torch.Size([3, 4])),
+        ("complex(x, y).conj().imag.max() + fft2(x).angle().ndim", torch.tensor(1.0)),
+        ("searchsorted(arange(4), 2).item() + bucketize(3, arange(9)).item()", 5),
         ("x.to(dtype='int8').dtype", torch.int8),
         ("zeros(2, dtype='int64').dtype", torch.int64),
         ("interpolate(x[None], scale_factor=2.0, mode='nearest').shape", torch.Size([1, 3, 8])),
@@ -259,7 +277,8 @@ REFUSED = {
     "raise x": f"raise has no place here. {HINT}",
     "assert depth\nreturn x": "assert has no place here. Remove this line.",
     "a: int = 1\nreturn a": "an annotation has no place here. Write a = 1.",
-    "for i in range(2):\n  break\nreturn x": f"break has no place here. {HINT}",
+    "break": "break stands in a loop only. End the text with return.",
+    "if depth:\n  continue\nreturn x": "continue stands in a loop only. End the text with return.",
     "match x:\n  case _: pass\nreturn x": f"match has no place here. {HINT}",
     "fc(x)\nreturn x": "this line has no effect. Assign its value to a name, or return it.",
     "x.add_(y)\nreturn x": "'add_' changes its tensor in place. Write x = x.add(y).",
@@ -269,6 +288,14 @@ REFUSED = {
     "while depth:\n  x = y\nelse:\n  x = x\nreturn x": "else after while has no place here. ",
     "for i in range(2):\n  x = y\nelse:\n  x = x\nreturn x": "else after for has no place here. ",
     "for i in x:\n  y = i\nreturn y": "for goes over range(...) or layers. Write:\nfor k in range(len(x)):\n    y = x[k]",
+    "for a, b in zip(blocks):\n  y = x\nreturn y": "zip gives an item of each. Write for a, b in zip(first, second).",
+    "for a in zip(blocks, enc.layers):\n  y = x\nreturn y": "zip gives an item of each. Write for a, b in zip(first, second).",
+    "for a in enumerate(blocks):\n  y = x\nreturn y": "enumerate gives a number and an item. Write for k, layer in enumerate(layers).",
+    "for a, b in reversed(zip(blocks, blocks)):\n  y = x\nreturn y": "reversed takes one thing that has an end. Write for layer in reversed(layers).",
+    "for x.data, b in enumerate(blocks):\n  y = x\nreturn y": "the loop variable must be one name. Write for i in range(n).",
+    "for a, b in zip(blocks[1:], x):\n  y = b\nreturn y": "for goes over range(...) or layers. Write for i in range(n).",
+    "for a, b in zip(blocks, x):\n  y = b\nreturn y": "for goes over range(...) or layers. Write:\nfor k in range(min(len(blocks), len(x))):\n    y = x[k]",
+    "for a, b in blocks:\n  y = x\nreturn y": "the loop variable must be one name. Write for i in range(n).",
     "for i, j in range(2):\n  y = x\nreturn y": "the loop variable must be one name. Write for i in range(n).",
     "for i in range(stop=2):\n  y = x\nreturn y": "range takes one to three numbers. Write range(stop) or range(start, stop, step).",
     # assignment
@@ -302,6 +329,9 @@ REFUSED = {
     "reluu(x)": "there is no function or layer 'reluu'. Did you mean 'relu'?",
     "eval(x)": "there is no function or layer 'eval'. ",
     "range(3)": "range(...) stands in for only. Write for i in range(n), or arange(n) for a tensor.",
+    "fft.rfft(x)": "a function is called by its name alone. Write rfft(x).",
+    "fft.rffft(x)": "there is no function 'fft.rffft'. Did you mean 'rfft'?",
+    "torch.fft(x)": "a function is called by its name alone. Write fft(x).",
     "_relu(x)": "there is no function or layer '_relu'. Did you mean 'relu'?",
     "x(y)": "'x' is a value, not a function or a layer. ",
     "depth(y)": "'depth' is a value, not a function or a layer. ",
@@ -312,7 +342,7 @@ REFUSED = {
     "a = fc\nreturn a(x)": "'fc' is a layer. Call it: fc(x).",
     "relu(fc)": "'fc' is a layer. Call it: fc(x).",
     "blocks[0]": "'blocks' is a layer. Call it: blocks(x).",
-    "blocks[0:1](x)": "a layer is picked by one index. Write:\nout = x\nfor k in range(0, 1):\n    out = blocks[k](out)\nreturn out",
+    "blocks[0:1](x)": "a layer is picked by one index. Write:\nout = x\nfor layer in blocks[0:1]:\n    out = layer(out)\nreturn out",
     "fc == x": "'fc' is a layer. Call it: fc(x).",
     "x is y": "'is' compares with None only. Write == instead.",
     "fc is None is None": "'is' compares with None only. Write == instead.",
@@ -351,7 +381,7 @@ REFUSED = {
     "fc(x, _hidden=1)": "the argument '_hidden' has no place here. ",
     "fc(*x)": "a starred value has no place here. ",
     "fc(**x)": "a starred value has no place here. Write each argument.",
-    "max('a', 'b')": "the text 'a' has no place here. Texts are arguments (mode='nearest') and keys of dicts.",
+    "max('a', 'b')": "the text 'a' has no place here. Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with.",
     # expressions
     "lambda: x": "lambda has no place here. ",
     "[i for i in x]": "a comprehension has no place here. Write:\nitems = []\nfor k in range(len(x)):\n    items += [x[k]]\nreturn items",
@@ -362,9 +392,9 @@ REFUSED = {
     "[*x]": "a starred value has no place here. Write x.",
     "{**x}": "the keys of a dict are texts. Write {'name': value}.",
     "{1: x}": "the keys of a dict are texts. Write {'name': value}.",
-    "'abc'": "the text 'abc' has no place here. Texts are arguments (mode='nearest') and keys of dicts.",
-    "'%9999999999d' % depth": "the text '%9999999999d' has no place here. Texts are arguments (mode='nearest') and keys of dicts.",
-    "'a' * 99": "the text 'a' has no place here. Texts are arguments (mode='nearest') and keys of dicts.",
+    "'abc'": "the text 'abc' has no place here. Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with.",
+    "'%9999999999d' % depth": "the text '%9999999999d' has no place here. Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with.",
+    "'a' * 99": "the text 'a' has no place here. Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with.",
     "1j * x": "1j has no place here. ",
     "b'a'": "b'a' has no place here. ",
     "...": "... has no place here. ",
@@ -732,6 +762,23 @@ def test_a_registered_function_is_seen_by_a_text_that_failed_before() -> None:
     sum(widths) / len(widths)
     {'a': (width, None)}
     int(width / 3)
+    name == 'relu' and name != 'gelu'
+    name in ('gelu', 'relu')
+    name not in ['gelu', 'relu']
+    [8 * 2 ** k for k in range(depth)]
+    [k for k in range(9, 0, -2) if k > 3 if k != 7]
+    [[a * b for a in widths] for b in widths]
+    [a * b for a in widths for b in range(a) if b]
+    [a - b for a, b in zip(widths, widths[1:])]
+    [k * w for k, w in enumerate(widths, depth)]
+    [k * (a - b) for k, (a, b) in enumerate(zip(widths, reversed(widths)))]
+    [b for a, (b, c) in [(1, (2, 3)), (4, (5, 6))]]
+    [k for k in range(2)] + [k for k in widths]
+    sum([w for w in widths if w > depth])
+    widths[::-1] + widths[:1]
+    widths == [4, 5] or widths < [4]
+    sum([[1], widths], [])
+    [len for len in range(len(widths))]
     """.strip().splitlines(),
 )
 def test_a_formula_has_pythons_value(text: str) -> None:
@@ -758,6 +805,28 @@ def test_a_formula_has_pythons_value(text: str) -> None:
         ("=[0] * 1000000000", "[0] * 1000000000 cannot be computed: only numbers are multiplied", 2),
         ("=name % 5", "name % 5 cannot be computed: only numbers have a remainder", 2),
         ("=max(name, 'a')", "the text 'a' has no place here", 12),
+        ("=name < 'a'", "the text 'a' has no place here", 9),
+        ("=name + 'a' == name", "the text 'a' has no place here", 9),
+        ("=(k for k in long)", "a comprehension has no place here", 2),
+        ("={k for k in long}", "a comprehension has no place here", 2),
+        ("={'a': k for k in long}", "a comprehension has no place here", 2),
+        ("=[k async for k in long]", "async has no place here", 20),
+        ("=[k for k in long] + [k]", "there is no value 'k'", 23),
+        ("=[k for k in j for j in long]", "there is no value 'j'", 14),
+        ("=[k for k[0] in long]", "the loop variable must be one name", 9),
+        ("=[k for a, b in range(3)]", "the loop variable must be one name", 9),
+        ("=[k for a in zip(long)]", "zip gives an item of each", 14),
+        ("=range(3)", "range(...) stands in for only", 2),
+        ("=zip(long, long)", "zip(...) stands in for only", 2),
+        ("=[Linear(k, k) for k in long]", "'Linear' is a layer, not a value", 3),
+        ("=[k for k in width]", "[k for k in width] cannot be computed: 'int' object is not iterable", 2),
+        ("=[0 for k in range(10 ** 18)]", "[0 for k in range(10 ** 18)] has more than 10,000 items", 2),
+        (
+            "=[2 ** 2 ** k for k in range(20)]",
+            "[2 ** 2 ** k for k in range(20)] cannot be computed: the power is too large",
+            2,
+        ),
+        ("=[2 ** 2 ** k for k in range(10)]", "[2 ** 2 ** k for k in range(10)] is too large", 2),
         ("=[laugh, laugh]", "[laugh, laugh] has more than 10,000 items", 2),
         ("=long + long", "long + long has more than 10,000 items", 2),
     ],
@@ -772,6 +841,59 @@ def test_a_formula_is_refused_and_told_why(text: str, message: str, column: int)
     assert (caught.value.what, caught.value.line, caught.value.column) == (message, 1, column)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("=widths + [4]", (8, 16, 4)),
+        ("=[4] + widths", (4, 8, 16)),
+        ("=widths + widths", (8, 16, 8, 16)),
+        ("=[4] + [5]", [4, 5]),
+        ("=widths + [w * 2 for w in widths]", (8, 16, 16, 32)),
+        ("=sum([[1], widths], [])", (1, 8, 16)),
+        ("=widths == [8, 16]", True),
+        ("=[8, 16] != widths", False),
+        ("=[8, [16]] == (8, (16,))", True),
+        ("=widths in [[8, 16], [4]]", True),
+        ("=widths < [9]", True),
+    ],
+)
+def test_the_lists_of_args_are_tuples_and_go_with_those_of_a_formula(text: str, expected: Any) -> None:
+    assert same(formulas.evaluate(syntax.parse_expression(text), {"widths": (8, 16)}), expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=[0 for a in range(9999) for b in range(9999) if b < 0]",
+        "=[sum(long) for k in range(9999)]",
+        "=[sum(a) for a in [[k for k in range(5000)]] for b in range(5000)]",
+        "=[sum([sum([c for c in range(300)]) for b in range(300)]) for a in range(300)]",
+    ],
+)
+def test_the_turns_of_a_comprehension_are_counted_with_all_that_they_read(text: str) -> None:
+    with pytest.raises(EndlessError, match="all formulas together take more than 5,000,000 operations"):
+        formulas.evaluate(syntax.parse_expression(text), {"long": [0] * 9_000})
+
+
+def test_long_lists_are_computed_from_each_other() -> None:
+    tree = syntax.parse_expression("=[2 * k for k in long]")
+    assert same(formulas.evaluate(tree, {"long": (1,) * 9_000}), [2] * 9_000)
+
+
+def test_the_names_of_a_comprehension_are_none_that_a_formula_reads() -> None:
+    tree = syntax.parse_expression("=[a * k for k, w in enumerate(b) if w > c] + [d]")
+    assert [name.id for name in syntax.formula_names(tree)] == ["a", "b", "c", "d"]
+
+
+def test_an_arg_is_compared_with_texts_and_what_else_a_text_has_is_not() -> None:
+    values = {**VALUES, "optional": "pre"}
+    assert forward("optional == 'pre' and optional not in ('post', 'both')", values=values)(OWNER, X, Y) is True
+    assert forward("[optional != 'float32', widths[0] == 'bool']", values=values)(OWNER, X, Y) == [True, False]
+    hint = "Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with."
+    assert errors_of("x.dtype == 'float32'") == [f"the text 'float32' has no place here. {hint}"]
+    assert errors_of("optional < 'pre'") == [f"the text 'pre' has no place here. {hint}"]
+
+
 def test_a_formulas_names_come_in_the_order_of_the_text() -> None:
     tree = syntax.parse_expression("=max(a + b, c * a) if d else e[f]")
     assert [name.id for name in syntax.formula_names(tree)] == ["a", "b", "c", "a", "d", "e", "f"]
@@ -779,6 +901,9 @@ def test_a_formulas_names_come_in_the_order_of_the_text() -> None:
 
 def test_check_formula_reports_without_computing() -> None:
     tree = syntax.parse_expression("=wdth + depht + 1 / 0")
+    own = syntax.parse_expression("=[width for width in range(2)]")
+    told = "'width' belongs to the block and cannot be assigned"
+    assert [error.what for error in formulas.check_formula(own, frozenset({"width"}))] == [told]
     errors = formulas.check_formula(tree, frozenset({"width", "depth"}))
     assert [(error.what, error.hint, error.column) for error in errors] == [
         ("there is no value 'wdth'", "Did you mean 'width'?", 2),
@@ -810,6 +935,9 @@ def _larger(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("{}[{}]".format, parts, parts),
         st.builds("(not {})".format, parts),
         st.builds("-{}".format, parts),
+        st.builds("[{} for c in {} if {}]".format, parts, parts, parts),
+        st.builds("[{} for c, d in zip({}, {})]".format, parts, parts, parts),
+        st.builds("[{} for c in range({})]".format, parts, parts),
     )
 
 

@@ -64,11 +64,15 @@ def test_a_name_that_the_block_has_is_no_module_of_pythons():
     [
         ("ys = [fc(x) for k in range(3) if k > 0]\nreturn stack(ys)", "ys += [fc(x)]"),
         ("return sum(f(x) for f in layers)", "return sum(items)"),
-        ("for f in layers[1:]:\n    x = f(x)\nreturn x", "for k in range(1, len(layers)):\n    x = layers[k](x)"),
-        ("for f in layers[:-1]:\n    x = f(x)\nreturn x", "for k in range(len(layers) - 1):\n    x = layers[k](x)"),
-        ("for f in reversed(layers):\n    x = f(x)\nreturn x", "for k in range(len(layers) - 1, -1, -1):"),
-        ("for n, f in enumerate(layers):\n    x = f(x) * n\nreturn x", "    x = layers[k](x) * k"),
+        ("a = [x, y]\nfor z in a[1:]:\n    x = z\nreturn x", "for k in range(1, len(a)):\n    x = a[k]"),
+        ("a = [x, y]\nfor z in a[:-1]:\n    x = z\nreturn x", "for k in range(len(a) - 1):\n    x = a[k]"),
+        ("a = [x, y]\nfor z in reversed(a):\n    x = z\nreturn x", "for k in range(len(a)):\n    x = a[-1 - k]"),
+        ("a = [x, y]\nfor n, z in enumerate(a[1:]):\n    x = z * n\nreturn x", "    x = a[1:][k] * k"),
         ("a = [x, y]\nfor f, z in zip(layers, a):\n    x = f(z)\nreturn x", "    x = layers[k](a[k])"),
+        (
+            "a = [x, y]\nfor z, w in zip(a, a[1:]):\n    x = z + w\nreturn x",
+            "for k in range(min(len(a), len(a[1:]))):\n    x = a[k] + a[1:][k]",
+        ),
     ],
 )
 def test_loops_over_anything_go_by_index(text, written):

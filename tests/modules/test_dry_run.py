@@ -359,3 +359,49 @@ def test_channels_that_come_last_are_offered_to_be_moved(shape, layer, moved):
     )
     modelzoo.build({**model, "forward": f"layer({moved})"})
     modelzoo.build({**model, "layers": {"layer": layer.replace("(8", f"({shape[1]}")}, "forward": "layer(x)"})
+
+
+LEFT = {
+    "break in a loop over layers": "for f in a:\n  x = f(x)\n  if x.sum() > 1:\n    x = h(x)\n    break\nreturn x",
+    "continue in a loop over layers": "for f in a:\n  if x.sum() > 1:\n    x = h(x)\n    continue\n  x = f(x)\nreturn x",
+    "break in an endless while": "while True:\n  x = a[0](x)\n  if x.sum() > 1:\n    x = h(x)\n    break\nreturn x",
+    "break on the other side": (
+        "while True:\n  if x.sum() > 1:\n    x = a[0](x)\n  else:\n    x = h(x)\n    break\nreturn x"
+    ),
+    "break in a while on data": (
+        "while x.sum() > 1:\n  x = a[0](x)\n  if x.sum() > 1:\n    x = h(x)\n    break\nreturn x"
+    ),
+    "return from an endless while": "while True:\n  x = a[0](x)\n  if x.sum() > 1:\n    return h(x)\nreturn x",
+    "return from a loop in it": "while True:\n  for f in a:\n    x = f(x)\n    if x.sum() > 1:\n      return h(x)\nreturn x",
+    "continue and break": (
+        "while True:\n  x = a[0](x)\n  if x.sum() > 1:\n    continue\n  x = h(x)\n  if x.sum() > 2:\n    break\nreturn x"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", LEFT.values(), ids=LEFT)
+def test_both_ways_of_what_ends_a_loop_are_checked_and_the_loop_ends(text):
+    """`h` is met on one way alone, once behind it: there its wrong size is seen, and a right one is found."""
+    model = {"inputs": {"x": [2, 4]}, "forward": text}
+    wrong = {"a": ["Linear(4, 4)", "Linear(4, 4)"], "h": "Linear(5, 4)"}
+    assert refusal({**model, "layers": wrong}).startswith("model.forward\n  'h' is Linear(in_features=5")
+    right = modelzoo.build({**model, "layers": {**wrong, "h": "Linear(out_features=4)"}})
+    assert right.h.in_features == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("for f in a:\n  x = f(x)\n  if x.sum() > 1:\n    break\nreturn x", 1),
+        ("for f in a:\n  if x.sum() > 1:\n    continue\n  x = f(x)\nreturn x", 1),
+        ("y = x\nfor f in a:\n  y = f(y)\n  if y.sum() > 1 and True:\n    y = x\n    break\nreturn y", 2),
+    ],
+)
+def test_a_loop_that_ends_early_leaves_what_it_leaves_otherwise(text, line):
+    layers = {"a": ["Linear(4, 4)", "Linear(4, 2)"]}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": layers, "forward": text})
+    (problem,) = caught.value.problems
+    assert problem.line == line
+    assert "on one way through here and" in problem.what
+    modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": {"a": ["Linear(4, 4)", "Linear(4, 4)"]}, "forward": text})

@@ -1258,7 +1258,7 @@ def test_strings_are_literal_arguments_and_dict_keys_only():
     ours = forward("return {'out': interpolate(x, scale_factor=2, mode='nearest')}", image)
     assert torch.equal(ours["out"], nn.functional.interpolate(image, scale_factor=2, mode="nearest"))
     assert refused("m = 'nearest'\nreturn x") == (
-        "the text 'nearest' has no place here. Texts are arguments (mode='nearest') and keys of dicts."
+        "the text 'nearest' has no place here. Texts are arguments (mode='nearest'), keys of dicts, and what an arg is compared with."
     )
 
 

@@ -71,7 +71,7 @@ class Expressions:
         if not sources and not any(
             isinstance(each, ast.Call)
             and isinstance(each.func, ast.Name)
-            and each.func.id.removeprefix("torch.") in _tensor_makers()
+            and each.func.id.rpartition(".")[2] in _tensor_makers()
             for each in ast.walk(node)
         ):
             with suppress(Exception):  # a number that data decides

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -13,6 +14,8 @@ from modelzoo.export.graph.expressions import Expressions
 from modelzoo.export.graph.scope import Scope
 from modelzoo.export.graph.wires import Value, Wire, merged, shape_of, wires
 from modelzoo.language import syntax
+from modelzoo.language.loops import SIDES
+from modelzoo.language.pieces import called_name
 
 UNROLLED = 8
 """A loop over at most so many layers that differ is drawn turn by turn."""
@@ -30,6 +33,7 @@ class Text:
         self.scope, self.expressions = scope, expressions
         self.canvas, self.modules = expressions.canvas, expressions.modules
         self.results: list[Value] = []
+        self.jumps: list[tuple[type[ast.stmt], dict[str, Value]]] = []  # of the loop around: what names stood for there
 
     def run(self, args: list[Value], named: dict[str, Value]) -> Value:
         """Reads the text from its first line on; what it returns."""
@@ -47,13 +51,15 @@ class Text:
     # -- statements
 
     def block(self, body: Sequence[ast.stmt]) -> bool:
-        """Whether the way through statements ends in a `return`."""
-        ends = [self.statement(each) for each in body]
-        return any(ends)
+        """Whether the way through statements ends in a `return`, or in the end of a turn."""
+        return any(self.statement(each) for each in body)
 
     def statement(self, node: ast.stmt) -> bool:
         if isinstance(node, ast.Return):
             self.results.append(() if node.value is None else self.expressions.value(node.value))
+            return True
+        if isinstance(node, (ast.Break, ast.Continue)):
+            self.jumps.append((type(node), self.scope.names))
             return True
         if isinstance(node, ast.Assign):
             self.scope.bind(node.targets[0], self.expressions.value(node.value), node)
@@ -87,11 +93,15 @@ class Text:
             if not ends[-1]:
                 left.append(self.scope.names)
         self.scope.names = left[0] if left else before
-        for other in left[1:]:
+        self.join(left[1:])
+        return all(ends)
+
+    def join(self, others: Sequence[dict[str, Value]]) -> None:
+        """What names stand for where other ways come together with this one."""
+        for other in others:
             self.scope.names = {
                 name: merged(self.scope.names.get(name), other.get(name)) for name in {**self.scope.names, **other}
             }
-        return all(ends)
 
     # -- loops
 
@@ -102,28 +112,49 @@ class Text:
 
     def for_loop(self, node: ast.For) -> None:
         turns = self.turns(node.iter)
-        target = ast.unparse(node.target)
-        alike = all(self.modules.alike(turns[0], each) for each in turns[1:] if isinstance(each, nn.Module))
-        modules = bool(turns) and isinstance(turns[0], nn.Module)
-        picks = any(isinstance(each, nn.Module) for each in self.picked(node, turns))
-        differ = (modules and not alike) or (picks and not self.picked_alike(node, turns))
+        held = [_modules(each) for each in turns]
+        picked = [_modules(each) for each in self.picked(node, turns)]
+        differ = not (self.alike(held) and self.alike(picked))
         if differ and len(turns) <= UNROLLED:
-            before = self.scope.turn
-            for index, each in enumerate(turns):
-                self.scope.turn = f"{before}.{index}"
-                self.scope.bind(node.target, each)
-                self.block(node.body)
-            self.scope.turn = before
+            self.unrolled(node, turns)
             return
-        if modules:
-            self.scope.bind(node.target, turns[0])
-        elif isinstance(node.target, ast.Name):
-            self.scope.names[node.target.id] = ()
+        self.scope.bind(node.target, _open(turns[0]) if turns else ())
         times = f" ({len(turns)} x)" if turns else ""
+        target = ast.unparse(node.target)
+        target = target[1:-1] if isinstance(node.target, ast.Tuple) and target.startswith("(") else target
         self.loop(node, f"for {target} in {ast.unparse(node.iter)}{times}", node.body, [])
 
+    def unrolled(self, node: ast.For, turns: Sequence[Value]) -> None:
+        """A loop turn by turn."""
+        before, outer, left = self.scope.turn, self.jumps, []
+        for index, each in enumerate(turns):
+            self.scope.turn, self.jumps = f"{before}.{index}", []
+            self.scope.bind(node.target, each)
+            ended = self.block(node.body)
+            left += [names for way, names in self.jumps if way is ast.Break]
+            again = [names for way, names in self.jumps if way is ast.Continue]
+            if ended and not again:
+                break
+            self.scope.names = again.pop() if ended else self.scope.names
+            self.join(again)
+        self.join(left)
+        self.scope.turn, self.jumps = before, outer
+
     def turns(self, iterated: ast.expr) -> list[Value]:
-        """What a loop goes over: layers, or numbers; empty if that depends on data."""
+        """What a loop goes over: layers, numbers, or lists of them; empty if that depends on data."""
+        name = called_name(iterated)
+        if isinstance(iterated, ast.Call) and name == "zip":
+            return [[*each] for each in zip(*map(self.turns, iterated.args), strict=False)]
+        if isinstance(iterated, ast.Call) and name in SIDES:
+            turns = self.turns(iterated.args[0])
+            with suppress(Exception):  # a number that cannot be known
+                first = self.scope.number(iterated.args[1]) if iterated.args[1:] else 0
+                return turns[::-1] if name == "reversed" else [[n, each] for n, each in enumerate(turns, first)]
+            return []
+        if isinstance(iterated, ast.Subscript) and isinstance(part := iterated.slice, ast.Slice):
+            with suppress(Exception):
+                ends: list[Any] = [each and self.scope.number(each) for each in (part.lower, part.upper, part.step)]
+                return self.turns(iterated.value)[slice(*ends)]
         layer = self.scope.layer(iterated)
         if layer is not None:
             return [each for each in layer._modules.values() if each is not None]
@@ -132,24 +163,23 @@ class Text:
             return list(range(*map(self.scope.number, iterated.args)))[:1_000]
         return []
 
-    def picked(self, node: ast.For, turns: list[Value]) -> list[nn.Module | None]:
+    def picked(self, node: ast.For, turns: Sequence[Value]) -> list[Value]:
         """The layers that `layers[i](x)` in the body takes, turn by turn."""
-        found: list[nn.Module | None] = []
-        if not isinstance(node.target, ast.Name) or not turns or not isinstance(turns[0], int):
-            return found
-        index = node.target.id
+        found: list[Value] = []
+        numbers = _numbers(node.target, turns[0]) if turns else set()
         for each in (each for statement in node.body for each in ast.walk(statement)):
             if isinstance(each, ast.Subscript) and any(
-                isinstance(name, ast.Name) and name.id == index for name in ast.walk(each.slice)
+                isinstance(name, ast.Name) and name.id in numbers for name in ast.walk(each.slice)
             ):
                 for turn in turns[: UNROLLED + 1]:
-                    self.scope.names[index] = turn
+                    self.scope.bind(node.target, turn)
                     found.append(self.scope.layer(each))
         return found
 
-    def picked_alike(self, node: ast.For, turns: list[Value]) -> bool:
-        modules = [each for each in self.picked(node, turns) if each is not None]
-        return all(self.modules.alike(modules[0], each) for each in modules[1:])
+    def alike(self, turns: Sequence[Sequence[nn.Module]]) -> bool:
+        """Whether the layers of all turns are alike."""
+        held = [each for each in turns if each]
+        return all(self.modules.alike(*pair) for each in held[1:] for pair in zip(held[0], each, strict=False))
 
     def loop(self, node: ast.While | ast.For, label: str, body: Sequence[ast.stmt], test: list[Wire]) -> None:
         """The head of a loop, which what changes in the body goes through, and one turn of the body."""
@@ -165,12 +195,35 @@ class Text:
                 name: tuple(replace(each, shape=shape_of(self.scope.names[name])) for each in head) for name in changed
             }
             self.scope.names.update(through)
-            self.block(body)
-            for name in changed:
-                for wire in wires(self.scope.names[name]):
+            outer, self.jumps = self.jumps, []
+            ended = self.block(body)
+            left, self.jumps = [names for _, names in self.jumps], outer
+            for names in left if ended else [self.scope.names, *left]:
+                for wire in (wire for name in changed for wire in wires(names[name])):
                     if wire.node != head[0].node:
                         self.canvas.edge(wire, head[0].node, "back", head[0].call)
             self.scope.names.update(through)
+
+
+def _modules(value: Value) -> list[nn.Module]:
+    """The layers in what a loop goes over."""
+    if isinstance(value, list):
+        return [one for each in value for one in _modules(each)]
+    return [value] if isinstance(value, nn.Module) else []
+
+
+def _open(value: Value) -> Value:
+    """What the names of a loop stand for where it is drawn once: numbers are not known."""
+    if isinstance(value, list):
+        return [*map(_open, value)]
+    return () if isinstance(value, int) else value
+
+
+def _numbers(target: ast.expr, value: Value) -> set[str]:
+    """The names of a loop that are numbers."""
+    if isinstance(target, ast.Tuple) and isinstance(value, list):
+        return {name for each, of in zip(target.elts, value, strict=False) for name in _numbers(each, of)}
+    return {target.id} if isinstance(target, ast.Name) and isinstance(value, int) else set()
 
 
 def _stored(node: ast.AST) -> str:

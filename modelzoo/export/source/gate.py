@@ -23,7 +23,7 @@ MODULES = {
 
 _NODES = (
     *(ast.Module, ast.Import, ast.ImportFrom, ast.alias, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg),
-    *(ast.Assign, ast.Expr, ast.Return, ast.Pass, ast.If, ast.While, ast.For),
+    *(ast.Assign, ast.Expr, ast.Return, ast.Pass, ast.If, ast.While, ast.For, ast.Break, ast.Continue),
     *(ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.keyword, ast.Starred, ast.Subscript, ast.Slice),
     *(ast.Tuple, ast.List, ast.Set, ast.Dict, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda),
     *(ast.GeneratorExp, ast.comprehension, ast.JoinedStr, ast.FormattedValue),

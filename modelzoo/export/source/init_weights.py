@@ -13,7 +13,7 @@ from torch import Tensor
 
 from modelzoo.catalog import fills
 from modelzoo.errors import Path, fail
-from modelzoo.export.source import texts, trees
+from modelzoo.export.source import formulas, trees
 from modelzoo.export.source.environment import Class, Source
 from modelzoo.export.source.fills import fans, fill_call, fill_program
 from modelzoo.export.source.naming import Scope, fill_title
@@ -72,7 +72,7 @@ class Weights:
             made = arg.default
             if isinstance(made, nodes.Formula):
                 self.note([made.tree])
-                made = texts.formula(made.tree, seen, self.source.imports, made.key)
+                made = formulas.formula(made.tree, seen, self.source.imports, made.key)
             found.append(trees.assigned(called, made if isinstance(made, ast.expr) else trees.literal(made)))
         return found[::-1]
 
@@ -158,7 +158,7 @@ class Weights:
         if argument == "std" and any(each.get("std") == 0 for each in decided):  # torch may divide by it
             return trees.literal(0)
         self.note([value.tree])
-        return texts.formula(value.tree, names, self.source.imports, value.key)
+        return formulas.formula(value.tree, names, self.source.imports, value.key)
 
     def note(self, found: Iterable[ast.AST]) -> None:
         for tree in found:

@@ -178,6 +178,10 @@ class _Spaced(ast.NodeTransformer):
             return node
         return ast.Starred(ast.Name(f"({ast.unparse(node.value)})", ast.Load()), node.ctx)
 
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Name(ast.unparse(node.func) + ast.unparse(node.args[0])) if _is_of_turns(node) else node
+
     def visit_Slice(self, node: ast.Slice) -> ast.AST:
         self.generic_visit(node)
         bounds = [each for each in (node.lower, node.upper, node.step) if each is not None]
@@ -191,6 +195,11 @@ class _Spaced(ast.NodeTransformer):
         self.generic_visit(node)
         assert not node.args.args
         return ast.Name(f"lambda: {ast.unparse(node.body)}", ast.Load())  # older versions of Python: `lambda :`
+
+
+def _is_of_turns(node: ast.Call) -> bool:
+    """Whether a call takes a comprehension alone, whose brackets are its own."""
+    return len(node.args) == 1 and not node.keywords and isinstance(node.args[0], ast.GeneratorExp)
 
 
 def _is_simple(node: ast.expr) -> bool:
@@ -214,6 +223,8 @@ def _expression(tree: ast.expr, indent: int, used: int) -> str:
         return text
     if isinstance(tree, ast.Starred):
         return f"*{_expression(tree.value, indent, WIDTH)}"
+    if isinstance(tree, ast.Call) and _is_of_turns(tree):
+        return _expression(tree.func, indent, used) + _expression(tree.args[0], indent, WIDTH)
     if isinstance(tree, ast.Call) and (tree.args or tree.keywords):
         return _bracketed(f"{_expression(tree.func, indent, used)}(", _arguments(tree), ")", indent)
     if isinstance(tree, ast.List):

@@ -19,7 +19,7 @@ from modelzoo.export.source import trees
 IMPORTED = ("torch", "nn", "F", "math", "partial", "OrderedDict", "fnmatchcase", "self")
 BUILTINS = (
     *("abs", "max", "min", "round", "sum", "bool", "float", "int", "len", "range", "str", "super", "isinstance"),
-    *("hasattr", "next"),
+    *("hasattr", "next", "enumerate", "reversed", "tuple", "zip"),
 )
 RESERVED = frozenset([*IMPORTED, *BUILTINS])
 

@@ -124,7 +124,10 @@ def names_in(value: Any) -> Iterator[str]:
 
 
 def _in_trees(trees: Iterable[ast.AST]) -> Iterator[str]:
-    return (each.id for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Name))
+    for tree in trees:
+        names = [each for each in ast.walk(tree) if isinstance(each, ast.Name)]
+        own = {each.id for each in names if isinstance(each.ctx, ast.Store)}
+        yield from (each.id for each in names if each.id not in own)
 
 
 def _in_text(block: nodes.Block, text: str) -> Iterator[str]:

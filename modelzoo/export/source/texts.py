@@ -7,6 +7,7 @@ import builtins
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -16,7 +17,9 @@ from modelzoo.errors import Path
 from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.language import syntax
+from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Names
+from modelzoo.language.pieces import called_name
 
 _NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
 _SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
@@ -43,30 +46,18 @@ def function_tree(name: str, number: bool, imports: Imports, key: Path) -> ast.e
         return trees.name(name)
     if getattr(functional, name, None) is function.call:
         return trees.attribute(imports.known("F"), name)
+    if getattr(torch.fft, name, None) is function.call:
+        return trees.attribute(trees.name("torch"), "fft", name)
     return trees.attribute(trees.name("torch"), name)
 
 
-def formula(tree: ast.expr, names: Mapping[str, ast.expr], imports: Imports, key: Path) -> ast.expr:
-    """A formula over args, with their names in Python."""
-    found: ast.expr = _Formula(names, imports, key).visit(copy.deepcopy(tree))
-    return found
-
-
-class _Formula(ast.NodeTransformer):
-    def __init__(self, names: Mapping[str, ast.expr], imports: Imports, key: Path) -> None:
-        self.names, self.imports, self.key = names, imports, key
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return self.names.get(node.id) or trees.name(node.id)
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        return trees.literal(node.value)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        assert isinstance(node.func, ast.Name)
-        called = function_tree(node.func.id, True, self.imports, self.key)
-        named = [ast.keyword(each.arg, self.visit(each.value)) for each in node.keywords]
-        return ast.Call(called, [self.visit(each) for each in node.args], named)
+def iterated(node: ast.expr, visit: Callable[[ast.expr], ast.expr]) -> ast.expr:
+    """What a loop goes over, whose words are Python's."""
+    called = called_name(node)
+    if not isinstance(node, ast.Call) or (called != "range" and called not in SIDES):
+        return visit(node)
+    inner = visit if called == "range" else partial(iterated, visit=visit)
+    return ast.Call(trees.name(str(called)), [inner(each) for each in node.args], [])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,13 +161,22 @@ class _Plain(ast.NodeTransformer):
                 assigned += [(target, node.value) for target in node.targets]
             elif isinstance(node, ast.AugAssign):
                 assigned.append((node.target, ast.BinOp(ast.Name(_id(node.target)), node.op, node.value)))
-            elif isinstance(node, ast.For) and not (isinstance(node.iter, ast.Call) and _id(node.iter.func) == "range"):
-                self.kinds[_id(node.target)] = "layer"
+            elif isinstance(node, ast.For):
+                self.settle_loop(node.target, node.iter)
         before = None
         while before != self.kinds:
             before = dict(self.kinds)
             for target, value in assigned:
                 self.assign(target, value)
+
+    def settle_loop(self, target: ast.expr, iterated: ast.expr) -> None:
+        """The names that a loop gives to layers; the others are numbers."""
+        called, names = called_name(iterated), target.elts if isinstance(target, ast.Tuple) else [target]
+        if isinstance(iterated, ast.Call) and called in SIDES:
+            for each, of in zip(names[called == "enumerate" :], iterated.args, strict=False):
+                self.settle_loop(target if called == "reversed" else each, of)
+        elif called != "range":
+            self.kinds[_id(target)] = "layer"
 
     def assign(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
@@ -268,10 +268,7 @@ class _Plain(ast.NodeTransformer):
         return node
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        if isinstance(node.iter, ast.Call) and _id(node.iter.func) == "range":
-            node.iter.args = [self.visit(each) for each in node.iter.args]
-        else:
-            node.iter = self.visit(node.iter)
+        node.iter = iterated(node.iter, self.visit)
         node.target = self.visit(node.target)
         node.body = [self.visit(each) for each in node.body]
         return node

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from modelzoo.errors import Path, fail
-from modelzoo.export.source import texts, trees
+from modelzoo.export.source import formulas, trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import Seen
 from modelzoo.spec import nodes
@@ -21,7 +21,7 @@ def formula(tree: ast.expr, env: Env, key: Path) -> ast.expr:
     """A formula; what is a list in a config is a tuple."""
     if isinstance(tree, (ast.List, ast.Tuple)):
         return ast.Tuple([formula(each, env, key) for each in tree.elts], ast.Load())
-    return texts.formula(tree, env.names, env.source.imports, key)
+    return formulas.formula(tree, env.names, env.source.imports, key)
 
 
 def number(value: Any, env: Env) -> ast.expr:

@@ -114,7 +114,15 @@ def test_a_layer_of_several_outputs_carries_the_shape_of_each():
 
 
 @pytest.mark.parametrize(
-    "loop", ["for each in steps:\n    x = each(x)", "for i in range(len(steps)):\n    x = steps[i](x)"]
+    "loop",
+    [
+        "for each in steps:\n    x = each(x)",
+        "for i in range(len(steps)):\n    x = steps[i](x)",
+        "for k, each in enumerate(steps):\n    x = each(x) if k < 5 else x",
+        "for i, each in zip(range(2), steps[-2:]):\n    x = steps[i](x)",
+        "for each in reversed(steps[::-1]):\n    x = each(x)",
+        "for k, each in enumerate(steps):\n    x = each(x)\n    if k == 1:\n        break\n    continue\n    x = x + 1",
+    ],
 )
 def test_layers_that_differ_are_drawn_turn_by_turn_in_a_loop_over_them(loop):
     layers = {"steps": ["Linear(4, 8)", "Linear(8, 2)"]}
@@ -133,6 +141,21 @@ def test_equal_layers_in_a_loop_are_drawn_once():
         "for each in steps (5 x) -> steps.0  [3, 4]",
         "steps.0 => for each in steps (5 x)  [3, 4]",
         "for each in steps (5 x) -> output  [3, 4]",
+    ]
+
+
+def test_several_equal_layers_in_a_loop_are_drawn_once_and_what_ends_a_turn_goes_back_to_its_head():
+    layers = {"f": ["Linear(4, 4)"] * 4, "g": ["ReLU"] * 4}
+    loop = "for k, (a, b) in enumerate(zip(f, g)):\n    x = a(x)\n    if x.sum() > 1:\n        break\n    x = b(x)\n"
+    head = "for k, (a, b) in enumerate(zip(f, g)) (4 x)"
+    assert arrows(graph({"inputs": {"x": [3, 4]}, "layers": layers, "forward": f"{loop}return x"})) == [
+        f"input x -> {head}  [3, 4]",
+        f"{head} -> f.0  [3, 4]",
+        "f.0 -> if x.sum() > 1  [3, 4]",
+        "f.0 -> g.0  [3, 4]",
+        f"g.0 => {head}  [3, 4]",
+        f"f.0 => {head}  [3, 4]",
+        f"{head} -> output  [3, 4]",
     ]
 
 

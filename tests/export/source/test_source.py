@@ -235,6 +235,72 @@ def test_conditions_and_recursion_are_pythons_own():
     assert "*([nn.Linear(2, 8)] if wide else [])" in text
 
 
+def test_a_list_that_a_formula_computes_is_a_tuple_whatever_it_was_made_of():
+    model = {
+        "args": {
+            "n": 3,
+            "widths": "=[4 * 2 ** k for k in range(n)]",
+            "ends": "=widths + [4]",
+            "steps": "=[k * (b - a) for k, (a, b) in enumerate(zip(widths, widths[1:]), 1)]",
+            "same": "=ends == [4, 8, 16, 4]",
+        },
+        "inputs": {"x": [2, 4]},
+        "layers": [
+            {"_repeat_": "len(ends) - 1", "_target_": "Linear(ends[i], ends[i + 1])"},
+            {"_target_": "Linear(4, sum([len for len in reversed(steps) if len > 4]))", "_if_": "same"},
+            "Unflatten(1, [1, max([w for w in widths])] + [1])",
+        ],
+    }
+    text = assert_same(model)
+    assert "widths = tuple(4 * 2**k for k in range(n))" in text
+    assert "ends = widths + (4,)" in text
+    steps = "steps = tuple( k * (b - a) for k, (a, b) in enumerate(zip(widths, widths[1:]), 1) )"
+    assert steps in " ".join(text.split())
+    assert "sum(len_ for len_ in reversed(steps) if len_ > 4)" in text
+    four = imported(text)(n=4)
+    assert [each.out_features for each in four[0]] == [8, 16, 32, 4]
+
+
+def test_the_names_of_a_comprehension_hide_nothing_and_are_hidden_by_nothing():
+    sized = {"args": ["n"], "layers": ["Linear(4, sum([k + nn for nn in range(n) for k in [n]]))"]}
+    model = {
+        "args": {"k": 3},
+        "inputs": {"x": [2, 4]},
+        "blocks": {"Sized": sized},
+        "layers": ["Linear(4, k + 1)", "Sized(k)", "Linear(12, k + sum([j * k for j in range(k)]))"],
+    }
+    text = assert_same(model)
+    assert "sum(k + nn_ for nn_ in range(n) for k in (n,))" in text
+
+
+@pytest.mark.parametrize("kind", ["pre", "post", "none"])
+def test_an_arg_is_compared_with_texts_as_python_compares_them(kind):
+    layers = [
+        {"_target_": "LayerNorm(4)", "_if_": "kind == 'pre'"},
+        "Linear(4, 8 if kind in ['post', 'both'] else 4)",
+    ]
+    body = {"layers": {"a": layers}, "forward": "a(x) if kind != 'none' else x * 2"}
+    text = assert_same({"args": {"kind": kind}, "inputs": {"x": [2, 4]}, **body})
+    assert 'if kind == "pre"' in text
+    assert '8 if kind in ("post", "both") else 4' in text
+    assert 'kind != "none"' in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "for k, (f, g) in enumerate(zip(a[1:], b), 2):\n  x = g(f(x)) * k\nreturn x",
+        "for f in reversed(a):\n  x = f(x)\n  if x.sum() > 1:\n    break\nreturn x",
+        "for zip, len in zip(range(3), a):\n  if zip == 1:\n    continue\n  x = len(x) + zip\nreturn x",
+        "while True:\n  x = x / 2\n  if x.abs().sum() < 1:\n    break\nreturn a[-1](x)",
+        "for f in a[::-1]:\n  for i in range(4):\n    if i > 2:\n      break\n    x = f(x) + max(i, 1)\nreturn x",
+    ],
+)
+def test_what_a_loop_goes_over_and_how_it_ends_are_pythons_own(text):
+    layers = {"a": ["Linear(4, 4)", "Linear(4, 4)", "Linear(4, 4)"], "b": ["LayerNorm(4)", "ReLU"]}
+    assert_same({"inputs": {"x": [2, 4]}, "layers": layers, "forward": text})
+
+
 def test_layers_are_shared_across_blocks_repeats_and_names_and_tensors_are_tied():
     inner = {"layers": {"again": {"_ref_": "a"}, "b": "Linear(4, 4)"}, "forward": "b(again(x)) + x"}
     model = {
