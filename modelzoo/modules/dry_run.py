@@ -21,6 +21,7 @@ from modelzoo.modules import construct, equal, flops, gradients, modes
 from modelzoo.modules.explain import Explaining, FailedCall, explain, text_problem
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
+from modelzoo.modules.memory import shown
 from modelzoo.modules.misfits import Misfits, torch_layers
 from modelzoo.modules.recording import Record, recording
 from modelzoo.modules.skeleton import Skeleton, modules_of
@@ -28,6 +29,9 @@ from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.modules.uncompiled import uncompiled
 from modelzoo.modules.watch import Watch
+
+HUGE = 2**36
+"""A tensor of so many bytes on the way is told with a plan: few machines have room for it."""
 
 
 @uncompiled()
@@ -80,7 +84,9 @@ def dry_run(
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
     asked.notes += noticed.numbers
-    asked.largest = noticed.largest
+    asked.largest = size, line = noticed.largest
+    if size >= HUGE:
+        asked.notes.append(f"a forward pass makes a tensor of {shown(size)}{line}")
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += noticed.floors
         if gradients.is_doubtful(modules):

@@ -34,6 +34,7 @@ from modelzoo.cli.checked import Checked
 from modelzoo.cli.typed import Typed
 from modelzoo.export.source.model import source
 from modelzoo.plans.plan import Plan
+from tests.fuzz import unchecked
 from tests.fuzz.foreign import foreign
 
 FILE = "model.yaml"
@@ -48,6 +49,9 @@ OF_VALUES = re.compile(
     "out of range in self|out of bounds|did not end after|allocate|not enough memory|Class values must be|singular|be between 0 and 1|p_in >= 0"
 )
 """What torch says of a value that its shape does not show."""
+
+OF_MEMORY = re.compile("a forward pass makes a tensor of .* are there")
+"""What a machine lacks is told by those who need it: a plan may be for another."""
 
 OF_TRAINING = "this example cannot be used in training"
 """So begins a note after which evaluation still works."""
@@ -103,6 +107,7 @@ class Judge:
 
     def __init__(self, report: Report) -> None:
         self.report, self.broken, self.reached = report, list[Broken](), ""
+        self.refused: modelzoo.ConfigError | None = None
 
     def verdict(self, text: str) -> Verdict:
         pathlib.Path(FILE).write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
@@ -114,6 +119,8 @@ class Judge:
         loaded = self.stage("load", lambda: modelzoo.load(FILE))
         plan = self.stage("plan", lambda: modelzoo.plan(FILE), ends=False)
         checked = self.stage("check", self.check)
+        if plan is None:
+            self.rightly_refused()
         self.agree(plan, checked)
         assert plan is not None
         self.stage("print", lambda: f"{plan}{loaded}")
@@ -141,8 +148,9 @@ class Judge:
                 with self.unchanged(name):
                     return task()
         except modelzoo.ConfigError as error:
+            self.refused = error
             self.polite(name, error)
-            if promised:
+            if promised and not OF_MEMORY.search(str(error)):
                 self.tell(name, "refused after a plan", said(error), str(error))
         except MemoryError as error:
             self.tell(name, "MemoryError", frame(error), str(error))
@@ -196,6 +204,21 @@ class Judge:
         if told.problems and not self.broken:  # else it says so too
             self.polite("check", modelzoo.ConfigError(told.problems))
         return told
+
+    def rightly_refused(self) -> None:
+        """What a plan refuses fails, or is one of the few that are refused although they may run."""
+
+        def works(model: nn.Module, plan: Plan) -> None:
+            if sum(each.bytes for each in plan.tensors) > LARGE:
+                raise MemoryError
+            with torch.no_grad():
+                called(model.eval(), plan)
+            backward(called(model.train(), plan))
+
+        self.report("unchecked")
+        error = self.refused
+        if isinstance(error, modelzoo.ConfigError) and not unchecked.explained(error) and unchecked.runs(FILE, works):
+            self.tell("unchecked", "works although it is refused", said(error), str(error))
 
     def agree(self, plan: Plan | None, checked: Checked) -> None:
         """What a plan takes `check` takes too, and the other way round; ends where the file is refused."""

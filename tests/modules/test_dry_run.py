@@ -245,6 +245,17 @@ def test_a_dimension_or_a_size_that_data_decides_is_told_for_others_may_not_fit(
     assert plan.notes == (f"a number is taken from data in `return {call}`, and others were not tried",)
 
 
+def test_a_tensor_that_few_machines_have_room_for_is_told_and_a_view_of_that_size_is_not():
+    model = {"inputs": {"x": [2, 3]}, "forward": "y = zeros([2**42, 2])\nreturn x + y.sum()"}
+    assert modelzoo.plan(model).notes == ("a forward pass makes a tensor of 35.2 TB in `y = zeros([2**42, 2])`",)
+    model["forward"] = "y = zeros([1]).expand(2**42)\nreturn x + y[:3].sum()"
+    assert modelzoo.plan(model).notes == ()
+    with pytest.raises(
+        modelzoo.ConfigError, match=r"makes a tensor of 17.6 TB in `\(x @ x.T\).sum\(\)`, and 1.0 GB are allowed"
+    ):
+        modelzoo.build({"inputs": {"x": [2**21, 1]}, "forward": "(x @ x.T).sum()"}, memory="1GB")
+
+
 @pytest.mark.parametrize("call", ["x * argmin(x)", "x[:, 0] + x.sum()", "where(argmin(x) > 0, x, 0)", "cat([x, x], 1)"])
 def test_a_number_that_stays_a_tensor_decides_no_size(call):
     assert modelzoo.plan({"inputs": {"x": [2, 3]}, "forward": f"return {call}"}).notes == ()
