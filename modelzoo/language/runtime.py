@@ -62,8 +62,8 @@ def line_at(filename: str, number: int) -> str:
 
 
 ON_CPU = 40
-"""An operation of a dry run on the CPU counts as so many, each of which takes 1 µs: its size is estimated first, and its
-floating-point operations may be counted."""
+"""An operation of a dry run on the CPU counts as so many, each of which takes 1 µs: its size is estimated first, and
+its floating-point operations may be counted."""
 
 ON_META = 150
 """An operation on meta counts as so many, each of which takes 1 µs: its result is worked out in Python."""
