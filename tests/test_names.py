@@ -208,7 +208,7 @@ OF_RULES: dict[str, tuple[Kind, Put, Where]] = {
 def test_what_a_rule_names_is_a_name_or_is_refused_there(position: str, name: str) -> None:
     kind, put, where = OF_RULES[position]
     problems = Problems()
-    parser.parse_rules(put(name), frozenset(), problems)
+    parser.parse_init(put(name), frozenset(), problems)
     assert [problem.key for problem in problems.found] == ([] if kind.fits(name) else [where(name)])
 
 

@@ -270,7 +270,10 @@ _ITEM_KEYS: Schema = {
     },
     "_name_": {"description": 'The names of the copies, as in "block{i}".', "type": ["string", "null"]},
     "_if_": {"description": "Present only if this is true.", "type": ["boolean", "integer", "string", "null"]},
-    "_unpack_": {"description": "In a list: its layers stand here in its place.", "type": "boolean"},
+    "_unpack_": {
+        "description": "Its layers stand here in its place: in a list those of a sequence, in a mapping named copies.",
+        "type": "boolean",
+    },
     "_init_": ref("fills"),
 }
 

@@ -92,7 +92,8 @@ def _in_block(
     called = words(forward) | words(block.get("tie")) | _tied(block.get("tie")) | _referred(block) | outside
     layers = block.get("layers")
     for name, value in layers.items() if isinstance(layers, Mapping) else ():
-        if value is not None and name not in called:
+        unpacked = isinstance(value, Mapping) and value.get("_unpack_") is True  # copies have names of their own
+        if value is not None and name not in called and not unpacked:
             yield key / "layers" / name, "Nothing calls this layer.", "Call it in forward, or remove it."
     for kind in ("parameters", "buffers"):
         own = block.get(kind)

@@ -205,7 +205,7 @@ def _needed(layer: layers.Layer) -> frozenset[str]:
 
 def frozen(instance: Instance, block: nodes.Block, max_steps: int) -> Frozen:
     """What the class of a block is made of: its text, and the values that the text reads."""
-    names = nodes.names_of(block, frozenset(instance.values))
+    names = nodes.names_of(block, frozenset(instance.values), layers=instance.children)
     inputs = [each.optional for each in block.inputs]
     assert block.forward is not None
     defaults = (None,) * (len(inputs) - inputs.index(True) if True in inputs else 0)
@@ -223,7 +223,7 @@ def frozen(instance: Instance, block: nodes.Block, max_steps: int) -> Frozen:
     problems.check()
     values = tuple((name, hashable(instance.values[name])) for name in sorted(translation.names))
     # A class does not depend on args that its text does not read.
-    names = nodes.names_of(block, frozenset(translation.names))
+    names = nodes.names_of(block, frozenset(translation.names), layers=instance.children)
     return Frozen(
         name=block.name, text=block.forward, names=names, values=values, defaults=defaults, max_steps=max_steps
     )

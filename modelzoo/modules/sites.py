@@ -76,7 +76,8 @@ def item(skeleton: Skeleton, frames: Frames, module: nn.Module, returned: Iterab
     if instance is None or instance.block is None:
         return None
     made = skeleton.instances.get(module)
-    written = [instance.block.layers[at][1] for at, each in enumerate(instance.written.values()) if each is made]
+    known = dict(instance.block.layers)
+    written = [known.get(name) for name, each in instance.written.items() if each is made]
     children = list(holder.f_locals["self"]._modules.values())
     held = [at for at, each in enumerate(children) if each is module]
     if len(written) != len(held):

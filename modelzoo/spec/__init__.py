@@ -7,7 +7,7 @@ which the same module is the same object.
 Read in this order: `nodes` (what a config says), `parser` (whatever may stand where a layer stands) and what it is
 made of: `keys`, `calls`, `rules`, `tensors`, `blocks`, `hiding`. Then `instances` (what is to be constructed),
 `provenance` (what became of each node), `resolve` and what it is made of: `evaluation`, `recipes`, `given`, `layers`,
-`references`, `arrangement`.
+`references`, `copies`, `arrangement`.
 
 >>> from modelzoo.errors import Problems
 >>> from modelzoo.spec import parser, resolve

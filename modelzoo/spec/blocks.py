@@ -84,7 +84,7 @@ class Blocks:
         self.check_names(layers_key, args, inputs, owned, tensors, buffers, of_layers)
         seen = replace(inside, outer=(*inside.outer, frozenset(owned + [t.name for t in (*tensors, *buffers)])))
         listed = isinstance(value.get("layers"), (list, tuple))
-        unpacked = frozenset(each for each, node, _ in raw_layers if listed and _unpacks(node))
+        unpacked = frozenset(each for each, node, at in raw_layers if self.unpacks(node, at, listed))
         nodes = tuple(
             (each, self.node(_packed(node) if each in unpacked else node, at, seen, of_class(each)))
             for each, node, at in raw_layers
@@ -108,8 +108,22 @@ class Blocks:
             init=self.rules.init(value.get("_init_"), key / "_init_", inside),
             key=key,
         )
-        self.check_forward(block, inside, owned)
+        if not block.siblings:  # their names are known when they are counted
+            self.check_forward(block, inside, owned)
         return block
+
+    def unpacks(self, node: Any, key: Path, listed: bool) -> bool:
+        """Whether the layers of a node, or the copies of a repeat in a mapping, stand in its place."""
+        if not isinstance(node, Mapping) or node.get("_unpack_") is not True:
+            return False
+        named, repeated = node.get("_name_") is not None, node.get("_repeat_") is not None
+        if listed and named:
+            what = "a list numbers its layers: beside _unpack_ the copies have no names of their own."
+            self.problems.add(key / "_name_", what, "Remove _name_, or write layers as a mapping.")
+        elif repeated and not listed and not named:
+            what = "among layers that have names the copies need some too."
+            self.problems.add(key / "_unpack_", what, 'Write _name_: "block{i}".')
+        return listed or repeated
 
     def definition(self, name: str, body: Any, key: Path, signatures: Mapping[str, tuple[Parameter, ...]]) -> Block:
         self.keys.check_name(name, key, Kind.BLOCK)
@@ -215,10 +229,6 @@ def _flattened(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
             yield from _flattened(each, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", each
-
-
-def _unpacks(node: Any) -> bool:
-    return isinstance(node, Mapping) and node.get("_unpack_") is True
 
 
 def _packed(node: Mapping[Any, Any]) -> dict[Any, Any]:

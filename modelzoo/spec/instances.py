@@ -107,7 +107,8 @@ class Children:
     """The children of one block while they are being built, for references to find."""
 
     def __init__(self, block: nodes.Block, instance: Instance, outer: Children | None) -> None:
-        self.nodes = dict(block.layers)
+        self.nodes = {name: node for name, node in block.layers if name not in block.siblings}
+        self.scopes: dict[str, Scope] = {}  # of those that are copies
         self.instance, self.outer, self.block = instance, outer, block
         self.building: list[str] = []
         self.scope: Scope | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -184,7 +184,7 @@ class Block:
     inputs: tuple[Input, ...] = (Input(name="x"),)
     layers: tuple[tuple[str, Node], ...] = ()
     listed: bool = False
-    unpacked: frozenset[str] = frozenset()  # of a list, the items whose own layers stand there in their place
+    unpacked: frozenset[str] = frozenset()  # whose own layers, or copies, stand there in their place
     tensors: tuple[OwnTensor, ...] = ()
     buffers: tuple[OwnTensor, ...] = ()
     forward: str | None = None
@@ -192,6 +192,11 @@ class Block:
     tie: tuple[Tie, ...] = ()
     init: tuple[tuple[str, Fill], ...] = ()
     key: Path = field(default=Path(), compare=False, repr=False)
+
+    @property
+    def siblings(self) -> frozenset[str]:
+        """Of a mapping, the repeats whose copies are layers of this block."""
+        return frozenset() if self.listed else self.unpacked
 
 
 Node = Block | Call | Computed | Reference | Repeat | Condition
@@ -280,9 +285,11 @@ class Visible:
         return target in self.values or target in self.signatures
 
 
-def names_of(block: Block, values: frozenset[str], outer: frozenset[str] = frozenset()) -> Names:
-    """What the names of a block's `forward` mean."""
-    layers = frozenset(name for name, _ in block.layers)
+def names_of(
+    block: Block, values: frozenset[str], outer: frozenset[str] = frozenset(), layers: Iterable[str] | None = None
+) -> Names:
+    """What the names of a block's `forward` mean; its layers may be others than those it was written with."""
+    layers = frozenset(dict(block.layers) if layers is None else layers)
     tensors = frozenset(each.name for each in (*block.tensors, *block.buffers))
     inputs = tuple(each.name for each in block.inputs)
     return Names(

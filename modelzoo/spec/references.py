@@ -48,7 +48,7 @@ class References:
     def moves(self, block: nodes.Block, text: str, node: nodes.Reference) -> bool:
         """Whether a reference is into a list whose indices depend on conditions."""
         conditions = block.listed and any(isinstance(each, nodes.Condition) for _, each in block.layers)
-        moving = conditions or bool(block.unpacked)
+        moving = conditions or (block.listed and bool(block.unpacked))
         if moving:
             key = "_if_" if conditions else "_unpack_"
             what = f"'{text}' is an index into a list that has {key}, where indices move."
@@ -66,7 +66,7 @@ class References:
             return None
         assert children.scope is not None
         children.building.append(name)
-        built = self.build(children.nodes[name], children.scope)
+        built = self.build(children.nodes[name], children.scopes.get(name, children.scope))
         children.building.pop()
         children.instance.children[name] = built
         return built

@@ -6,17 +6,16 @@ builds its node anew each time, a condition builds it or leaves it out, a recipe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from modelzoo import arithmetic, bounds
 from modelzoo.catalog import arguments, layers
 from modelzoo.errors import Path, Problems, nearest
-from modelzoo.language import syntax
 from modelzoo.names import Kind
 from modelzoo.spec import nodes
 from modelzoo.spec.arrangement import Arrangement
+from modelzoo.spec.copies import Copies
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import WHOLE, Children, Instance, Scope, names_in
@@ -68,6 +67,7 @@ class Resolver:
         self.recipes = Recipes(self.values, provenance, self.build)
         self.layers = Layers(self.values, self.recipes, self.add)
         self.references = References(problems, self.build)
+        self.copies = Copies(self.values)
         self.arrangement = Arrangement(problems)
         self.owners: dict[int, nodes.Block] = {}  # the block that holds a definition, by the definition's id
 
@@ -106,19 +106,11 @@ class Resolver:
         return bool(value)
 
     def build_repeat(self, node: nodes.Repeat, scope: Scope) -> Instance | None:
-        count = self.values.value(node.count, scope, node.key / "_repeat_")
-        if type(count) is not int or not 0 <= count <= bounds.REPEAT:
-            what = f"_repeat_ must be an integer from 0 to {bounds.REPEAT:,}, not {count!r}."
-            origin = self.values.origin(node.count, scope, node.key / "_repeat_")
-            self.problems.add(node.key / "_repeat_", what, "Write _repeat_: 4.", repairs=as_formula(origin, count))
+        count = self.copies.count(node, scope)
+        if count is None:
             return None
         instance = Instance(type="Sequential", key=node.key)
-        for index in range(count):
-            inside = scope.with_index(index)
-            name = self.name(node, inside)
-            if name in instance.children:
-                self.problems.add(node.key / "_name_", f"two copies are named '{name}'.", 'Write _name_: "block{i}".')
-                break
+        for name, inside in self.copies.named(node, count, scope, Kind.ITEM):
             child = self.build(node.node, inside)
             if child is not None:
                 instance.children[name] = child
@@ -130,18 +122,6 @@ class Resolver:
                     self.provenance.notes.append(Note(node.node, scope.owner, each, copy))
                 break
         return instance
-
-    def name(self, node: nodes.Repeat, scope: Scope) -> str:
-        def part(match: re.Match[str]) -> str:
-            return str(self.values.formula(syntax.parse_expression(match[1]), scope, node.key / "_name_"))
-
-        if node.name == "{i}":
-            return str(scope.values["i"])
-        name = re.sub(r"\{([^{}]*)\}", part, node.name)
-        wrong = Kind.ITEM.refused(name)
-        if wrong is not None:
-            self.problems.add(node.key / "_name_", wrong[0], 'Write _name_: "block{i}".')
-        return name
 
     def build_call(self, node: nodes.Call, scope: Scope) -> Instance | None:
         if node.target in scope.values:
@@ -198,10 +178,13 @@ class Resolver:
             return None
         instance.values = scope.values
         children.scope = scope
-        for name, _ in block.layers:
+        if block.siblings:
+            self.copies.become_children(block, children, scope, self.truth)
+        for name in children.nodes:
             self.references.child(children, name)
         children.scope = None  # all are built; a cycle would keep every instance until a garbage collection
-        instance.written = {name: instance.children[name] for name, _ in block.layers}
+        children.scopes.clear()
+        instance.written = {name: instance.children[name] for name in children.nodes}
         instance.children = self.arrangement.arranged(block, instance.written)
         there = [each for each in (*block.tensors, *block.buffers) if self.truth(each.test, scope, each.key)]
         for tensor in there:

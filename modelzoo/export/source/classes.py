@@ -18,7 +18,7 @@ from modelzoo.export.source.naming import Imports, Scope, class_title
 from modelzoo.export.source.needs import Needs, bare, inputs_of_sequences, is_computed, names_in
 from modelzoo.export.source.occurrences import Occurrences, Variant
 from modelzoo.export.source.recipes import NONE, argument
-from modelzoo.export.source.sequences import flat, frame_of, items, tied
+from modelzoo.export.source.sequences import flat, frame_of, items, siblings, tied
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
 from modelzoo.spec import nodes
@@ -106,9 +106,16 @@ def write(source: Source, block: nodes.Block, outer: Env | None, blocks: Mapping
 
 
 def _class(source: Source, block: nodes.Block, title: str) -> Class:
-    owned = [name for name, _ in block.layers] + [each.name for each in (*block.tensors, *block.buffers)]
+    owned = [*_layers(source, block), *(each.name for each in (*block.tensors, *block.buffers))]
     attributes = Scope(taken=[*names.names_of("Module"), *owned])
     return Class(name=title, block=block, scope=Scope(outer=source.scope), attributes=attributes)
+
+
+def _layers(source: Source, block: nodes.Block) -> list[str]:
+    """The names of the layers of a block, those of copies too."""
+    written = [name for name, _ in block.layers if name not in block.siblings]
+    made = source.seen.instances.get(id(block), ()) if block.siblings else ()
+    return [*dict.fromkeys((*written, *(name for each in made for name in each.children)))]
 
 
 def _is_same(one: ast.ClassDef, other: ast.ClassDef) -> bool:
@@ -194,11 +201,19 @@ def _contents(cls: Class, env: Env) -> tuple[list[ast.stmt], ast.stmt | None]:
         init = [*_SUPER, *body[:start], *own]
         for name, node in block.layers:
             first = len(body)
-            one = _attribute(name, node, inside)
+            one = (_siblings if name in block.siblings else _attribute)(name, node, inside)
             init += [*body[first:], *one]
             del body[first:]
         init[1 + start + len(own) : 1 + start + len(own)] = body[start:]
     return init + tied(_SELF, block, env), forward
+
+
+def _siblings(_: str, node: nodes.Node, env: Env) -> list[ast.stmt]:
+    """The copies of a repeat, which are there for what comes after them."""
+    made, frame = siblings(node, env, _SELF), env.frames[-1]
+    copies = [each for each in _layers(env.source, frame.block) if each not in dict(frame.block.layers)]
+    frame.ready.update((each, trees.attribute(_SELF, each)) for each in copies if not names.is_index(each))
+    return made
 
 
 def _attribute(name: str, node: nodes.Node, env: Env) -> list[ast.stmt]:
@@ -243,7 +258,7 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
     kept = {name: trees.attribute(_SELF, each) for name, each in cls.attributes.all(cls.names).items()}
     written = method(
         block.forward,
-        nodes.names_of(block, frozenset(cls.names)),
+        nodes.names_of(block, frozenset(cls.names), layers=_layers(env.source, block)),
         env.source.imports,
         block.key / "forward",
         values=kept,

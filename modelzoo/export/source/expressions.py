@@ -85,7 +85,7 @@ def _block(block: nodes.Block, env: Env) -> ast.expr:
 
 def _reference(node: nodes.Reference, env: Env) -> ast.expr:
     first, *rest = node.target
-    holder = next((frame for frame in reversed(env.frames) if first in dict(frame.block.layers)), None)
+    holder = next((frame for frame in reversed(env.frames) if first in {*frame.ready, *dict(frame.block.layers)}), None)
     if holder is None:  # the default of an arg that nothing uses
         fail(
             node.key,

@@ -210,8 +210,11 @@ class Weights:
             return trees.statements("TARGET.copy_(DRAWN)", TARGET=target, DRAWN=drawn)
         if isinstance(decision, Copied):
             if not entry.persistent:
-                what = f"'{entry.name}' is a copy, and in no state dict: a source cannot give it its values."
-                fail(entry.key, what, "Remove persistent: false.")
+                fail(
+                    entry.key,
+                    f"'{entry.name}' is a copy, and in no state dict: a source cannot give it its values.",
+                    "Remove persistent: false.",
+                )
             original = self.ways.path(decision.original)
             return trees.statements("TARGET.copy_(ORIGINAL)", TARGET=target, ORIGINAL=original)
         if not isinstance(decision, Program):

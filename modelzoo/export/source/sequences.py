@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from dataclasses import replace
 
 from modelzoo import names
@@ -69,6 +70,9 @@ def _item(name: str, node: Node, env: Env, pair: bool) -> ast.expr | None:
         return None
     if asked is None and isinstance(node, Reference) and sometimes_none(node, env):
         asked = is_there(made)
+    if name in frame.block.siblings:
+        pairs = trees.quoted("COPIES._modules.items()", COPIES=made)
+        return _starred(pairs if asked is None else ast.IfExp(asked, pairs, ast.List([], ast.Load())))
     if name in frame.block.unpacked:
         return _unpacked(made, asked, bare(node), env)
     made = ast.Tuple([trees.literal(name), made], ast.Load()) if pair else made
@@ -219,6 +223,34 @@ def repeat(node: Repeat, env: Env, home: ast.expr | None = None) -> ast.expr:
     )  # fmt: skip
     env.before.extend(loop)
     return local
+
+
+def siblings(node: Node, env: Env, parent: ast.expr) -> list[ast.stmt]:
+    """The loop that adds the copies of a repeat to the block that is written; `forward` sees None for an absent one."""
+    copies, asked, optional = bare(node), test(node, env), env.frames[-1].block.forward is not None
+    assert isinstance(copies, Repeat)
+    scope = env.cls.scope
+    index = scope.fresh("i")
+    body: list[ast.stmt] = []
+    inside = replace(env, names={**env.names, "i": trees.name(index)}, before=body, index=trees.name(index))
+    made: ast.expr = ast.Constant(None)
+    if asked is not FALSE:
+        with contextlib.suppress(DeadError):
+            made = env.source.node(copies.node, inside)
+    found = trees.everything([each for each in (asked, test(copies.node, inside)) if each is not None])
+    absent = trees.is_constant(made, None)
+    if optional and not absent:
+        made = trees.chosen(found, made, ast.Constant(None))
+    add = trees.statements(
+        "PARENT.add_module(NAME, LAYER)", PARENT=parent, NAME=_name_of_copy(copies, inside), LAYER=made
+    )
+    if found is not None and not optional:
+        add = trees.statements("if TEST: BODY", TEST=found, BODY=add)
+    scope.release(index)
+    if absent and not optional:
+        return []
+    given = {"INDEX": trees.name(index), "COUNT": number(copies.count, env)}
+    return trees.statements("for INDEX in range(COUNT): BODY", **given, BODY=[*body, *add])
 
 
 def _generated(
