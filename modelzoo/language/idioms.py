@@ -249,14 +249,15 @@ class Idioms(ast.NodeTransformer):
             return ast.Call(load(name), [method.value, *node.args], node.keywords)
         return node
 
-    def made_layer(self, node: ast.expr) -> ast.expr | None:
-        """`nn.Upsample(scale_factor=2)(x)`: a layer that the block must have."""
+    def made_layer(self, node: ast.expr, name: str = "") -> ast.expr | None:
+        """`nn.Upsample(scale_factor=2)(x)`: a layer that the block must have, under a name that is given or free."""
         target = _dotted(node.func) if isinstance(node, ast.Call) else None
         layer = find_layer(target) if target is not None and target not in self.known else None
-        if layer is None:
+        given = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)} - {str(target).partition(".")[0]}
+        if layer is None or given & {*self.names.inputs, *self.assigned}:
             return None
         self.met("a layer is made in layers, and called here")
-        name = self.fresh(layer.name.lower(), f"{layer.name.lower()}_2")
+        name = name or self.fresh(layer.name.lower(), f"{layer.name.lower()}_2")
         self.layers[name] = ast.unparse(node).replace(str(target), layer.name, 1)
         return load(name)
 

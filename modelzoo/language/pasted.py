@@ -90,9 +90,12 @@ class Statements(Idioms):
         only = node.targets[0] if len(node.targets) == 1 else None
         if isinstance(only, ast.Name) and isinstance(node.value, ast.ListComp):
             return self.gathered(node.value, only.id)
+        if only is not None and self.made_layer(node.value, ast.unparse(only).removeprefix("self.")) is not None:
+            return []
         node.value = self.visit(node.value)
         before, self.before = self.before, []
-        return [*before, node]
+        unchanged = isinstance(only, ast.Name) and ast.unparse(only) == ast.unparse(node.value)
+        return before if unchanged else [*before, node]
 
     def statement_expr(self, node: ast.Expr) -> list[ast.stmt]:
         call = node.value
@@ -100,6 +103,9 @@ class Statements(Idioms):
             self.met("a text prints nothing")
             return []
         method = call.func if isinstance(call, ast.Call) else None
+        if isinstance(method, ast.Attribute) and called_name(method.value) == "super":
+            self.met("a block has no super()")
+            return []
         if isinstance(call, ast.Call) and isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name):
             owner = method.value
             if method.attr in ("append", "extend") and len(call.args) == 1:
@@ -137,8 +143,9 @@ def answered(statements: Sequence[ast.stmt], names: Names, errors: list[TextErro
         new = idioms.statement(copy.deepcopy(statement))
         if not idioms.what:
             continue
-        text = _replaced(statements, statement, new)
-        left = Counter(error.what for error in read(text, _with(names, idioms.layers)))
+        text, known_then = _replaced(statements, statement, new), _with(names, idioms.layers)
+        found = read(text, known_then)
+        left = Counter(error.what for error in found)
         known = Counter(error.what for error in errors)
         gone = known - left
         if left - known or not gone:
@@ -148,6 +155,9 @@ def answered(statements: Sequence[ast.stmt], names: Names, errors: list[TextErro
             first = min(inside, key=lambda error: (error.line, error.column))
             hint = _hint(new, idioms, statement)
             told = [error for error in told if error not in inside]
+            if idioms.layers:  # the lines after it know them
+                told = [error for error in told if not 0 < gone[error.what] == known[error.what]]
+                statements, names, errors = text, known_then, found
             told.append(TextError(idioms.what[0], hint, first.line, first.column))
     return told
 
@@ -208,9 +218,9 @@ def _hint(new: Sequence[ast.stmt], idioms: Statements, old: ast.stmt) -> str:
         lines = lines[: len(lines) - len(ast.unparse(old).split("\n")) + 1]
     if len(lines) == 1 and isinstance(old, ast.Return) and old.value and old.col_offset == old.value.col_offset:
         lines = [lines[0].removeprefix("return ")]  # the text is one expression
-    if not lines:
-        return "Remove this line."
     added = "".join(f"Add {name}: {layer} to the layers. " for name, layer in idioms.layers.items())
+    if not lines:
+        return f"{added}Remove this line."
     if isinstance(old, ast.FunctionDef):
         return f"{added}Write its body alone:\n" + "\n".join(lines)
     if lines[1:]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from modelzoo.catalog import sizes
 from modelzoo.errors import Beside, Path, Problem, TextError, first_line
 from modelzoo.language import compiler, runtime
-from modelzoo.modules import equal, sites
+from modelzoo.modules import equal, misuse, sites, slips
 from modelzoo.modules.failures import is_of_dtypes
 from modelzoo.modules.recording import MAX_ACTIVATIONS, shape_of
 from modelzoo.modules.skeleton import Skeleton, Unsized
@@ -133,16 +133,16 @@ class Explaining:
             if misfit is None:
                 shown_as = _shown_with_dtype if is_of_dtypes(error) else shown_value
                 named = (f"{name}={shown_as(each)}" for name, each in call.keywords.items())
-                got = ", ".join((*map(shown_as, call.inputs), *named))
+                got = ", ".join((*map(shown_as, call.inputs), *named)) or "nothing"
                 what = f"{subject} and cannot take {got}: {first_line(error)}"
-                hint = self.repair(instance, values, error)
+                hint = self.remedy(call, instance, values)
             else:
                 expected, hint = _first_call(self.skeleton, call, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
-                hint = hint or _channels_last(instance, misfit)
+                hint = hint or self.remedy(call, instance, values, misfit)
                 if call.needed and instance is not None and not hint:
                     hint = self.clash(call, instance, misfit, returned or [])
-        beside = () if returned is None else (self.producer(values, returned),)
+        beside = () if returned is None or not values else (self.producer(values, returned),)
         what, line, column, own = f"{what.rstrip('.')}.", 0, 0, key
         if call.site is not None:
             key, line, column = text_key(self.skeleton, call.site.owner), call.site.line, call.site.column
@@ -152,18 +152,23 @@ class Explaining:
             beside = (Beside(text=f"It is {own}{{}}.", key=own), *beside)
         return Problem(path=str(key), key=key, what=what, hint=hint, beside=beside, line=line, column=column)
 
-    def repair(self, instance: Instance | None, values: Sequence[Any], error: Exception) -> str:
-        """What to write where a layer gets what no layer of its kind takes."""
-        if instance is not None and instance.arguments.get("inplace") is True and "in-place" in str(error):
-            return "Write inplace=False."
-        first = values[0] if values else None
-        if isinstance(first, (tuple, list)) and first and isinstance(first[0], Tensor):
-            rest = ", ".join(["_"] * (len(first) - 1))
-            return f"Take it apart in a forward: y, {rest} = layer(x)." if rest else ""
-        indices = instance is not None and instance.layer is not None and instance.layer.name.startswith("Embedding")
-        if indices and isinstance(first, Tensor) and first.is_floating_point() and id(first) in self.inputs:
-            return f"Write {self.inputs[id(first)]}: {{shape: {list(first.shape)}, dtype: int64}}."
-        return ""
+    def remedy(
+        self, call: FailedCall, instance: Instance | None, values: Sequence[Any], misfit: sizes.Misfit | None = None
+    ) -> str:
+        """What to write where a layer gets what it cannot take."""
+        if instance is None:
+            return ""
+        return misuse.remedy(
+            misuse.Misuse(
+                instance=instance,
+                name=self.names.get(id(call.module), "").rpartition(".")[2],
+                values=values,
+                error=call.error,
+                input=self.inputs.get(id(values[0]), "") if values else "",
+                misfit=misfit,
+                called=call.site is not None,
+            )
+        )
 
     def misfit(self, module: nn.Module, instance: Instance | None, call: FailedCall) -> sizes.Misfit | None:
         """Why it does not fit, with a size that does where there is a layer of that size."""
@@ -214,17 +219,6 @@ def _first_call(skeleton: Skeleton, call: FailedCall, misfit: sizes.Misfit) -> t
     if misfit.argument not in found or (misfit.size is None and not call.needed):
         return str(misfit), ""
     return misfit.what, f"Its first input decided {misfit.argument}={found[misfit.argument]}: all others must agree."
-
-
-def _channels_last(instance: Instance | None, misfit: sizes.Misfit) -> str:
-    """What to write where a layer's channels are what the last dimension has."""
-    shape = misfit.value.shape
-    given = 0 if instance is None else instance.arguments.get(misfit.argument)
-    channels = misfit.argument in ("in_channels", "num_features", "num_channels")
-    if not channels or len(shape) < 3 or shape[-1] != given or given in shape[1:-1]:
-        return ""
-    moved = "x.transpose(1, 2)" if len(shape) == 3 else "x.movedim(-1, 1)"
-    return f"Or give it {moved}, if the last dimension has the channels."
 
 
 def shown_value(value: Any) -> str:
@@ -289,11 +283,11 @@ def _explain_text(skeleton: Skeleton, module: nn.Module, error: Exception) -> Pr
 
 def text_problem(error: BaseException, key: Path) -> Problem:
     """What went wrong inside a `forward` text, at its line."""
-    line, text = 0, ""
-    for frame, number in compiler.texts(error):
-        line, text = number, compiler.line_of(frame.f_code, number)
+    line, text, hint = 0, "", ""
+    for frame, number in compiler.texts(error)[-1:]:
+        line, text, hint = number, compiler.line_of(frame.f_code, number), slips.hint(error, frame, number)
     if isinstance(error, runtime.LoopError):
         hint = "Set max_steps=... if it should turn more often."
         return Problem(path=str(key), key=key, what=error.what, hint=hint, line=error.line, column=1)
     what = f"{text} fails: {first_line(error)}" if text else first_line(error)
-    return Problem(path=str(key), key=key, what=what, line=line, column=1 if line else 0)
+    return Problem(path=str(key), key=key, what=what, hint=hint, line=line, column=1 if line else 0)

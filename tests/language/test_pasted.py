@@ -86,6 +86,44 @@ def test_loops_over_anything_go_by_index(text, written):
     assert told("\n".join(repaired)) == []
 
 
+ADDED = "a layer is made in layers, and called here"
+
+
+def test_a_layer_that_a_text_makes_is_one_mistake_wherever_it_is_called():
+    written = "Add head: Linear(dim, 4) to the layers. Remove this line."
+    assert told("head = nn.Linear(dim, 4)\nx = head(x)\nreturn head(x)") == [(ADDED, written)]
+    assert told("self.head = torch.nn.Linear(dim, 4)\nreturn self.head(self.fc(x))") == [
+        (ADDED, written),
+        ("what the block owns is named without 'self.'", "Write return head(fc(x))."),
+    ]
+
+
+def test_layers_that_a_text_makes_have_names_of_their_own():
+    assert told("x = nn.Linear(4, 8)(x)\nreturn nn.Linear(8, 4)(x)") == [
+        (ADDED, "Add linear: Linear(4, 8) to the layers. Write x = linear(x)."),
+        (ADDED, "Add linear_2: Linear(8, 4) to the layers. Write return linear_2(x)."),
+    ]
+
+
+def test_a_layer_of_sizes_that_only_the_text_knows_is_not_offered():
+    assert ("there is no function 'nn.Linear'", "Did you mean 'linear'?") in told(
+        "f = nn.Linear(x.shape[1], 4)\nreturn f(x)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("super().__init__()", "a block has no super()"),
+        ("super(Net, self).__init__()", "a block has no super()"),
+        ("x = x.to(device)", "where a tensor lies is no part of a model"),
+        ("x = x.cuda()", "where a tensor lies is no part of a model"),
+    ],
+)
+def test_a_line_that_has_nothing_to_say_here_is_removed(line, what):
+    assert told(f"{line}\nreturn fc(x)") == [(what, "Remove this line.")]
+
+
 def test_a_statement_that_is_refused_has_no_other_mistakes_in_its_train():
     assert told("with x:\n    z = fc(x)\nreturn z") == [
         ("with has no place here", "Statements are assignment, if, while, for and return.")

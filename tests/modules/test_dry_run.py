@@ -131,8 +131,8 @@ def test_among_the_arguments_of_a_layer_layers_are_meant(text, what):
 def test_a_flatten_that_is_missing_is_named():
     layers = ["Conv2d(3, 8, 3, padding=1)", "Linear(2048, 10)"]
     assert (
-        "it takes [*, 2048] but gets [2, 8, 16, 16], which Flatten makes [2, 2048]. The input is what '0' returns."
-        in (refusal({"inputs": {"x": [2, 3, 16, 16]}, "layers": layers}))
+        "it takes [*, 2048] but gets [2, 8, 16, 16], which Flatten makes [2, 2048]. Write Flatten before it. "
+        "The input is what '0' returns." in (refusal({"inputs": {"x": [2, 3, 16, 16]}, "layers": layers}))
     )
     modelzoo.build({"inputs": {"x": [2, 3, 16, 16]}, "layers": [layers[0], "Flatten", layers[1]]})
 
