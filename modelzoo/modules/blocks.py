@@ -73,9 +73,12 @@ def reporting(
             del module.__dict__["forward"]
 
 
-def loops(module: nn.Module) -> int:
-    """How many `while` loops the text of a module has."""
-    return len(module.frozen.translation().loops) if isinstance(module, Generated) else 0
+def loops(module: nn.Module) -> tuple[str, ...]:
+    """The lines of the text of a module that begin a `while` loop."""
+    if not isinstance(module, Generated):
+        return ()
+    lines = module.frozen.text.splitlines()
+    return tuple(lines[int(site.partition(":")[0]) - 1].strip() for site in module.frozen.translation().loops)
 
 
 def _empty(frozen: Frozen) -> nn.Module:

@@ -64,8 +64,9 @@ class Plan:
     def summary(self) -> Summary:
         """The plan as a table, with its costs, warnings and notes."""
         messages = [f"warning: {problem}" for problem in self.warnings] + [f"note: {note}" for note in self.notes]
-        if self.flops is not None and any(module.loops for module in self.modules):
-            messages.append("note: a loop that depends on data is counted with one turn")
+        if self.flops is not None:
+            lines = dict.fromkeys(line for module in self.modules for line in module.loops)
+            messages += [f"note: a loop that depends on data is counted with one turn: {line}" for line in lines]
         found = rows(self)
         return Summary(
             rows=found,

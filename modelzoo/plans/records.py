@@ -32,7 +32,7 @@ class ModuleRecord:
         key: its place in the config.
         calls: how often the dry run called it.
         output: the shapes of what it returned last: a tuple for a tensor, nested as the output; None if not called.
-        loops: how many `while` loops its forward text has.
+        loops: the lines of its forward text that begin a `while` loop.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ModuleRecord:
     key: Path = Path()
     calls: int = 0
     output: Any = None
-    loops: int = 0
+    loops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def rows(plan: Recorded, model: nn.Module | None = None, statistics: bool = True
             parameters=sum(each.parameters for each in tensors),
             same_as="" if name == first else first,
             calls=module.calls,
-            loops=module.loops,
+            loops=len(module.loops),
         )
         found += [row, *tensors]
     return tuple(found)
