@@ -339,7 +339,7 @@ def block_of(node: str) -> Schema:
                 "type": ["object", "array", "string"],
                 "pattern": COMPUTED,
                 "items": ref("open_node"),
-                "if": {"type": "object"},
+                "if": {"type": "object", "not": {"required": ["_repeat_"]}},
                 "then": ref("open_block"),
             },
         ),

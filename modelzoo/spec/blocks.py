@@ -33,6 +33,10 @@ from modelzoo.spec.nodes import (
 from modelzoo.spec.rules import Rules
 from modelzoo.spec.tensors import Tensors
 
+_AROUND, _COPIES = ("args", "blocks"), "copies"
+"""Of a definition that is a repeat: the keys that are not those of a copy, and where the copies stand."""
+
+
 _ABSENT = Computed(formula=Formula(text="None", tree=ast.Constant(None)))
 
 
@@ -135,7 +139,18 @@ class Blocks:
                 key, f"a definition is a block, not {body!r}", f"Write {name}: {{args: [dim], layers: [...]}}."
             )
             return Block(name=name, key=key)
+        if "_repeat_" in body:
+            return self.repeated(name, body, key, closed)
         return self.block(body, key, closed, name)
+
+    def repeated(self, name: str, body: Mapping[str, Any], key: Path, closed: Visible) -> Block:
+        """A definition that is a repeat: a block whose layers are the copies."""
+        block = self.block({each: body[each] for each in _AROUND if each in body}, key, closed, name)
+        signatures = {**closed.signatures, **{each: one.args for each, one in block.blocks}}
+        seen = Visible(values=frozenset(each.name for each in block.args), signatures=signatures)
+        copies = {each: value for each, value in body.items() if each not in _AROUND}
+        node = self.node({"_name_": "{i}", **copies}, key, seen, of_class(name))
+        return replace(block, layers=((_COPIES, node),), unpacked=frozenset((_COPIES,))) if node else block
 
     def layer_items(self, value: Any, key: Path) -> list[tuple[str, Any, Path]]:
         """(name, node, place) of each child."""

@@ -98,6 +98,7 @@ ADMITTED = {
     "a layer as an arg": "{args: {act: GELU}, layers: [{_target_: act}]}",
     "a block in place": "layers: {net: {layers: [ReLU]}, list: [ReLU], own: {parameters: {a: {shape: [2]}}, forward: x * a}}",
     "tensors": "{parameters: {a: {shape: [2], fill: normal(std=0.1), trainable: false}}, forward: x + a}",
+    "a definition that is a repeat": "{blocks: {A: {args: [n], _repeat_: n, _target_: ReLU}}, layers: [A(2)]}",
     "conditions": "{args: {on: true}, layers: {a: ReLU}, parameters: {b: {shape: [2], _if_: on}}, tie: {c: {_ref_: b, _if_: on}}, forward: x}",
     "inputs": "{inputs: {x: [2, 3], y: {shape: [2], dtype: int64, fill: 'uniform(0, 3)'}, z: null}, forward: x + y}",
     "fills of a layer": "layers: [{_target_: 'Linear(4, 8)', _init_: {weight: {_target_: normal_, std: 0.1}, bias: 0}}]",

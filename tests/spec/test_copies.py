@@ -142,3 +142,57 @@ def test_in_a_block_with_a_forward_they_are_called_as_its_layers_may_be() -> Non
     assert str(caught.value) == (
         "model.layers.s._name_\n  'forward' is a name of nn.Module and cannot be the name of a layer. Write forward_."
     )
+
+
+# --- a definition that is a repeat ---------------------------------------------------------------------------------
+
+
+def modules(blocks: Any, layers: Any, **more: Any) -> list[str]:
+    built = modelzoo.build({"inputs": {"x": [2, 8]}, "blocks": blocks, "layers": layers, **more})
+    return [name for name, _ in built.named_modules() if name]
+
+
+@pytest.mark.parametrize(
+    ("definition", "names"),
+    [
+        ({"args": ["n"], "_repeat_": "n", "_target_": "Linear(8, 8)"}, ["0", "0.0", "0.1"]),
+        ({"args": ["n"], "_repeat_": "n", "layers": ["Linear(8, 8)", "ReLU"]}, ["0", "0.0", "0.0.0", "0.0.1", "0.1", "0.1.0", "0.1.1"]),
+        ({"args": ["n"], "_repeat_": "n", "_name_": "b{i}", "_target_": "Linear(8, 8)"}, ["0", "0.b0", "0.b1"]),
+        ({"args": ["n"], "_repeat_": "n", "inputs": ["y"], "layers": {"a": "ReLU"}, "forward": "a(y) + i"}, ["0", "0.0", "0.0.a", "0.1", "0.1.a"]),
+        ({"args": ["n"], "blocks": {"In": ["ReLU"]}, "_repeat_": "n", "_target_": "In"}, ["0", "0.0", "0.0.0", "0.1", "0.1.0"]),
+    ],
+)  # fmt: skip
+def test_a_definition_may_be_a_repeat_whose_copies_are_its_layers(definition: Any, names: list[str]) -> None:
+    assert modules({"Tower": definition}, ["Tower(2)"]) == names
+
+
+def test_the_source_of_a_definition_that_is_a_repeat_is_a_class() -> None:
+    tower = {"args": ["dim", "depth=2"], "_repeat_": "depth", "_target_": "Linear(dim, dim)"}
+    model = {
+        "args": {"n": 3},
+        "inputs": {"x": [2, 8]},
+        "blocks": {"Tower": tower},
+        "layers": ["Tower(8, n)", "Tower(8)"],
+    }
+    scope: dict[str, Any] = {"__name__": "model"}
+    exec(compile(source(model), "model.py", "exec"), scope)
+    twin, built = scope["Model"](n=1), modelzoo.build(model, args={"n": 1})
+    assert list(twin.state_dict()) == list(built.state_dict()) == ["0.0.weight", "0.0.bias", "1.0.weight", "1.0.bias", "1.1.weight", "1.1.bias"]  # fmt: skip
+    twin.load_state_dict(built.state_dict())
+    x = torch.randn(2, 8)
+    assert torch.equal(twin(x), built(x))
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ({"_repeat_": "k", "_target_": "ReLU"}, "model.blocks.Tower._repeat_\n  there is no value 'k'"),
+        ({"_repeat_": 2, "_target_": "RelU"}, "model.blocks.Tower._target_\n  there is no layer 'RelU'. Did you mean 'ReLU'?"),
+        ({"_repeat_": 2}, "model.blocks.Tower\n  this is neither a layer nor a block: it has no _target_, layers or forward. Write layers or forward for a block, _target_ for a layer."),
+        ({"_repeat_": 2, "_name_": "same", "_target_": "ReLU"}, 'model.blocks.Tower._name_\n  two copies are named \'same\'. Write _name_: "block{i}".'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_definition_that_is_a_repeat_is_told_in_it(definition: Any, message: str) -> None:
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modules({"Tower": definition}, ["Tower"])
+    assert str(caught.value) == message
