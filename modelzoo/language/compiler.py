@@ -71,7 +71,7 @@ def translate(text: str, names: Names, name: str, defaults: tuple[Any, ...] = ()
     "Did you mean 'hidden'?"
     """
     try:
-        met = replace(names, values=names.values & names_in(text), outer=frozenset())
+        met = replace(names, values=names.values & names_in(text), outer=frozenset(), closed=frozenset())
         return _translated(text, met, name)
     except TextError as error:
         errors = [error]

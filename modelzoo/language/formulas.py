@@ -18,21 +18,21 @@ from modelzoo.language.runtime import HELPERS, EndlessError, Operations, globals
 from modelzoo.language.syntax import formula_names
 
 
-def check_formula(tree: ast.expr, known: frozenset[str]) -> list[TextError]:
-    """What is wrong with a formula whose names may be those of `known`."""
-    errors = _formula(tree, known)[1]
-    names = Names(values=known, training=False)
-    return pasted.formula_answered(tree, names, errors, lambda new: _formula(new, known)[1]) if errors else []
+def check_formula(tree: ast.expr, known: frozenset[str], closed: frozenset[str] = frozenset()) -> list[TextError]:
+    """What is wrong with a formula whose names may be those of `known`, and none of `closed`."""
+    names = Names(values=known, closed=closed, training=False)
+    errors = _formula(tree, names)[1]
+    return pasted.formula_answered(tree, names, errors, lambda new: _formula(new, names)[1]) if errors else []
 
 
-def _formula(tree: ast.expr, known: frozenset[str]) -> tuple[ast.expr, list[TextError]]:
-    formula = Expressions(Names(values=known, training=False), formula=True)
+def _formula(tree: ast.expr, names: Names) -> tuple[ast.expr, list[TextError]]:
+    formula = Expressions(names, formula=True)
     return formula.expression(tree), formula.text.errors
 
 
 @lru_cache(maxsize=8_192)
 def _formula_code(tree: ast.expr, known: frozenset[str]) -> CodeType:
-    new, errors = _formula(tree, known)
+    new, errors = _formula(tree, Names(values=known, training=False))
     if errors:
         raise errors[0]
     return compile(ast.fix_missing_locations(ast.Expression(new)), "<formula>", "eval", dont_inherit=True)

@@ -28,6 +28,7 @@ class Names:
         layers: the layers that the block owns.
         tensors: the parameters and buffers that the block owns.
         outer: layers and tensors of the block outside, known only to explain why they cannot be used.
+        closed: values around a definition, known for the same reason.
         fills: the fills that draw; not empty for a `fill` text, where elements may be assigned.
         training: whether `training` may be read; never in a `fill` text.
     """
@@ -37,6 +38,7 @@ class Names:
     layers: frozenset[str] = frozenset()
     tensors: frozenset[str] = frozenset()
     outer: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
     fills: frozenset[str] = frozenset()
     training: bool = True
 
@@ -121,6 +123,9 @@ class Text:
             self.error(node, f"'{name}' is a layer, not a value")
         elif name in self.kinds:
             self.error(node, f"'{name}' is not set on every way that leads here", "Set it before the branch or loop.")
+        elif name in self.names.closed:
+            hint = f"A definition sees its own args: add {name} to them, and give it where the definition is used."
+            self.error(node, f"there is no value '{name}'", hint)
         else:
             known = sorted(self.locals) + sorted(self.names.values | self.names.tensors | self.names.layers)
             meant = _OF_YAML.get(name.lower())

@@ -76,9 +76,7 @@ class Blocks:
             definitions = {}
         self.keys.check_count(visible.signatures, definitions, key / "blocks", bounds.DEFINITIONS, "definitions")
         signatures = {str(each): self.signature_of(body, key / "blocks" / each) for each, body in definitions.items()}
-        inside = Visible(
-            values=visible.values | own, signatures={**visible.signatures, **signatures}, outer=visible.outer
-        )
+        inside = replace(visible, values=visible.values | own, signatures={**visible.signatures, **signatures})
         layers_key = listed_at or key / "layers"
         raw_layers = self.layer_items(value.get("layers"), layers_key)
         tensors = self.tensors.tensors(value.get("parameters"), key / "parameters", inside, buffers=False)
@@ -94,7 +92,7 @@ class Blocks:
             for each, node, at in raw_layers
         )
         blocks = tuple(
-            (str(each), self.definition(str(each), body, key / "blocks" / each, signatures))
+            (str(each), self.definition(str(each), body, key / "blocks" / each, signatures, inside))
             for each, body in definitions.items()
         )
         block = Block(
@@ -129,9 +127,11 @@ class Blocks:
             self.problems.add(key / "_unpack_", what, 'Write _name_: "block{i}".')
         return listed or repeated
 
-    def definition(self, name: str, body: Any, key: Path, signatures: Mapping[str, tuple[Parameter, ...]]) -> Block:
+    def definition(
+        self, name: str, body: Any, key: Path, signatures: Mapping[str, tuple[Parameter, ...]], around: Visible
+    ) -> Block:
         self.keys.check_name(name, key, Kind.BLOCK)
-        closed = Visible(signatures=signatures)
+        closed = Visible(signatures=signatures, closed=around.values | around.closed | {"i"})
         if isinstance(body, (list, tuple)):
             return self.block({"layers": body}, key, closed, name, listed_at=key)
         if not isinstance(body, Mapping):
@@ -173,7 +173,7 @@ class Blocks:
     def check_forward(self, block: Block, visible: Visible, owned: list[str]) -> None:
         """A text is checked here; without one the block is an nn.Sequential."""
         if block.forward is not None:
-            names = names_of(block, visible.values, joined(visible.outer))
+            names = replace(names_of(block, visible.values, joined(visible.outer)), closed=visible.closed)
             reads = partial(_reads, names)
             errors = compiler.translate(block.forward, names, f"{block.name}.forward").errors
             for error in errors or hidden_functions(block, visible.signatures, reads):

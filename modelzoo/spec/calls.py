@@ -268,8 +268,8 @@ class Calls:
         elif isinstance(tree, ast.Dict):
             for each in tree.values:
                 self.check_formula(each, key, visible)
-        elif isinstance(tree, ast.IfExp):
-            for error in formulas.check_formula(tree.test, visible.values):  # a layer is neither true nor false
+        elif isinstance(tree, ast.IfExp):  # a layer is neither true nor false
+            for error in formulas.check_formula(tree.test, visible.values, visible.closed):
                 self.problems.add_text(key, error)
             for each in (tree.body, tree.orelse):
                 self.check_formula(each, key, visible)
@@ -277,7 +277,7 @@ class Calls:
             with self.problems.at(key):
                 self.call_of(tree, ast.unparse(tree), key, visible)
         elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
-            for error in formulas.check_formula(tree, visible.values):
+            for error in formulas.check_formula(tree, visible.values, visible.closed):
                 self.problems.add_text(key, error)
 
 

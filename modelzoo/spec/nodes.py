@@ -279,6 +279,7 @@ class Visible:
     values: frozenset[str] = frozenset()
     signatures: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
     outer: tuple[frozenset[str], ...] = ()  # the layers and tensors of each block outside
+    closed: frozenset[str] = frozenset()  # in a definition, the values around it
 
     def defines(self, target: str) -> bool:
         """Whether a layer's name is not the catalog's here."""

@@ -580,6 +580,9 @@ def test_a_tensor_is_a_shape_a_fill_and_a_dtype_wherever_it_lives_and_its_fill_s
     )
 
 
+CLOSED = "A definition sees its own args: add {} to them, and give it where the definition is used."
+
+
 def test_a_definition_is_closed_it_sees_its_own_names_and_its_siblings():
     model = build(
         """
@@ -592,7 +595,11 @@ def test_a_definition_is_closed_it_sees_its_own_names_and_its_siblings():
     assert model[0].again is model[0].first
     assert model[0].inner[0].weight.shape == (1, 2)
     assert answer("args: {dim: 4}\nblocks: {B: {layers: [Dropout(dim)]}}\nlayers: [B]") == message(
-        "model.blocks.B.layers.0", "there is no value 'dim'"
+        "model.blocks.B.layers.0", f"there is no value 'dim'. {CLOSED.format('dim')}"
+    )
+    inner = "args: {dim: 4}\nblocks: {B: {args: [dims=1], layers: {c: {forward: x * dim}}, forward: c(x)}}"
+    assert answer(f"{inner}\nlayers: [B]") == message(
+        "model.blocks.B.layers.c.forward", f"there is no value 'dim'. {CLOSED.format('dim')}"
     )
     assert answer("blocks: {B: {layers: {b: {_ref_: a}}}}\nlayers: {a: ReLU, c: B}") == message(
         "model.blocks.B.layers.b._ref_", "there is no layer 'a' to refer to. Known: b."
@@ -848,7 +855,7 @@ def test_i_is_passed_on_to_a_definition_as_an_argument():
     model = build(blocks + "layers: [{_repeat_: 2, _target_: B(i + 1)}]")
     assert [each[0].in_features for each in model[0]] == [1, 2]
     assert answer("blocks: {B: {layers: [Dropout(i)]}}\nlayers: [{_repeat_: 2, _target_: B}]") == message(
-        "model.blocks.B.layers.0", "there is no value 'i'"
+        "model.blocks.B.layers.0", f"there is no value 'i'. {CLOSED.format('i')}"
     )
 
 
