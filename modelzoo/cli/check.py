@@ -135,9 +135,8 @@ def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
         from modelzoo.config import config
 
         opened = config.from_mapping(file, said.init, said.overrides)
-        chosen = {name: said.options[name] for name in (*_FILE_OPTIONS, "memory") if name in said.options}
         with located(said.locate(opened.locate)):
-            found[0] = _planned(file, opened, chosen)
+            found[0] = _planned(file, opened, said.options)
 
     try:
         reported(task, given, file)
@@ -275,7 +274,9 @@ def _composed(overrides: list[str]) -> Config:
 
 def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
     from modelzoo.plans import draft
+    from modelzoo.run.options import check_values
 
+    check_values(options)
     chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
     made = draft.draft(config.model, config.init, count=True, **chosen)
     if options.get("memory") is not None:

@@ -63,6 +63,14 @@ def check_reporting(options: dict[str, Any]) -> None:
     in_full(options.get("problems", 1))
 
 
+def check_values(options: dict[str, Any]) -> None:
+    """What a job would refuse, where none is run: the device need not be there, but has to be one."""
+    check_reporting(options)
+    device = options.get("device", "cpu")
+    if str(device).partition(":")[0] not in DEVICES:
+        device_named(device)
+
+
 @contextmanager
 def with_threads(count: Any) -> Iterator[None]:
     """Torch's threads while a job runs; a sweep's next job finds the setting as it was."""

@@ -173,6 +173,23 @@ def test_a_memory_budget_holds_for_plans_too(project: pathlib.Path, capsys: pyte
     assert capsys.readouterr().out.count("failed") == 3
 
 
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("strict=perhaps", "strict must be true or false, not 'perhaps'. Type strict=true."),
+        ("resume=x", "resume must be true or false, not 'x'. Type resume=true."),
+        ("device=cup", "there is no device 'cup'. Did you mean 'cpu'?"),
+    ],
+)
+def test_the_value_of_an_option_is_checked_though_nothing_is_run(
+    option: str, answer: str, project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("shallow", str(project / "conf/model/shallow.yaml")):
+        assert main(["check", name, option]) == 1
+        assert capsys.readouterr().err.endswith(f"command line  {option}\n  {answer}\n")
+    assert main(["check", "shallow", "device=cuda:7"]) == 0
+
+
 def test_as_many_problems_are_told_as_were_asked_for(project: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "broken", "problems=1"]) == 1
     assert "a\n  there is no layer 'Linaer'. Did you mean 'Linear'?\n... and 1 more problem" in capsys.readouterr().err
