@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from modelzoo import arithmetic
+from modelzoo.catalog import makers
 from modelzoo.catalog.checks import words_of
 from modelzoo.catalog.registry import Registry, load_entry_points
 from modelzoo.names import Kind
@@ -57,6 +58,7 @@ def _of(module: ModuleType, text: str, *, creates: bool = False) -> Iterator[Fun
     """The functions named in a text; `name/2` takes at most two positional arguments."""
     for name, _, limit in (word.partition("/") for word in text.split()):
         if call := getattr(module, name, None):  # an older torch lacks a few of them
+            call = makers.of_values(name, call) if name in makers.DECIDING else call
             yield Function(name=name, call=call, positional=int(limit) if limit else None, creates=creates)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional, init
 
 from modelzoo.catalog import arguments as catalog
-from modelzoo.catalog import fills, functions, layers, registry, sizes
+from modelzoo.catalog import fills, functions, layers, makers, registry, sizes
 from modelzoo.catalog.fill import REQUIRED
 from modelzoo.cli.docstrings import CALL, arguments_of, doc_of, one_line
 from modelzoo.cli.examples import USUAL, as_text, example, layer_named
@@ -141,9 +141,11 @@ def function_facts(name: str) -> dict[str, Any]:
     """
     function = functions.find_function(name)
     assert function is not None
+    floats = name in makers.FLOATING or name in makers.DECIDING
     notes = [
         *(["Formulas may call it too: it takes numbers as well as tensors."] if function.number else []),
         *(["The tensor is made on the device of the block's first input."] if function.creates else []),
+        *(["A floating one has the dtype of the block's first floating input, if none is written."] if floats else []),
         *([f"At most {function.positional} arguments by position."] if function.positional else []),
     ]
     what = _documented(name)

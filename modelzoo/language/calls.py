@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo.catalog import guards, layers
+from modelzoo.catalog import guards, layers, makers
 from modelzoo.catalog.functions import DTYPES, FORBIDDEN_KEYWORDS, METHODS, Function, find_function, function_names
 from modelzoo.catalog.keywords import misspelt
 from modelzoo.errors import nearest
@@ -31,7 +31,7 @@ class Calls:
 
     def __init__(self, text: Text, expression: Callable[[ast.expr], ast.expr]) -> None:
         self.text, self.expression = text, expression
-        self.uses_device = False
+        self.uses_device = self.uses_dtype = False
 
     def call(self, node: ast.Call) -> ast.expr:
         called = self.method_of_child(node)
@@ -105,8 +105,16 @@ class Calls:
         positional, keywords = ([*node.args], []) if infinite else self.arguments(node, texts=not function.number)
         if function.creates:
             self.uses_device = True
-            keywords = [*keywords, ast.keyword("device", load("_device"))]
+            keywords = [*keywords, *self.dtype(name, keywords), ast.keyword("device", load("_device"))]
         return ast.Call(load(f"_call_{name}"), positional, keywords)
+
+    def dtype(self, name: str, written: list[ast.keyword]) -> list[ast.keyword]:
+        """The dtype of what a function makes in a `forward`, where none is written and it may be floating."""
+        keyword = "dtype" if name in makers.FLOATING else "_floating" if name in makers.DECIDING else None
+        if keyword is None or self.text.names.fills or any(each.arg == "dtype" for each in written):
+            return []
+        self.uses_dtype = True
+        return [ast.keyword(keyword, load("_dtype"))]
 
     def method_call(self, node: ast.Call, method: ast.Attribute) -> ast.expr:
         name = method.attr

@@ -134,8 +134,11 @@ def _function_code(rewritten: Statements, body: list[ast.stmt], name: str, filen
     given = [name for name in dict.fromkeys(names.inputs) if Kind.INPUT.fits(name)]  # others are refused elsewhere
     if rewritten.text.uses_modules:
         lines.append("_modules = _self._modules")
-    if rewritten.values.calls.uses_device:
-        lines.append(f"_device = _device_of({', '.join(['_self', *given])})")
+    calls, looked_at = rewritten.values.calls, ", ".join(["_self", *given])
+    if calls.uses_device:
+        lines.append(f"_device = _device_of({looked_at})")
+    if calls.uses_dtype:
+        lines.append(f"_dtype = _dtype_of({looked_at})")
     parameters = ["_self", *(["_draw"] if names.fills else []), *given]
     module = ast.parse(f"def text({', '.join(parameters)}): pass")
     function = module.body[0]

@@ -115,21 +115,37 @@ def device_of(owner: Any, *inputs: Any) -> torch.device:
     >>> device_of(None, 1, [torch.zeros(1, device="meta")])
     device(type='meta')
     """
-    tensor = _first_tensor(inputs)
-    if tensor is not None:
-        return tensor.device
-    if owner is not None:
-        for own in (*owner.parameters(), *owner.buffers()):
-            return own.device  # type: ignore[no-any-return]
-    return torch.device("cpu")
+    tensor = _first_tensor(inputs, owner)
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
-def _first_tensor(value: Any) -> Tensor | None:
+def dtype_of(owner: Any, *inputs: Any) -> torch.dtype | None:
+    """The dtype of the first floating tensor, looked for in the same places; None, which is torch's default.
+
+    >>> dtype_of(None, torch.arange(3), [torch.zeros(1, dtype=torch.float16)])
+    torch.float16
+    """
+    tensor = _first_tensor(inputs, owner, floating=True)
+    return None if tensor is None else tensor.dtype
+
+
+def _first_tensor(inputs: Any, owner: Any, floating: bool = False) -> Tensor | None:
+    found = _tensor_in(inputs, floating)
+    if found is not None or owner is None:
+        return found
+    for tensors in (owner.parameters, owner.buffers):
+        for own in tensors():
+            if not floating or own.is_floating_point():
+                return own  # type: ignore[no-any-return]
+    return None
+
+
+def _tensor_in(value: Any, floating: bool) -> Tensor | None:
     if isinstance(value, Tensor):
-        return value
+        return value if not floating or value.is_floating_point() else None
     if isinstance(value, (tuple, list, dict)):
         for each in value.values() if isinstance(value, dict) else value:
-            tensor = _first_tensor(each)
+            tensor = _tensor_in(each, floating)
             if tensor is not None:
                 return tensor
     return None
@@ -152,6 +168,7 @@ HELPERS: Mapping[str, Any] = {
     "_add": arithmetic.add,
     "_alike": arithmetic.alike,
     "_device_of": device_of,
+    "_dtype_of": dtype_of,
     "_enumerate": enumerate,
     "_gathered": arithmetic.gathered,
     "_items": arithmetic.counted,

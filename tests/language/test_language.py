@@ -691,6 +691,44 @@ def test_created_tensors_are_on_the_device_of_the_first_tensor_input(call: str) 
     assert function(copy.deepcopy(OWNER).to("meta"), 1, 2).device.type == "meta"
 
 
+HALF = torch.zeros(1, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("zeros(2)", "ones(2)", "eye(2)", "rand(2)", "randn(2)", "linspace(0, 1, 3)", "torch.zeros(2)"),
+        *("arange(3.0)", "arange(0, 2, step=0.5)", "full((2,), 1.5)", "full((2,), fill_value=float('inf'))"),
+        *("tensor(0.5)", "tensor([[1, 2], [3, 4.0]])", "arange(x.shape[0] / 2)"),
+    ],
+)
+def test_created_floating_tensors_have_the_dtype_of_the_first_floating_input(call: str) -> None:
+    function, whole = forward(call), torch.arange(2)
+    assert function(OWNER, HALF, X).dtype == torch.bfloat16
+    assert function(OWNER, X, HALF).dtype == torch.float32
+    assert function(OWNER, whole, X.double()).dtype == torch.float64
+    assert function(copy.deepcopy(OWNER).half(), whole, whole).dtype == torch.float16
+    with torch.autocast("cpu", torch.bfloat16):
+        assert function(OWNER, HALF, X).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("call", "dtype"),
+    [
+        *((each, torch.int64) for each in ("arange(3)", "full((2,), 1)", "tensor([1, 2])", "randint(0, 3, (2,))")),
+        *(("tensor([True])", torch.bool), ("zeros(2, dtype='float64')", torch.float64), ("x + zeros(1)", HALF.dtype)),
+        ("full((2,), x.sum())", HALF.dtype),
+        *(("arange(2.0, dtype='int32')", torch.int32), ("randperm(3)", torch.int64)),
+    ],
+)
+def test_whole_numbers_and_written_dtypes_stay(call: str, dtype: torch.dtype) -> None:
+    assert forward(call)(OWNER, HALF, X).dtype == dtype
+
+
+def test_without_floating_tensors_the_dtype_is_torchs_default() -> None:
+    assert forward("zeros(2)")(None, 1, 2).dtype == torch.float32
+
+
 def test_a_text_is_translated_once_wherever_it_stands():
     seen = [Names(inputs=("x",), values=frozenset(each), outer=frozenset(each)) for each in ({"a"}, {"a", "b"})]
     one, other = (compiler.translate("a * x", each, "Net.forward") for each in seen)

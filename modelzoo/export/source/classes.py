@@ -8,40 +8,43 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from modelzoo import names
 from modelzoo.errors import fail
 from modelzoo.export.source import expressions, tensors, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Source
+from modelzoo.export.source.floating import floats_of
 from modelzoo.export.source.layout import WIDTH, shown
+from modelzoo.export.source.makers import Owner
 from modelzoo.export.source.naming import Imports, Scope, class_title
 from modelzoo.export.source.needs import Needs, bare, inputs_of_sequences, is_computed, names_in
 from modelzoo.export.source.occurrences import Occurrences, Variant
 from modelzoo.export.source.recipes import NONE, argument
 from modelzoo.export.source.sequences import flat, frame_of, items, siblings, tied
+from modelzoo.export.source.taken import Calls
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
+from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance
-from modelzoo.spec.provenance import Provenance
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")
 
 
 def source_of(
-    node: nodes.Node, made: Instance, provenance: Provenance, variants: Sequence[Variant], pinned: Collection[str]
+    node: nodes.Node, draft: Draft, variants: Sequence[Variant], pinned: Collection[str]
 ) -> tuple[Source, Class]:
     """The classes of a model; the last is that of the model itself, which is always called `Model`.
 
     Args:
         node: what the model is written from.
-        made: what it was resolved to.
-        provenance: what each node in it became.
+        draft: what was decided about it.
         variants: what it is with other values for its args.
         pinned: args that its constructor does not take.
     """
-    seen, scope = Occurrences(node, made, provenance, variants), Scope()
+    made = draft.skeleton.instances[draft.skeleton.root]
+    seen, scope = Occurrences(node, made, draft.provenance, variants), Scope()
     root = node if isinstance(node, nodes.Block) else nodes.Block(name="Model", listed=True, layers=(("0", node),))
     source = Source(
         seen=seen,
@@ -53,6 +56,7 @@ def source_of(
         node=expressions.node_of,
         child=expressions.child,
         write=write,
+        calls=Calls(draft, seen.block_of),
         pinned={*pinned},
     )
     scope.take("Model")
@@ -263,10 +267,23 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
         block.key / "forward",
         values=kept,
         scope=Scope(outer=env.source.scope),
-        optional=[each.name for each in block.inputs if each.optional],
+        owner=_owner(cls, env.source),
         sequences=env.source.sequences,
     )
     stored = [trees.assigned(kept[name], tree) for name, tree in cls.names.items() if name in written.reads]
     defaults = [NONE if each.optional else None for each in block.inputs]
     parameters = [("self", None), *zip(written.inputs, defaults, strict=True)]
     return trees.function("forward", parameters, written.body), stored
+
+
+def _owner(cls: Class, source: Source) -> Owner:
+    """What decides the device and the dtype of tensors that a block makes."""
+    block, instances = cls.block, [*source.seen.instances.get(id(cls.block), ())]
+    return Owner(
+        inputs={each.name: each.optional for each in block.inputs},
+        taken=partial(source.calls.of, block),
+        own=source.calls.own(instances),
+        floats={
+            name: floats_of([each.values[name] for each in instances if name in each.values]) for name in cls.names
+        },
+    )

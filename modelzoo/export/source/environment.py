@@ -10,6 +10,7 @@ from typing import Any
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.needs import Needs
 from modelzoo.export.source.occurrences import Occurrences
+from modelzoo.export.source.taken import Calls
 from modelzoo.spec import nodes
 
 
@@ -72,6 +73,7 @@ class Source:
         root: the block of the model.
         sequences: the names of inputs that texts give to sequences, which torch's take by position alone.
         pinned: args of the root that decide a size which the source holds as a number: they are offered no longer.
+        calls: what the blocks of the model were called with.
         node, child: write a node where it stands, and one that may be absent; `write`: writes the class of a block.
     """
 
@@ -84,6 +86,7 @@ class Source:
     node: Callable[[nodes.Node, Env], ast.expr]
     child: Callable[[nodes.Node, Env], ast.expr]
     write: Callable[..., Class]
+    calls: Calls
     classes: list[ast.ClassDef] = field(default_factory=list)
     functions: list[ast.FunctionDef] = field(default_factory=list)
     known: dict[int, Class] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def written(draft: Draft, model: Any) -> str:
     made = draft.skeleton.instances[draft.skeleton.root]
     node = made.block if made.block is not None else parser.parse(model)
     variants, untried = _variants(node, draft)
-    source, root = source_of(node, made, draft.provenance, variants, untried)
+    source, root = source_of(node, draft, variants, untried)
     _finish(source.classes[-1], source, root, draft)
     module = ast.Module(
         [ast.Expr(ast.Constant(HEAD)), *source.imports.statements(), *source.functions, *source.classes], []

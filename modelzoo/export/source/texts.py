@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from modelzoo.catalog import functions
 from modelzoo.errors import Path
-from modelzoo.export.source import trees
+from modelzoo.export.source import floating, makers, trees
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.language import syntax
 from modelzoo.language.loops import SIDES
@@ -91,7 +91,7 @@ def method(
     *,
     values: Mapping[str, ast.expr],
     scope: Scope,
-    optional: Sequence[str] = (),
+    owner: makers.Owner | None = None,
     draw: Draw | None = None,
     sequences: frozenset[str] = frozenset(),
 ) -> Method:
@@ -104,16 +104,19 @@ def method(
         key: where the text stands.
         values: how args, and inputs of a fill text, are written.
         scope: the names of the function that the text becomes.
-        optional: inputs that may be None.
+        owner: of a `forward`, what decides the device and the dtype of what it makes.
         draw: writes a draw of a fill text.
         sequences: the names of inputs that are given by position, as torch's sequences take no others.
     """
     body = [copy.deepcopy(each) for each in syntax.parse_statements(text)]
     inputs = names.inputs if draw is None else ()
     local = scope.all([*inputs, *_assigned(body)])
-    plain = _Plain(names, imports, key, values, local, optional, draw, sequences)
+    plain = _Plain(names, imports, key, values, local, draw, sequences)
     plain.settle_kinds(body)
+    if owner is not None:
+        plain.makers = plain.makers_of(owner, scope, copy.deepcopy(body))
     new = [plain.visit(each) for each in body]
+    new = [*(plain.makers.statements() if plain.makers is not None else ()), *new]
     return Method(
         inputs=[local[each] for each in inputs],
         body=[each for each in new if not isinstance(each, ast.Pass)] or [ast.Pass()],
@@ -138,7 +141,6 @@ class _Plain(ast.NodeTransformer):
         key: Path,
         values: Mapping[str, ast.expr],
         local: Mapping[str, str],
-        optional: Sequence[str],
         draw: Draw | None,
         sequences: frozenset[str],
     ) -> None:
@@ -148,8 +150,7 @@ class _Plain(ast.NodeTransformer):
         self.kinds: dict[str, str] = {}
         self.reads: set[str] = set()
         self.random = False
-        given = [each for each in names.inputs if each not in optional] or [*names.inputs]
-        self.device = trees.attribute(trees.name(local[given[0]]), "device") if given and draw is None else None
+        self.makers: makers.Makers | None = None
 
     # -- which names are numbers
 
@@ -237,6 +238,21 @@ class _Plain(ast.NodeTransformer):
             node = node.value
         return isinstance(node, ast.Name) and (node.id in self.names.layers or self.kinds.get(node.id) == "layer")
 
+    def makers_of(self, owner: makers.Owner, scope: Scope, body: Sequence[ast.stmt]) -> makers.Makers:
+        """Who knows the device and the dtype of what a body makes."""
+        values: dict[str, list[ast.expr | None]] = {each: [None] for each in self.names.inputs}
+        for name, value in floating.assigned(body):
+            values.setdefault(name, []).append(value)
+        changed = frozenset(each for each in self.names.inputs if len(values[each]) > 1)
+        return makers.Makers(
+            owner=owner,
+            local=self.local,
+            numbers=floating.Numbers(owner.floats, values),
+            changed=changed,
+            tensors=frozenset(each for each in changed if self.kinds[each] == "tensor"),
+            scope=scope,
+        )
+
     # -- rewriting
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -290,6 +306,7 @@ class _Plain(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         number = bool(node.args) and self.kind(node.args[0]) != "tensor"
+        added = self.added(node)
         keywords = [ast.keyword(each.arg, self.argument(each.value)) for each in node.keywords]
         positional = [self.argument(each) for each in node.args]
         if self.is_layer(node.func) and not positional and len(keywords) == 1 and keywords[0].arg in self.sequences:
@@ -303,9 +320,14 @@ class _Plain(ast.NodeTransformer):
             return self.draw(name.removesuffix("_"), positional, keywords)
         assert function is not None
         self.random |= function.name in RANDOM
-        if function.creates and self.draw is None:
-            keywords.append(ast.keyword("device", self.device or trees.quoted("next(self.parameters()).device")))
-        return ast.Call(function_tree(name, number, self.imports, self.key), positional, keywords)
+        return ast.Call(function_tree(name, number, self.imports, self.key), positional, [*keywords, *added])
+
+    def added(self, node: ast.Call) -> list[ast.keyword]:
+        """What a call that makes a tensor from nothing is given besides what is written."""
+        function = None if self.is_layer(node.func) else functions.find_function(_id(node.func))
+        if self.makers is None or function is None or not function.creates:
+            return []
+        return self.makers.keywords(function.name, node, lambda each: self.kind(each) == "tensor", self.visit)
 
     def argument(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in functions.DTYPES:

@@ -394,6 +394,43 @@ def test_a_forward_computes_the_same(forward):
     assert_same({"args": {"depth": 2}, "inputs": {"x": [2, 4]}, "layers": layers, "forward": forward})
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize(
+    ("forward", "line"),
+    [
+        ("x + zeros(4), arange(4), full((2,), 1)", "torch.zeros(4, dtype=x.dtype, device=x.device)"),
+        ("x + arange(0, 1, step) + arange(4)", "torch.arange(0, 1, self.step, dtype=x.dtype, device=x.device)"),
+        ("full((4,), n), full((4,), n / 2)", "torch.full((4,), self.n / 2, dtype=x.dtype, device=x.device)"),
+        ("b, n1 = x.shape\nreturn arange(n1), x * tensor([1.0, b, 2, 3])", "torch.arange(n1, device=x.device)"),
+        ("k = 0\nk += 1\nreturn x + arange(k)", "torch.arange(k, device=x.device)"),
+        ("for i in range(2):\n  x = x + full((4,), i)\nreturn x", "torch.full((4,), i, device=x.device)"),
+        ("v = x.sum().item()\nreturn x + full((4,), v)", "dtype=x.dtype if isinstance(v, float) else None"),
+        ("full((4,), x.sum()) + x", "dtype=x.dtype if x.sum().is_floating_point() else None"),
+        ("x = x.double()\nreturn x + zeros(4), ones(2)", "dtype = x.dtype"),
+        ("inner(x > 0)", "torch.ones(4, dtype=next(self.parameters()).dtype, device=x.device)"),
+        ("second([x > 0, x])", "zeros(4, dtype=xs[1].dtype, device=xs[0].device)"),
+        ("either(x), either(x > 0)", "dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()"),
+    ],
+)
+def test_what_a_forward_makes_has_the_dtype_of_the_model_in_the_source_too(forward, line, dtype):
+    layers = {
+        "inner": {"layers": {"a": "Linear(4, 4)"}, "forward": "a(ones(4)) * x"},
+        "second": {"inputs": ["xs"], "forward": "xs[1] + zeros(4)"},
+        "either": {"forward": "zeros(4) * x"},
+    }
+    used = {name: layer for name, layer in layers.items() if name in forward}
+    args = {"n": 2, "step": 0.25}
+    text = assert_same({"args": args, "inputs": {"x": [2, 4]}, "layers": used, "forward": forward}, dtype=dtype)
+    assert line in " ".join(text.split())
+
+
+def test_the_dtype_of_what_was_never_called_is_asked_for_in_the_source():
+    text = source({"layers": {"a": "Linear(2, 2)"}, "forward": "a(x) + zeros(2)"})
+    assert "dtype = x.dtype if x.is_floating_point() else next(self.parameters()).dtype" in " ".join(text.split())
+    model = imported(text)()
+    assert model(torch.zeros(2)).dtype == torch.float32
+
+
 # --- tensors -------------------------------------------------------------------------------------------------------
 
 
