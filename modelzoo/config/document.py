@@ -212,7 +212,8 @@ def yaml_problem(error: yaml.YAMLError, shown: str, text: str = "") -> Problem:
     """What a YAML parser says of a file, as a problem."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Problem(where=shown, what=f"This is not YAML: {str(error).splitlines()[0]}.")
-    mark = error.problem_mark or error.context_mark
+    unclosed = "quoted scalar" in (error.context or "") and "end of stream" in (error.problem or "")
+    mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
     where = at(shown, mark) if mark else shown
     row = text.split("\n")[mark.line : mark.line + 1] if mark else []
     if row and "\t" in row[0][: len(row[0]) - len(row[0].lstrip())]:
@@ -222,10 +223,32 @@ def yaml_problem(error: yaml.YAMLError, shown: str, text: str = "") -> Problem:
     duplicate = re.match("found duplicate key (.*)", error.problem or "")
     if duplicate:
         return Problem(where=where, what=twice(duplicate[1], bool(line)), hint=f"Write {line}" if line else "")
+    if unclosed:
+        return Problem(where=where, what="A quote begins here and does not end.", hint="Write one more at its end.")
     what = f"This is not YAML: {error.problem or error.context}."
     inside = "flow" in (error.context or "")
-    hint = "Inside [] and {} a text with a comma, a bracket, a colon or ??? needs quotes." if inside or line else ""
+    hint = (
+        "Inside [] and {} a text with a comma, a bracket, a colon or ??? needs quotes."
+        if inside or line
+        else _rule(what)
+    )
     return Problem(where=where, what=what, hint=f"{hint} Write {line}" if line else hint)
+
+
+def _rule(what: str) -> str:
+    """The rule of YAML that a file breaks."""
+    return next((rule for said, rule in _RULES.items() if said in what), "")
+
+
+_RULES = {
+    "mapping values are not allowed": "Keys of one mapping begin in the same column.",
+    "expected '-' indicator": "A list has '-' before each item, and no keys beside them.",
+    "expected <block end>, but found '?'": "A list has '-' before each item, and no keys beside them.",
+    "expected key": "A mapping has keys, each with ': ' behind it, and no items beside them.",
+    "expected <block end>, but found '-'": "A mapping has keys, each with ': ' behind it, and no items beside them.",
+    "could not find expected ':'": "A key has ': ' behind it, and the lines of a text are indented.",
+}
+"""What the two parsers of YAML say, and what a file must be."""
 
 
 def twice(name: object, cut: bool = False) -> str:

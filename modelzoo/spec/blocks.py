@@ -13,6 +13,7 @@ from modelzoo.errors import Path
 from modelzoo.language import compiler
 from modelzoo.language.names import Names
 from modelzoo.names import Kind, of_class
+from modelzoo.spec import misplaced
 from modelzoo.spec.hiding import hidden_functions
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
@@ -66,6 +67,11 @@ class Blocks:
     def block(
         self, value: Mapping[str, Any], key: Path, visible: Visible, name: str, listed_at: Path | None = None
     ) -> Block:
+        outside = misplaced.outside_layers(value, BLOCK_KEYS)
+        if outside:
+            names = ", ".join(f"'{each}'" for each in outside)
+            self.problems.add(key / next(iter(outside)), "layers is empty.", f"Indent below it what it has: {names}.")
+            value = {name: each for name, each in value.items() if name not in outside} | {"layers": outside}
         value = self.keys.meant(value, (*BLOCK_KEYS, "_init_"), key, "a block")
         args = self.tensors.args(value.get("args"), key / "args", visible)
         inputs = self.tensors.inputs(value.get("inputs"), key / "inputs", visible, args)
@@ -157,9 +163,14 @@ class Blocks:
         if value is None:
             return []
         if isinstance(value, Mapping):
-            return [(str(name), each, key / name) for name, each in self.keys.whole(value, key).items()]
+            items = self.keys.whole(value, key)
+            hint = misplaced.beside_layers("forward", text := items.get("forward"))
+            if hint and isinstance(text, str):
+                self.problems.add(key / "forward", "this is no layer.", hint)
+                items = {name: each for name, each in items.items() if name != "forward"}
+            return [(str(name), each, key / name) for name, each in items.items()]
         if not isinstance(value, (list, tuple)):
-            self.problems.add(key, f"layers must be a mapping or a list, not {value!r}", "Write [ReLU], or act: ReLU.")
+            self.problems.add(key, f"layers must be a mapping or a list, not {value!r}", misplaced.for_layers(value))
             return []
         pieces = self.keys.joined(list(value), key)
         return [(str(index), each, key / start) for index, (start, each) in enumerate(pieces)]

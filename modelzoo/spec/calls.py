@@ -64,12 +64,9 @@ class Calls:
         function = tree.func if isinstance(tree, ast.Call) else tree
         target = dotted_name(function)
         if target is None:
-            raise TextError(
-                f"'{text.strip()}' is not a layer",
-                "Write a layer such as ReLU or Linear(20, 256).",
-                1,
-                tree.col_offset + 1,
-            )
+            comma = isinstance(tree, ast.Tuple) and len(tree.elts) == 1
+            hint = "Remove the comma at its end." if comma else "Write a layer such as ReLU or Linear(20, 256)."
+            raise TextError(f"'{text.strip()}' is not a layer", hint, 1, tree.col_offset + 1)
         positional: list[Any] = []
         named: dict[str, Any] = {}
         spots = {name: Spot(key=Path(key[:-1]) / name) for name in others}
@@ -226,6 +223,8 @@ class Calls:
                 stale = () if spot.line else (Beside(text=text, key=target_key, elsewhere=True),)
                 whole = name in ("device", "dtype") and target in layers.layer_names()
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
+                special = f"_{name.strip('_')}_"
+                hint = f"Did you mean '{special}'?" if special in NODE_KEYS and not spot.line else hint
                 what = f"{target} has no argument '{name}'."
                 self.problems.drop(spot.wrong)
                 self.problems.add(spot.key, what, hint, beside=stale, **in_text)

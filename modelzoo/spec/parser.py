@@ -10,6 +10,7 @@ from typing import Any
 from modelzoo.errors import Path, Problems
 from modelzoo.language import syntax
 from modelzoo.names import Kind
+from modelzoo.spec import misplaced
 from modelzoo.spec.blocks import Blocks
 from modelzoo.spec.calls import Calls
 from modelzoo.spec.keys import Keys, kind_of, meant_by
@@ -169,9 +170,10 @@ class Parser:
             known = ("_target_", "_ref_", *BLOCK_KEYS)
             wrong = [each for each in value if each not in known]
             meant = next(((each, like) for each in wrong if (like := meant_by(str(each), known)) in _DECIDING), None)
-            hint = (
-                f"Did you mean '{meant[1]}'?" if meant else "Write layers or forward for a block, _target_ for a layer."
+            otherwise = (
+                misplaced.for_mapping(value, key) or "Write layers or forward for a block, _target_ for a layer."
             )
+            hint = f"Did you mean '{meant[1]}'?" if meant else otherwise
             self.problems.add(key, "this is neither a layer nor a block: it has no _target_, layers or forward.", hint)
             if meant is None:
                 return None

@@ -61,6 +61,9 @@ class Tensors:
             return (Input(name="x", key=key),)
         inside = replace(visible, values=visible.values | {each.name for each in args})
         self.keys.check_count((), value, key, bounds.ARGS, "inputs")
+        if isinstance(value, (list, tuple)) and value and all(type(each) is int for each in value):
+            self.problems.add(key, f"an input has a name, and {list(value)} has none.", f"Write {{x: {list(value)}}}.")
+            value = {"x": value}
         found = []
         for name, example, at in self.signature(value, key):
             self.keys.check_name(name, at, Kind.INPUT)
