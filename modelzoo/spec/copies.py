@@ -70,9 +70,8 @@ class Copies:
             there = truth(node.test, scope, node.key) if isinstance(node, nodes.Condition) else True
             repeat = node.node if isinstance(node, nodes.Condition) else node
             assert isinstance(repeat, nodes.Repeat)
-            taken = own | {*found}
             for name, inside in self.named(repeat, self.count(repeat, scope) or 0, scope, kind):
-                if name in taken:
+                if name in own or name in found:
                     what = f"a copy is named '{name}', as something else in this block is."
                     self.problems.add(repeat.key / "_name_", what, "Rename one.")
                     break
