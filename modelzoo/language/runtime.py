@@ -28,6 +28,9 @@ class Reports(Protocol):
     def step(self, owner: nn.Module, site: str) -> None:
         """A `while` turns."""
 
+    def enter(self, owner: nn.Module, site: str, tests: tuple[str, ...], **values: Any) -> None:
+        """What the names stand for, in which a `while` may leave another value; with the places of its conditions."""
+
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
         """What the names stand for in which a branch or loop may have left another value."""
 

@@ -114,8 +114,8 @@ class Statements:
             self.text.error(node, "else after while has no place here")
         self.loops.append(site(node))
         counter, carried = f"_steps{len(self.loops)}", assigned_names(node.body)
-        yield from self.merge(node, carried)
         test = self.values.condition(node.test, loop=True)
+        yield from self.merge(node, carried, "enter", repr(tuple(_tests(node.test))))
         body = self.loop_body(node)
         yield statement_of(f"{counter} = 0", node)
         count = statement_of(f"{counter} += 1", node)
@@ -156,12 +156,12 @@ class Statements:
             carried = sorted(filter(self.text.is_value, assigned_names(node.body)))
             yield statement_of(f"_turned({', '.join([str(operations_of(node.body)), *carried])})", node)
 
-    def merge(self, node: ast.stmt, assigned: set[str]) -> Iterator[ast.stmt]:
+    def merge(self, node: ast.stmt, assigned: set[str], report: str = "merge", *more: str) -> Iterator[ast.stmt]:
         """In the dry run: reports the values that the ways through a branch or loop must agree on."""
         names = sorted(filter(self.text.is_value, assigned))
         if self.values.watch and names:
-            pairs = ", ".join(f"{name}={name}" for name in names)
-            yield statement_of(f"_watch.merge(_self, {site(node)!r}, {pairs})", node)
+            given = ", ".join(["_self", repr(site(node)), *more, *(f"{name}={name}" for name in names)])
+            yield statement_of(f"_watch.{report}({given})", node)
 
     def target(self, node: ast.expr, kind: str = "value") -> ast.expr:
         if isinstance(node, (ast.Tuple, ast.List)):
@@ -184,3 +184,14 @@ class Statements:
         if not self.text.is_value(name) or name in self.text.names.inputs:
             self.text.error(node, f"'{name}' is not a tensor of this text", "Write w = value + 0 and assign to w[...].")
         return ast.Subscript(call_of("_tensor", load(name)), self.values.index(node.slice), ast.Store())
+
+
+def _tests(node: ast.expr) -> Iterator[str]:
+    """The places of the conditions in a test, as they are reported."""
+    if isinstance(node, ast.BoolOp):
+        for each in node.values:
+            yield from _tests(each)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield from _tests(node.operand)
+    else:
+        yield site(node)

@@ -161,13 +161,13 @@ def _run(
         quick = _quickly(skeleton, inputs, modules, mode, count, recorded) if sharing else None
         if quick is not None:
             return quick
-        watch.turned = set()
+        watch.begin()
         with flops.counted() if count else nullcontext() as counter:
             _pass(skeleton, inputs, record, watch, mode)
         record.flops = None if counter is None else counter.total
         runs = 0
         while runs < len(watch.sites) and runs < bounds.BRANCHES:
-            watch.flipped, watch.turned = [*watch.sites.values()][runs], set()
+            watch.begin([*watch.sites.values()][runs])
             _pass(skeleton, inputs, Record(notes=record.notes), watch, mode)
             runs += 1
         if runs < len(watch.sites):

@@ -27,6 +27,9 @@ class _Counter:
     def step(self, owner: nn.Module, site: str) -> None:
         self.turns[owner][site] += 1
 
+    def enter(self, owner: nn.Module, site: str, tests: tuple[str, ...], **values: Any) -> None:
+        pass
+
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
         pass
 

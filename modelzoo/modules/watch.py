@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -26,7 +27,16 @@ class Watch:
         self.sites: dict[tuple[nn.Module, str], frozenset[tuple[nn.Module, str]]] = {}
         """Of each condition what to flip to see its other side: itself, and those that led to it."""
         self.turned: set[tuple[nn.Module, str]] = set()
-        self.merged: dict[tuple[nn.Module, str], dict[str, Any]] = {}
+        self.looped: set[tuple[nn.Module, str]] = set()
+        """The conditions of loops that only data decide."""
+        self.entered: dict[tuple[nn.Module, str], tuple[tuple[str, ...], dict[str, Any]]] = {}
+        self.counted: Counter[tuple[nn.Module, str]] = Counter()
+        self.merged: dict[tuple[nn.Module, str, int], dict[str, Any]] = {}
+        self.told: set[tuple[nn.Module, str, str]] = set()
+
+    def begin(self, flipped: frozenset[tuple[nn.Module, str]] = frozenset()) -> None:
+        """Another pass, in which these conditions go the other way."""
+        self.flipped, self.turned, self.counted = flipped, set(), Counter()
 
     def branch(self, owner: nn.Module, site: str, value: Any, leads_out: bool = False) -> bool:
         if not _is_of_data(value):
@@ -43,6 +53,7 @@ class Watch:
         if not _is_of_data(value):
             return bool(value)
         key = (owner, site)
+        self.looped.add(key)
         first = key not in self.turned
         self.turned ^= {key}
         return first != negated
@@ -61,19 +72,34 @@ class Watch:
         if self.carried > MAX_ACTIVATIONS:
             raise TooLargeError
 
+    def enter(self, owner: nn.Module, site: str, tests: tuple[str, ...], **values: Any) -> None:
+        self.entered[owner, site] = tests, _shapes(values)
+
     def merge(self, owner: nn.Module, site: str, **values: Any) -> None:
-        key = (owner, site)
-        shapes = {name: shape_of(value) for name, value in values.items() if isinstance(value, Tensor)}
-        before = self.merged.setdefault(key, shapes)
-        for name in before.keys() & shapes.keys():
-            if before[name] != shapes[name]:
+        shapes, key = _shapes(values), (owner, site)
+        tests, before = self.entered.pop(key, ((), {}))
+        if any((owner, test) in self.looped for test in tests):  # it may not turn at all
+            self.agree(owner, site, before, shapes)
+        self.counted[key] += 1
+        if not self.flipped or any(flipped is owner for flipped, _ in self.flipped):  # else the ways are another text's
+            other = self.merged.setdefault((owner, site, self.counted[key]), shapes)
+            self.agree(owner, site, other, shapes)
+
+    def agree(self, owner: nn.Module, site: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+        """Tells the names that have another shape on another way."""
+        for name in one.keys() & other.keys():
+            if one[name] != other[name] and (owner, site, name) not in self.told:
+                self.told.add((owner, site, name))
                 line, column = map(int, site.split(":"))
-                ways = f"{list(before[name])} on one way through here and {list(shapes[name])} on another"
+                ways = f"{list(one[name])} on one way through here and {list(other[name])} on another"
                 what = f"'{name}' has shape {ways}."
                 self.problems.add(
                     text_key(self.skeleton, owner), what, "Make both equal.", line=line, column=column + 1
                 )
-        self.merged[key] = shapes
+
+
+def _shapes(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: shape_of(value) for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _is_of_data(condition: Any) -> bool:

@@ -637,6 +637,9 @@ class Recorder:
     def step(self, owner: Any, site: str) -> None:
         pass
 
+    def enter(self, owner: Any, site: str, tests: tuple[str, ...], **values: Any) -> None:
+        self.calls.append(("enter", owner is OWNER, site, tests, values))
+
     def merge(self, owner: Any, site: str, **values: Any) -> None:
         self.calls.append(("merge", owner is OWNER, site, values))
 
@@ -654,7 +657,7 @@ def test_the_watched_code_reports_every_condition_in_order() -> None:
     assert recorder.calls == [
         ("branch", True, "1:3", False),
         ("merge", True, "1:0", {"a": 10}),
-        ("merge", True, "5:0", {"a": 10}),
+        ("enter", True, "5:0", ("5:6",), {"a": 10}),
         ("turn", True, "5:6", False),
         ("turn", True, "5:6", False),
         ("merge", True, "5:0", {"a": 11}),

@@ -1,5 +1,6 @@
 """What the dry run says of a model that does not fit together."""
 
+import re
 import sys
 
 import pytest
@@ -259,6 +260,41 @@ def test_a_tensor_that_few_machines_have_room_for_is_told_and_a_view_of_that_siz
 @pytest.mark.parametrize("call", ["x * argmin(x)", "x[:, 0] + x.sum()", "where(argmin(x) > 0, x, 0)", "cat([x, x], 1)"])
 def test_a_number_that_stays_a_tensor_decides_no_size(call):
     assert modelzoo.plan({"inputs": {"x": [2, 3]}, "forward": f"return {call}"}).notes == ()
+
+
+WAYS = {
+    "a turn of a loop that is not about data": "for i in range(2):\n  if i == 1:\n    x = cat([x, x])\nreturn x",
+    "a loop that is not about data": "i = 0\nwhile i < 3:\n  x = cat([x, x])\n  i += 1\nreturn x",
+    "a condition on data in it": "i = 0\nwhile i < 3:\n  x = cat([x, x])\n  if x.sum() > 0:\n    x = x * 2\n  i += 1\nreturn x",
+}
+
+
+@pytest.mark.parametrize("text", WAYS.values(), ids=WAYS)
+def test_only_ways_that_data_decide_must_agree_in_their_shapes(text):
+    model = modelzoo.build({"inputs": {"x": [2, 3]}, "forward": text})
+    assert model(torch.ones(2, 3)).shape[0] in (4, 16)
+
+
+@pytest.mark.parametrize("condition", ["x.sum() > 0", "x.shape[0] > 2"])
+def test_a_block_with_a_condition_is_called_with_two_shapes(condition):
+    block = {"forward": f"if {condition}:\n  x = x * 2\nreturn x"}
+    called = {"blocks": {"B": block}, "layers": {"b": "B"}, "forward": "b(x).sum() + b(cat([x, x])).sum()"}
+    assert modelzoo.build({"inputs": {"x": [2, 3]}, **called})(torch.ones(2, 3)) in (30, 36)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while x.sum() < 3:\n  x = cat([x, x])\nreturn x",
+        "i = 0\nwhile i < 3 and not x.sum() > 3:\n  x = cat([x, x])\n  i += 1\nreturn x",
+        "for i in range(2):\n  if x.sum() > 0:\n    x = cat([x, x])\nreturn x",
+    ],
+)
+def test_ways_that_data_decide_are_told_once_where_they_differ(text):
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build({"inputs": {"x": [2, 3]}, "forward": text})
+    (problem,) = caught.value.problems
+    assert re.fullmatch(r"'x' has shape \[\d+, 3\] on one way through here and \[\d+, 3\] on another.", problem.what)
 
 
 @pytest.mark.parametrize("text", ["while x > 1:\n  x = x / 2\nreturn x", "x if x > 0 else -x"])
