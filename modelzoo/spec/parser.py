@@ -13,6 +13,7 @@ from modelzoo.names import Kind
 from modelzoo.spec import misplaced
 from modelzoo.spec.blocks import Blocks
 from modelzoo.spec.calls import Calls
+from modelzoo.spec.cuts import in_yaml
 from modelzoo.spec.keys import Keys, kind_of, meant_by
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
@@ -72,6 +73,9 @@ def parse_init(init: Any, values: frozenset[str], problems: Problems) -> Init:
             key, f"init must be a mapping of rules, not {kind_of(init)}", "Write weights: {layer: Linear, fill: 0}."
         )
         return Init()
+    if "fill" in init and any(isinstance(init.get(name), (str, list)) for name in ("layer", "param", "name")):
+        problems.add(key, "a rule has a name, and this one has none.", f"Write {{weights: {in_yaml(init)}}}.")
+        init = {"weights": init}
     args = parser.blocks.tensors.args(init.get("args"), key / "args", Visible(values=values))
     seen = values | {each.name for each in args}
     given = [(str(name), value) for name, value in init.items() if name != "args" and value is not None]

@@ -15,7 +15,7 @@ from modelzoo.names import Kind
 from modelzoo.spec.calls import Calls
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.keys import Keys
-from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule, Visible, assigned_in, fill_names
+from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule, Visible, assigned_in, dotted_name, fill_names
 
 _SELECTORS = MappingProxyType(
     {"layer": ("a layer", "Linear"), "param": ("a tensor", "weight"), "name": ("a tensor", "'*.weight'")}
@@ -53,7 +53,7 @@ class Rules:
             )
             return None
         value = self.keys.whole(value, key)
-        self.keys.check_known(value, known, key, "a rule")
+        value = self.keys.meant(value, known, key, "a rule")
         if value.get("fill") is None:
             self.problems.add(key, "this rule has no fill", "Write fill: xavier_uniform.")
             return None
@@ -129,6 +129,7 @@ class Rules:
     def fill_text(self, text: str, key: Path, values: frozenset[str], visible: Visible) -> Fill | None:
         statements = syntax.parse_statements(text)
         tree = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Return) else None
+        check_module(tree)
         if isinstance(tree, ast.Name) and tree.id not in values | set(FILL_INPUTS):
             return self.named_fill(tree.id, [], {}, key)
         if isinstance(tree, ast.Name) and tree.id in values and (fills.find_fill(tree.id) or find_function(tree.id)):
@@ -180,3 +181,23 @@ class Rules:
             )
         arguments = fills.bind(fill, positional, named)
         return Fill(name=fill.name, arguments=tuple(arguments.items()), key=key)
+
+
+def check_module(tree: ast.expr | None) -> None:
+    """Refuses `nn.init.xavier_uniform_(m.weight)`, which a rule writes as a name.
+
+    Raises:
+        TextError: with what to write.
+    """
+    call = tree if isinstance(tree, ast.Call) else None
+    target = dotted_name(call.func if call else tree) if tree is not None else None
+    owner, _, name = (target or "").rpartition(".")
+    if owner not in ("init", "nn.init", "torch.nn.init"):
+        return
+    given = [each for each in call.args if not isinstance(each, (ast.Name, ast.Attribute))] if call else []
+    values = [*map(ast.unparse, given), *(ast.unparse(each) for each in (call.keywords if call else ()))]
+    short = name.rstrip("_")
+    written = f"Write {short}({', '.join(values)})." if values else f"Write {short}."
+    raise TextError(
+        f"there is no fill '{target}'", written if fills.find_fill(short) else nearest(short, fills.FILLS), 1, 1
+    )
