@@ -18,12 +18,11 @@ from modelzoo import bounds
 from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.language import compiler, runtime
 from modelzoo.modules import construct, equal, flops, gradients, modes
-from modelzoo.modules.explain import Explaining, FailedCall, explain, text_problem
+from modelzoo.modules.explain import Explaining, FailedCall, explain, text_key, text_problem
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
-from modelzoo.modules.memory import shown
 from modelzoo.modules.misfits import Misfits, torch_layers
-from modelzoo.modules.recording import Record, recording
+from modelzoo.modules.recording import Largest, Record, recording
 from modelzoo.modules.skeleton import Skeleton, modules_of
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.torch_layers import TooLargeError
@@ -65,7 +64,7 @@ def dry_run(
     shared = modes.Trials(torch_layers(skeleton)), runtime.Operations("forwards")
     found: list[Record] = []
     failed: list[tuple[bool, ConfigError]] = []
-    noticed = _Noticed()
+    noticed = _Noticed(skeleton)
     try:
         with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor):
             for mode in modes.modes(skeleton):
@@ -84,9 +83,9 @@ def dry_run(
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
     asked.notes += noticed.numbers
-    asked.largest = size, line = noticed.largest
-    if size >= HUGE:
-        asked.notes.append(f"a forward pass makes a tensor of {shown(size)}{line}")
+    asked.largest = noticed.largest
+    if asked.largest is not None and asked.largest.bytes >= HUGE:
+        asked.notes.append(str(asked.largest))
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += noticed.floors
         if gradients.is_doubtful(modules):
@@ -103,9 +102,10 @@ def _told_gradient(problem: Problem) -> str:
 class _Noticed:
     """What was noticed while a run went on, with the line of the text that called."""
 
+    skeleton: Skeleton
     floors: dict[str, None] = field(default_factory=dict)
     numbers: dict[str, None] = field(default_factory=dict)
-    largest: tuple[int, str] = (0, "")
+    largest: Largest | None = None
 
     def floor(self) -> None:
         """A `//` between tensors."""
@@ -118,7 +118,13 @@ class _Noticed:
 
     def tensor(self, size: int) -> None:
         """A tensor of so many bytes, larger than all before."""
-        self.largest = size, _calling_line()
+        frame = _calling()
+        if frame is None:
+            self.largest = Largest(bytes=size)
+            return
+        text = compiler.line_of(frame.f_code, frame.f_lineno)
+        key = text_key(self.skeleton, frame.f_locals["_self"])
+        self.largest = Largest(bytes=size, text=text, key=key, line=frame.f_lineno)
 
 
 def _told_once(failed: list[tuple[bool, ConfigError]]) -> list[Problem]:
@@ -277,9 +283,15 @@ def _quickly(
     return record
 
 
-def _calling_line() -> str:
-    """The line of the text that calls; empty if none does."""
+def _calling() -> FrameType | None:
+    """The text that calls."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and not compiler.is_text(frame.f_code):
         frame = frame.f_back
+    return frame
+
+
+def _calling_line() -> str:
+    """The line of the text that calls; empty if none does."""
+    frame = _calling()
     return "" if frame is None else f" in `{compiler.line_of(frame.f_code, frame.f_lineno)}`"

@@ -11,11 +11,33 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
+from modelzoo.errors import Path
 from modelzoo.modules import equal
+from modelzoo.modules.memory import shown
 from modelzoo.modules.torch_layers import TooLargeError
 
 MAX_ACTIVATIONS = 2**30
 """Up to this many bytes of what layers return a run on the CPU takes less time than the first operation on meta."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Largest:
+    """The largest tensor of a pass.
+
+    Attributes:
+        bytes: that it takes.
+        text: the line that makes it, where a text does.
+        key, line: where that stands.
+    """
+
+    bytes: int
+    text: str = ""
+    key: Path = Path(("model",))
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f" in `{self.text}`" if self.text else ""
+        return f"a forward pass makes a tensor of {shown(self.bytes)}{where}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,7 +50,7 @@ class Record:
         notes: what could not be checked, and why.
         activations: the bytes of what all layers returned.
         flops: the floating-point operations of one forward pass, where they were counted.
-        largest: the bytes of the largest tensor on the way, from a gigabyte on, and the line that makes it.
+        largest: the largest tensor on the way, from a gigabyte on.
         turns: how often each `while` of a module's text turned, by the module and its place; a dry run does not say.
     """
 
@@ -37,7 +59,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     activations: int = 0
     flops: int | None = None
-    largest: tuple[int, str] = (0, "")
+    largest: Largest | None = None
     turns: dict[nn.Module, dict[str, int]] = field(default_factory=dict)
 
     def rename(self, others: Mapping[nn.Module, nn.Module]) -> None:

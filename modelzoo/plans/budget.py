@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from modelzoo.errors import Path, TextError, fail
+from modelzoo.errors import Path, Problems, TextError, fail
 from modelzoo.modules.memory import available, shown, size
 
 if TYPE_CHECKING:
+    from modelzoo.modules.recording import Largest
     from modelzoo.plans.plan import Plan
 
 
 def check(
-    needed: int, plan: Callable[[], Plan], budget: int | str | None = None, largest: tuple[int, str] = (0, "")
+    needed: int, plan: Callable[[], Plan], budget: int | str | None = None, largest: Largest | None = None
 ) -> None:
     """Refuses a plan whose tensors exceed the budget, with the largest of them, and a forward that makes a larger one.
 
@@ -21,7 +22,7 @@ def check(
         needed: the bytes of all its tensors.
         plan: makes the plan, for the message.
         budget: in bytes, or as `size` reads it; what the machine has free by default.
-        largest: the bytes of the largest tensor that a forward pass makes, and where.
+        largest: the largest tensor that a forward pass makes.
 
     Raises:
         ConfigError: the plan does not fit.
@@ -31,9 +32,13 @@ def check(
     except TextError as error:
         fail(Path(("memory",)), error.what, error.hint)
     there = "are there" if budget is None else "are allowed"
-    if largest[0] > limit:
-        what = f"a forward pass makes a tensor of {shown(largest[0])}{largest[1]}, and {shown(limit)} {there}."
-        fail(Path(("model",)), what, "Choose smaller sizes or inputs, or device=meta to plan only.")
+    if largest is not None and largest.bytes > limit:
+        problems = Problems()
+        what = f"{largest}, and {shown(limit)} {there}."
+        problems.add(
+            largest.key, what, "Choose smaller sizes or inputs, or device=meta to plan only.", line=largest.line
+        )
+        problems.check()
     if needed <= limit:
         return
     ranked = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
