@@ -87,9 +87,12 @@ def types(skeleton: Skeleton, module: nn.Module) -> set[str]:
 
 def nearest_selector(homes: Homes, rule: Rule) -> str:
     """What may have been meant by a rule that selects nothing."""
+    unknown = [name for name in rule.layers if name.rpartition(".")[2] not in homes.types]
+    named = next(iter((*rule.patterns, *unknown)), "")
+    if named and any(home.name.startswith(f"{named}.") for _, home in homes.all):
+        return f"'{named}' is the name of a layer: write name: {named}.*"
     if rule.patterns:
         return nearest(rule.patterns[0], (home.name for _, home in homes.all))
-    unknown = [name for name in rule.layers if name.rpartition(".")[2] not in homes.types]
     if unknown:
         return nearest(unknown[0], homes.type_names)
     return nearest(next(iter(rule.params), ""), homes.local_names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import modelzoo
+from modelzoo.errors import ConfigWarning
 
 MODEL = {"layers": ["Linear(4, 4)"]}
 
@@ -50,3 +51,15 @@ def test_a_misspelt_key_of_a_rule_is_read_as_what_it_was_meant_for():
     what = "is not a key of a rule. Did you mean"
     assert refusal({"a": {"layers": "Linear", "fill": 0}}) == f"init.a.layers\n  'layers' {what} 'layer'?"
     assert refusal({"a": {"layer": "Linear", "fil": 0}}) == f"init.a.fil\n  'fil' {what} 'fill'?"
+
+
+def test_a_rule_that_selects_by_the_name_of_a_layer_is_told_how():
+    model = {"layers": {"net": {"layers": {"out": "Linear(4, 4)"}}}}
+    written = "'net.out' is the name of a layer: write name: net.out.*"
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build(model, {"a": {"name": "net.out", "fill": 0}})
+    assert str(caught.value).endswith(f"selects no tensor of this model. {written}")
+    with pytest.warns(ConfigWarning) as warned:
+        modelzoo.build(model, {"a": {"layer": "net.out", "param": "weight", "fill": 0}})
+    assert str(warned[0].message).endswith(f"selects no tensor of this model. {written}")
+    modelzoo.build(model, {"a": {"name": "net.out.*", "fill": 0}})
