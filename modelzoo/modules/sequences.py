@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
 from typing import Any
 
 from torch import nn
@@ -14,23 +14,29 @@ def name_input(sequence: nn.Sequential, block: nodes.Block) -> None:
     """Lets a sequence be called with its input by the name that its block gives it; it stays an `nn.Sequential`."""
     written = block.inputs[0].key != block.key / "inputs"  # where nothing is written, the default has that key
     if len(block.inputs) == 1 and written and block.inputs[0].name != "input":
-        sequence.register_forward_pre_hook(ByName(block.inputs[0].name), with_kwargs=True)
+        sequence.__dict__["forward"] = ByName(sequence, block.inputs[0].name)
 
 
 class ByName:
-    """A forward pre-hook that makes an input given by name one by position.
+    """The `forward` of a sequence whose input has a name, also for who reads its signature, as `torch.export` does.
 
-    >>> sequence = nn.Sequential(nn.Flatten(0))
-    >>> _ = sequence.register_forward_pre_hook(ByName("image"), with_kwargs=True)
     >>> import torch
+    >>> sequence = nn.Sequential(nn.Flatten(0))
+    >>> sequence.forward = ByName(sequence, "image")
     >>> sequence(image=torch.ones(2, 1)).shape
     torch.Size([2])
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __code__ = nn.Sequential.forward.__code__  # where it stands, which who exports it asks
 
-    def __call__(
-        self, module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        return ((named[self.name],), {}) if not inputs and [*named] == [self.name] else None
+    def __init__(self, sequence: nn.Sequential, name: str) -> None:
+        self.sequence, self.name = sequence, name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.Signature([inspect.Parameter(self.name, inspect.Parameter.POSITIONAL_OR_KEYWORD)])
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        if not inputs and [*named] == [self.name]:
+            inputs, named = (named[self.name],), {}
+        return nn.Sequential.forward(self.sequence, *inputs, **named)  # type: ignore[no-untyped-call]

@@ -60,7 +60,7 @@ def test_a_hook_on_one_of_equal_layers_is_not_on_the_others():
 
 def test_every_layer_runs_as_itself_after_the_dry_run():
     model = modelzoo.build(
-        {"inputs": {"x": [2, 4]}, "layers": [{"_target_": "Linear(4, 4)", "_repeat_": 3}, "Linear(4, 4)"]}
+        {"inputs": {"input": [2, 4]}, "layers": [{"_target_": "Linear(4, 4)", "_repeat_": 3}, "Linear(4, 4)"]}
     )
     assert all("forward" not in vars(each) for each in model.modules())
     x = torch.ones(2, 4)

@@ -46,4 +46,23 @@ def test_a_forward_calls_a_definition_by_the_name_of_its_input():
 
 def test_a_sequence_without_inputs_of_its_own_has_no_hook():
     model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": [["Linear(4, 4)"], {"layers": ["ReLU"], "_repeat_": 2}]})
-    assert not any(each._forward_pre_hooks for each in [*model.modules()][1:])
+    assert not any(each._forward_pre_hooks or "forward" in vars(each) for each in [*model.modules()][1:])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"inputs": {"image": ["batch", 4]}, "layers": ["Linear(4, 4)", "ReLU"]},
+        {"inputs": {"input": ["batch", 4]}, "layers": ["Linear(4, 4)", "ReLU"]},
+        {"inputs": {"x": ["batch", 4]}, "layers": {"a": {"layers": ["Linear(4, 4)"]}, "b": "ReLU"}},
+        {"inputs": {"x": ["batch", 4]}, "layers": {"a": "Linear(4, 4)"}, "forward": "a(x) + zeros(x.shape)"},
+    ],
+)
+def test_a_model_is_exported_with_sizes_that_vary_by_the_names_of_its_inputs(model, strict):
+    built = modelzoo.build({**model, "args": {"batch": 3}})
+    (name,) = model["inputs"]
+    sizes = {name: {0: torch.export.Dim("batch")}}
+    exported = torch.export.export(built, (), {name: torch.ones(3, 4)}, dynamic_shapes=sizes, strict=strict)
+    given = torch.randn(7, 4)
+    assert torch.equal(exported.module()(**{name: given}), built(given))
