@@ -40,6 +40,7 @@ def dry_run(
     count: bool = False,
     recorded: bool = True,
     training: bool = False,
+    for_sizes: bool = False,
 ) -> Record:
     """Runs the model once on example inputs, and once more for each condition on data, flipped.
 
@@ -51,6 +52,7 @@ def dry_run(
         count: whether floating-point operations are counted, which takes a multiple of the time.
         recorded: whether what each module returns will be asked for; without it a run that succeeds is enough.
         training: whether it is asked for training, where an example that is too small for it is a mistake.
+        for_sizes: whether nothing is asked but the sizes that were left out, so that it ends when all are found.
 
     Returns:
         what was seen in the mode that is asked for, with the notes of both.
@@ -68,9 +70,12 @@ def dry_run(
     try:
         with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor):
             for mode in modes.modes(skeleton):
+                if found and for_sizes and _is_sized(skeleton):
+                    break
                 modes.enter(modules, mode)
+                way = _Mode(mode, training, for_sizes, *shared)
                 try:
-                    found.append(_run(skeleton, inputs, modules, _Mode(mode, training, *shared), count, recorded))
+                    found.append(_run(skeleton, inputs, modules, way, count, recorded))
                 except ConfigError as error:
                     failed.append((mode, error))
                     if isinstance(error.__cause__, runtime.EndlessError):
@@ -142,10 +147,11 @@ def _in_training(problem: Problem) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class _Mode:
-    """What a run is made in, and whether training is asked for; with what the runs of all modes share."""
+    """What a run is made in, and what is asked for: training, only sizes; with what the runs of all modes share."""
 
     training: bool
     asked: bool
+    for_sizes: bool
     trials: modes.Trials
     operations: runtime.Operations
 
@@ -173,6 +179,8 @@ def _run(
         record.flops = None if counter is None else counter.total
         runs = 0
         while runs < len(watch.sites) and runs < bounds.BRANCHES:
+            if mode.for_sizes and _is_sized(skeleton):
+                return record
             watch.begin([*watch.sites.values()][runs])
             _pass(skeleton, inputs, Record(notes=record.notes), watch, mode)
             runs += 1
@@ -180,6 +188,11 @@ def _run(
             record.notes.append(f"of {len(watch.sites)} conditions on data only {runs} were checked both ways")
     problems.check()
     return record
+
+
+def _is_sized(skeleton: Skeleton) -> bool:
+    """Whether every size that was left out is known."""
+    return all(each.layer for each in skeleton.unsized)
 
 
 def _pass(skeleton: Skeleton, inputs: dict[str, Tensor], record: Record, watch: Watch, mode: _Mode) -> None:

@@ -178,7 +178,7 @@ def sized(root: nodes.Block, provenance: Provenance, *, seed: int, dtype: str) -
     values = dict(instance.values)
     inputs, examples = examples_of(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
-    run = partial(dry_run.dry_run, count=False, recorded=False)
+    run = partial(dry_run.dry_run, count=False, recorded=False, for_sizes=True)
     skeleton, _ = _dry(instance, given, nodes.Init(), torch.device("cpu"), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     problems.check()
