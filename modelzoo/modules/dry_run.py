@@ -87,10 +87,8 @@ def dry_run(
         raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
-    asked.notes += noticed.numbers
     asked.largest = noticed.largest
-    if asked.largest is not None and asked.largest.bytes >= HUGE:
-        asked.notes.append(str(asked.largest))
+    asked.notes += noticed.notes()
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += noticed.floors
         if gradients.is_doubtful(modules):
@@ -111,6 +109,12 @@ class _Noticed:
     floors: dict[str, None] = field(default_factory=dict)
     numbers: dict[str, None] = field(default_factory=dict)
     largest: Largest | None = None
+
+    def notes(self) -> Iterator[str]:
+        """What is told whether or not there is a gradient."""
+        yield from self.numbers
+        if self.largest is not None and self.largest.bytes >= HUGE:
+            yield str(self.largest)
 
     def floor(self) -> None:
         """A `//` between tensors."""
