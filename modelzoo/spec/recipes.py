@@ -42,6 +42,10 @@ class Recipes:
             return None
         if (node.positional or node.arguments) and isinstance(recipe.node, nodes.Call):
             made = self.build_extended(node, recipe, recipe.node, scope.lent())
+        elif node.positional or node.arguments:
+            what = f"'{node.target}' is a block here, which takes no arguments."
+            self.problems.add(node.key, what, f"Write {node.target}(), or give a definition's name.")
+            return None
         else:
             made = self.build(recipe.node, recipe.scope)
         self.provenance.use(node, recipe.node, made)
