@@ -13,6 +13,8 @@ from modelzoo.modules.inputs import call_with, example
 from modelzoo.plans import draft
 
 MODELS = sorted(each.stem for each in pathlib.Path(__file__).parents[2].glob("conf/model/*.yaml"))
+OF_DATA = ("chimera", "fixed_hidden", "mixture_of_experts")
+"""Data decide how these go on, which a run without values cannot follow."""
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -23,7 +25,8 @@ def test_a_model_of_conf_computes_in_the_dtype_that_is_asked_for(model, dtype):
     try:
         output = call_with(made.skeleton.root, inputs)
     except RuntimeError as error:
-        assert "meta" in str(error), error  # data decides how it goes on
+        assert "meta" in str(error), error
+        assert model in OF_DATA
         return
     found = [each for each in tensors(output) if each.is_floating_point()]
     assert {each.dtype for each in found} == {getattr(torch, dtype)}
@@ -41,7 +44,8 @@ def test_a_model_of_conf_computes_under_autocast(model):
         inputs = example(made.given.shapes, torch.device("cpu"))
         try:
             output = functional_call(root, own | buffers, tuple(inputs.values()))
-        except (DataDependentOutputException, DynamicOutputShapeException):  # data decides how it goes on
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            assert model in OF_DATA
             return
         found = [each for each in tensors(output) if each.is_floating_point()]
         torch.autograd.backward(torch.stack([each.sum().float() for each in found]).sum())
