@@ -19,7 +19,7 @@ IMPORTS = {
     "from collections import OrderedDict",
 }
 BUILTINS = set(
-    "super range len str int float bool abs max min round sum isinstance tuple list dict enumerate zip print "
+    "super range len str int float bool abs max min round sum isinstance tuple list dict enumerate zip reversed print "
     "property next hasattr NotImplementedError ValueError RuntimeError".split()
 )
 SPECIAL = {"__init__"}

@@ -25,6 +25,7 @@ CALLS = (".format", ".join", "ast.parse", "ast.unparse", "builtins.compile", "ev
 TEMPLATES = [f"{room}{each}" for room in ("", "trees.") for each in ("quoted", "statements", "dotted")]
 ROOMS = Path(inspect.getfile(gate)).parent
 PYTHON = {"abs", "bool", "float", "hasattr", "int", "isinstance", "len", "max", "min", "next", "range", "round", "str"}
+PYTHON |= {"enumerate", "reversed", "tuple", "zip"}
 IMPORTS = {
     "import math",
     "import torch",
