@@ -36,14 +36,19 @@ def command(arguments: list[str]) -> int:
     """Checks configs and prints one line for each; returns 1 if one of them has a problem.
 
     Args:
-        arguments: files, names of configs in the group `model`, and overrides as `python run.py` takes them. Without
-            a file or a name every config of the group is checked, with every init of the group that applies to it.
+        arguments: files, folders of them, `-` for the standard input, names of configs in the group `model`, and
+            overrides as `python run.py` takes them. Without a file or a name every config of the group is checked,
+            with every init of the group that applies to it.
 
     Raises:
         ConfigError: a name or an override that does not exist.
     """
     parser = argparse.ArgumentParser(prog="python -m modelzoo check", description=__doc__)
-    parser.add_argument("what", nargs="*", help="files, names of configs, and overrides; default: every config")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        help="files, folders, - for standard input, names of configs, and overrides; default: every config",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     given = parser.parse_args(arguments)
     overrides = [each for each in given.what if modelfile.is_override(each)]
@@ -92,10 +97,13 @@ def _first(configs: list[str]) -> str:
 
 
 def _checked(targets: list[str], overrides: list[str]) -> Iterator[Checked]:
-    files = [each for each in targets if modelfile.is_file(each)]
-    names = [each for each in targets if each not in files]
+    folders = [each for each in targets if pathlib.Path(each).is_dir()]
+    files = [each for each in targets if modelfile.is_file(each) and each not in folders]
+    names = [each for each in targets if each not in (*files, *folders)]
     for file in files:
         yield check_file(file, overrides)
+    for folder in folders:
+        yield from check_folder(folder, overrides)
     if names or not targets:
         yield from check_names(names, overrides)
 
@@ -125,6 +133,23 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
         what = "The process that checked it ended without an answer."
         return Checked(config=file, problems=(Problem(where=file, what=what),))
     return Checked.from_json(json.loads(text))
+
+
+def check_folder(folder: str, overrides: Iterable[str] = ()) -> Iterator[Checked]:
+    """Plans every YAML file in a folder and below, each in a child process of its own; hidden ones are left out.
+
+    Args:
+        folder: its path.
+        overrides: as for `check_file`.
+    """
+    root = pathlib.Path(folder)
+    found = [each for each in sorted(root.rglob("*")) if each.name.endswith(modelfile.SUFFIXES)]
+    shown = [each for each in found if not any(part.startswith(".") for part in each.relative_to(root).parts)]
+    if not shown:
+        what = "There is no YAML file in this folder."
+        yield Checked(config=folder, problems=(Problem(where=folder, what=what),))
+    for each in shown:
+        yield check_file(str(each), overrides)
 
 
 def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:

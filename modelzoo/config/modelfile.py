@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,13 +49,24 @@ def is_override(target: str) -> bool:
     return not is_path and ("=" in target or target.startswith("~"))
 
 
+PIPE = "-"
+"""What is typed for the standard input."""
+
+
 def is_file(target: str) -> bool:
     """Whether what was typed is meant as a file: no override, and not the name of a config.
 
-    >>> is_file("nested"), is_file("nested.yaml"), is_file("./nested"), is_file("init=rules.yaml")
-    (False, True, True, False)
+    `-` is what comes in by a pipe.
+
+    >>> is_file("nested"), is_file("nested.yaml"), is_file("./nested"), is_file("init=rules.yaml"), is_file("-")
+    (False, True, True, False, True)
     """
-    named = target.endswith(SUFFIXES) or target.startswith((".", os.sep)) or pathlib.Path(target).is_file()
+    named = (
+        target == PIPE
+        or target.endswith(SUFFIXES)
+        or target.startswith((".", os.sep))
+        or pathlib.Path(target).is_file()
+    )
     return named and not is_override(target)
 
 
@@ -121,7 +133,7 @@ def _is_rule(value: Any) -> bool:
 
 
 def _text(path: pathlib.Path) -> str:
-    """The file's text; reads no more than is allowed, and from nothing but a regular file."""
+    """The file's text; reads no more than is allowed, and from nothing but a regular file or the standard input."""
 
     def refuse(what: str, cause: BaseException | None = None) -> ConfigError:
         error = ConfigError([Problem(where=str(path), what=what)])
@@ -129,10 +141,13 @@ def _text(path: pathlib.Path) -> str:
         return error
 
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if str(path) == PIPE:
+            content = sys.stdin.buffer.read(bounds.FILE + 1)
+        elif not stat.S_ISREG(path.stat().st_mode):
             raise refuse("This is not a regular file.")
-        with path.open("rb") as file:
-            content = file.read(bounds.FILE + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(bounds.FILE + 1)
     except FileNotFoundError as error:
         raise refuse("There is no such file.", error) from error
     except OSError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -335,3 +337,28 @@ def test_what_only_numbers_show_is_checked_too(text: str, what: str, tmp_path: p
     assert what in problem.what
     with pytest.raises(ConfigError, match=re.escape(what)):
         modelzoo.build(file)
+
+
+def test_a_folder_is_every_file_in_it_and_below(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in {"b.yaml": "[ReLU]", "a/c.yml": "[Relu]", ".hidden/d.yaml": "[]", "notes.txt": ""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"layers: {text}\n")
+    assert main(["check", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert [line.split()[:2] for line in told.out.splitlines()] == [
+        ["failed", str(tmp_path / "a/c.yml")],
+        ["ok", str(tmp_path / "b.yaml")],
+    ]
+    (tmp_path / "empty").mkdir()
+    assert main(["check", str(tmp_path / "empty")]) == 1
+    assert "There is no YAML file in this folder." in capsys.readouterr().err
+
+
+def test_a_model_comes_in_by_a_pipe_as_from_a_file() -> None:
+    command = [sys.executable, "-m", "modelzoo", "check", "-", "model.args.n=3"]
+    text = "args: {n: 2}\nlayers:\n- Linear(n, 4)\n- Relu\n"
+    ended = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.split()[:2]) == (1, ["failed", "-"])
+    assert "-:4:3  model.layers.1\n  there is no layer 'Relu'. Did you mean 'ReLU'?" in ended.stderr
+    ended = subprocess.run(command, input=text.replace("Relu", "ReLU"), capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.split()) == (0, ["ok", "-", "16", "parameters,", "64", "bytes"])
