@@ -13,6 +13,9 @@ from modelzoo.spec import nodes
 from modelzoo.spec.instances import Instance, walk
 from modelzoo.spec.resolve import resolve
 
+_HOLDERS = ("args", "inputs", "layers", "parameters", "buffers", "blocks", "tie")
+"""What holds names: one of them may be `forward`, which is no text."""
+
 SILENT = "return 0"
 """Stands for a `forward` that cannot be read: the block has its layers and tensors, whatever it does with them."""
 
@@ -29,7 +32,7 @@ def look(node: nodes.Node, init: nodes.Init, problems: Problems, *, seed: int) -
         problems: what was found so far.
         seed: of what constructors of registered layers draw.
     """
-    texts = {each.key for each in problems.found if each.key[-1:] == ("forward",)}
+    texts = {each.key for each in problems.found if each.key[-1:] == ("forward",) and each.key[-2] not in _HOLDERS}
     if not texts or any(each.key not in texts and each.key[:1] != ("init",) for each in problems.found):
         return
     further = Problems()

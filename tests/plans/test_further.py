@@ -50,6 +50,11 @@ def test_nothing_is_looked_for_beside_a_layer_that_cannot_be_read() -> None:
     assert paths(model, {"none": {"name": "c.bias", "fill": 0}}) == {"model.layers.c", "model.forward"}
 
 
+@pytest.mark.parametrize("kind", ["parameters", "buffers", "layers", "args", "inputs", "blocks"])
+def test_what_is_called_forward_is_no_text(kind: str) -> None:
+    assert paths({**MODEL, kind: {"forward": {"shape": [4]} if kind in ("parameters", "buffers") else "ReLU"}})
+
+
 def test_the_texts_of_definitions_are_looked_past_too() -> None:
     block = {"inputs": ["x"], "layers": {"f": "Linear(8, 8)"}, "forward": "f(y)", "tie": {"f.weight": "g.weight"}}
     model = {"inputs": {"x": [2, 8]}, "blocks": {"Part": block}, "layers": ["Part", "Part"]}
