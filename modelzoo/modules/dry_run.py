@@ -122,7 +122,12 @@ class _Noticed:
         self.floors[f"a backward pass through //{_calling_line()} fails: {known}"] = None
 
     def number(self) -> None:
-        """A dimension or a size that only values decide."""
+        """A dimension or a size that only values decide; what a layer counts for itself is none."""
+        frame = sys._getframe()
+        while frame.f_back is not None and not compiler.is_text(frame.f_code):
+            if isinstance(frame.f_locals.get("self"), nn.Module):
+                return
+            frame = frame.f_back
         self.numbers[f"a number is taken from data{_calling_line()}, and others were not tried"] = None
 
     def tensor(self, size: int) -> None:

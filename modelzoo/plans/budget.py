@@ -32,14 +32,13 @@ def check(
     except TextError as error:
         fail(Path(("memory",)), error.what, error.hint)
     there = "are there" if budget is None else "are allowed"
-    if largest is not None and largest.bytes > limit:
-        problems = Problems()
-        what = f"{largest}, and {shown(limit)} {there}."
-        problems.add(
-            largest.key, what, "Choose smaller sizes or inputs, or device=meta to plan only.", line=largest.line
-        )
-        problems.check()
     if needed <= limit:
+        if largest is not None and largest.bytes > limit:
+            problems = Problems()
+            what = f"{largest}, and {shown(limit)} {there}."
+            hint = "Choose smaller sizes or inputs, or device=meta to plan only."
+            problems.add(largest.key, what, hint, line=largest.line)
+            problems.check()
         return
     ranked = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
     lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in ranked]
