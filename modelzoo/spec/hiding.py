@@ -44,7 +44,7 @@ def hidden_functions(
             hint = "For the function, rename the layer."
         else:
             hint = f"For the function write {meant}." if reads(meant) else ""
-        what = f"'{name}' is the layer {layer.target} here, which takes ({', '.join(takes.parameters)})"
+        what = f"'{name}' is the layer {layer.target} here, not the function, and takes ({', '.join(takes.parameters)})"
         yield TextError(what, hint, node.lineno, node.col_offset + 1)
 
 

@@ -39,14 +39,14 @@ def test_in_a_formula_too():
 def test_a_layer_hides_the_function_of_its_name_and_the_answer_says_how_to_call_it():
     model = {"inputs": {"x": [2, 4]}, "layers": {"dropout": "Dropout"}, "forward": "dropout(x, 0.2)"}
     assert answer(model) == (
-        "model.forward\n  'dropout' is the layer Dropout here, which takes (input). For the function write "
+        "model.forward\n  'dropout' is the layer Dropout here, not the function, and takes (input). For the function write "
         "torch.dropout(x, 0.2)."
     )
     model = {"inputs": {"x": [2, 4]}, "layers": {"relu": "ReLU"}, "forward": "relu(x, True)"}
-    assert answer(model) == "model.forward\n  'relu' is the layer ReLU here, which takes (input)"
+    assert answer(model) == "model.forward\n  'relu' is the layer ReLU here, not the function, and takes (input)"
     model = {"inputs": {"x": [2, 4]}, "layers": {"gelu": "GELU"}, "forward": "gelu(x, approximate='tanh')"}
     assert answer(model) == (
-        "model.forward\n  'gelu' is the layer GELU here, which takes (input). For the function, rename the layer."
+        "model.forward\n  'gelu' is the layer GELU here, not the function, and takes (input). For the function, rename the layer."
     )
 
 
