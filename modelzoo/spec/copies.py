@@ -64,12 +64,11 @@ class Copies:
         kind = Kind.ITEM if block.forward is None else Kind.LAYER
         found: dict[str, nodes.Node] = {}
         for place, node in block.layers:
-            if place not in block.siblings:
+            repeat = node.node if isinstance(node, nodes.Condition) else node
+            if place not in block.siblings or not isinstance(repeat, nodes.Repeat):  # the other could not be read
                 found[place] = node
                 continue
             there = truth(node.test, scope, node.key) if isinstance(node, nodes.Condition) else True
-            repeat = node.node if isinstance(node, nodes.Condition) else node
-            assert isinstance(repeat, nodes.Repeat)
             for name, inside in self.named(repeat, self.count(repeat, scope) or 0, scope, kind):
                 if name in own or name in found:
                     what = f"a copy is named '{name}', as something else in this block is."

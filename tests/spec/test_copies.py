@@ -196,3 +196,9 @@ def test_what_is_wrong_with_a_definition_that_is_a_repeat_is_told_in_it(definiti
     with pytest.raises(modelzoo.ConfigError) as caught:
         modules({"Tower": definition}, ["Tower"])
     assert str(caught.value) == message
+
+
+def test_copies_of_what_cannot_be_read_are_told_as_that() -> None:
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"layers": {"stages": {"_repeat_": 2, "_unpack_": True, "_name_": "layer{i}"}}})
+    assert [each.path for each in caught.value.problems] == ["model.layers.stages"]
