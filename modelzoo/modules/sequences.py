@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from typing import Any
 
 from torch import nn
@@ -30,7 +31,16 @@ class ByName:
     __code__ = nn.Sequential.forward.__code__  # where it stands, which who exports it asks
 
     def __init__(self, sequence: nn.Sequential, name: str) -> None:
-        self.sequence, self.name = sequence, name
+        self.sequence, self.name = weakref.ref(sequence), name  # a model is gone with the last reference to it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ByName, (self._sequence(), self.name)
+
+    def _sequence(self) -> nn.Sequential:
+        sequence = self.sequence()
+        if sequence is None:
+            raise ReferenceError("the module of this forward is gone")
+        return sequence
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -39,4 +49,4 @@ class ByName:
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         if not inputs and [*named] == [self.name]:
             inputs, named = (named[self.name],), {}
-        return nn.Sequential.forward(self.sequence, *inputs, **named)  # type: ignore[no-untyped-call]
+        return nn.Sequential.forward(self._sequence(), *inputs, **named)  # type: ignore[no-untyped-call]

@@ -256,7 +256,7 @@ def register_seeing():
 
 
 def test_a_copy_of_a_planned_model_has_no_trace_of_the_trial():
-    built = modelzoo.build({"inputs": {"x": [1, 4]}, "layers": ["BatchNorm1d(4)", "Dropout"]})
+    built = modelzoo.build({"inputs": {"input": [1, 4]}, "layers": ["BatchNorm1d(4)", "Dropout"]})
     assert all("forward" not in vars(module) for module in copy.deepcopy(built).modules())
 
 
