@@ -34,8 +34,8 @@ def test_a_model_of_conf_computes_in_the_dtype_that_is_asked_for(model, dtype):
     assert any(each.grad is not None for each in made.skeleton.root.parameters())
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_model_of_conf_computes_under_autocast(model):
+@pytest.mark.parametrize("model", ["gpt2", "llama", "mixture_of_experts", "seq2seq", "unet", "vae", "vit_b_16"])
+def test_a_model_of_conf_that_makes_tensors_computes_under_autocast(model):
     made = draft.draft(compose.compose([f"model={model}"]).model, device="meta")
     root = made.skeleton.root
     with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):  # tensors of the CPU without memory

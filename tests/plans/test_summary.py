@@ -166,7 +166,8 @@ def test_a_copy_knows_its_values_but_not_where_they_came_from() -> None:
 
 
 def test_a_summary_leaves_no_trace_in_the_model() -> None:
-    model = modelzoo.build({"inputs": {"x": [2, 3]}, "layers": ["Linear(3, 3)", "BatchNorm1d(3)", "Dropout(0.5)"]})
+    layers = ["Linear(3, 3)", "BatchNorm1d(3)", "Dropout(0.5)"]
+    model = modelzoo.build({"inputs": {"input": [2, 3]}, "layers": layers})
     model[2].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     own, state = set(vars(model)), torch.get_rng_state()

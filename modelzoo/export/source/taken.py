@@ -103,3 +103,4 @@ def _calls(after: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]) 
         yield
     finally:
         handle.remove()
+        hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)  # torch forgets it, and warns who compiles later

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module as hooks
 
 import modelzoo
 from modelzoo import register
@@ -710,3 +711,10 @@ def test_a_rule_that_later_ones_overwrite_on_vectors_leaves_them_out():
     assert 'if name.split(".")[-1] == "weight" and parameter.ndim > 1:' in text
     assert (twin[1].weight == 2).all()
     assert (modelzoo.build(model, init)[1].weight == 2).all()
+
+
+def test_writing_a_source_leaves_no_hook_behind() -> None:
+    source({"inputs": {"x": [2, 3]}, "blocks": {"B": {"forward": "x + zeros(3)"}}, "layers": ["B"]})
+    assert not any(
+        value for name, value in vars(hooks).items() if name.startswith("_global") and isinstance(value, dict)
+    )
