@@ -119,9 +119,9 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
         overrides: as `python run.py` takes them; `memory=` and `seconds=` are limits, and `init=` may be a file.
     """
     typed = read_typed(overrides, more=["seconds"])
-    asked = {name: value for name, value in typed.options.items() if name == "memory"}
-    given = sandbox.limits(typed.options)
-    typed.options.update(asked)  # the plan has to fit too, and not by default: one of any size can be looked at
+    given = sandbox.limits(
+        {**typed.options}
+    )  # what was typed stays: the plan has to fit too, where memory was asked for
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         try:
             code = sandbox.start("modelzoo.cli.check:inside", [file, typed.json()], given, shown_as=file, stdout=output)

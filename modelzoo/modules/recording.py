@@ -111,16 +111,22 @@ def recording(returned: equal.Returned) -> Iterator[None]:
 
 
 @contextmanager
-def calls(after: Callable[[nn.Module, Any, Any], None]) -> Iterator[None]:
-    """While it lasts, a function gets each module that this thread has called, with what it took and returned."""
+def calls(after: Callable[..., None], named: bool = False) -> Iterator[None]:
+    """While it lasts, a function gets each module that this thread has called, with what it took and returned.
+
+    Args:
+        after: takes the module, its inputs by position, and the output.
+        named: whether it takes the inputs by name too, between those by position and the output.
+    """
     thread = threading.get_ident()
 
-    def told(module: nn.Module, inputs: Any, output: Any) -> None:
+    def told(module: nn.Module, *seen: Any) -> None:
         if threading.get_ident() == thread:
-            after(module, inputs, output)
+            after(module, *seen)
 
-    handle = hooks.register_module_forward_hook(told)
+    handle = hooks.register_module_forward_hook(told, with_kwargs=named)
     try:
         yield
     finally:
         handle.remove()
+        hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)  # torch forgets it, and warns who compiles later

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks
 
 from modelzoo.errors import ConfigError
 from modelzoo.modules import dry_run
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.inputs import example
+from modelzoo.modules.recording import calls
 from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
 from modelzoo.spec.instances import Instance
@@ -55,13 +54,13 @@ class Calls:
         modes = [(module, module.training) for module in root.modules()]
         device = next((each.device for each in (*root.parameters(), *root.buffers())), self.draft.skeleton.device)
         try:
-            with suppress(ConfigError), _calls(self.called):
+            with suppress(ConfigError), calls(self.called, named=True):
                 dry_run.dry_run(self.draft.skeleton, example(self.draft.plan.inputs, device))
         finally:
             for module, mode in modes:
                 module.training = mode
 
-    def called(self, module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def called(self, module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
         block = self.block_of(self.draft.skeleton.instances.get(module))
         if block is None or not isinstance(module, Generated):
             return
@@ -88,19 +87,3 @@ def way(value: Any, floating: bool) -> Way | None:
             if found is not None:
                 return key, *found
     return None
-
-
-@contextmanager
-def _calls(after: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]) -> Iterator[None]:
-    thread = threading.get_ident()
-
-    def told(module: nn.Module, positional: Any, named: Any, _: Any) -> None:
-        if threading.get_ident() == thread:
-            after(module, positional, named)
-
-    handle = hooks.register_module_forward_hook(told, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-        hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)  # torch forgets it, and warns who compiles later
