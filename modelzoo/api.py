@@ -58,10 +58,22 @@ def plan(
     Raises:
         ConfigError: all problems found.
 
-    >>> plan({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 8)", "ReLU"]}).parameters
-    40
-    >>> plan({"args": {"dim": 4}, "layers": ["Linear(dim, 8)"]}, args={"dim": 16}).parameters
-    136
+    A network of two layers whose last one starts at zero, so that it returns zeros until it has learnt something: who
+    decides that, and who decides the rest, is known before there is a byte of it. The example input is what shows
+    shapes and costs.
+
+    >>> mlp = {"args": {"width": 8}, "inputs": {"x": [2, 4]}}
+    >>> mlp["layers"] = {"hidden": "Linear(4, width)", "act": "ReLU", "out": "Linear(width, 1)"}
+    >>> rules = {"weights": {"layer": "Linear", "param": "weight", "fill": "xavier_uniform"}}
+    >>> rules["head"] = {"name": "out.*", "fill": 0}
+    >>> for each in plan(mlp, rules).tensors:
+    ...     print(each.name, each.shape, each.rule, each.fill)
+    hidden.weight (8, 4) init.weights xavier_uniform(gain=1.0)
+    hidden.bias (8,) torch uniform(a=-0.5, b=0.5)
+    out.weight (1, 8) init.head constant(value=0)
+    out.bias (1,) init.head constant(value=0)
+    >>> plan(mlp, rules, args={"width": 16}).parameters
+    97
     """
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
@@ -96,8 +108,19 @@ def build(
         ConfigWarning: a rule that selects nothing or that later ones overwrite, and what nothing uses: a layer, an arg,
             a tensor, a definition; each with its place.
 
-    >>> build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[2]
-    Linear(in_features=8, out_features=1, bias=True)
+    What it returns holds nothing of this package: it trains, saves and compiles as a module that was written by hand. A
+    tensor's values depend on the seed and on its name, so that another model with a layer of that name and size starts
+    with the same ones, whatever stands around it.
+
+    >>> small = build({"layers": {"a": "Linear(4, 8)", "b": "Linear(8, 1)"}}, seed=1)
+    >>> small
+    Sequential(
+      (a): Linear(in_features=4, out_features=8, bias=True)
+      (b): Linear(in_features=8, out_features=1, bias=True)
+    )
+    >>> larger = build({"layers": {"a": "Linear(4, 8)", "act": "ReLU", "b": "Linear(8, 1)"}}, seed=1)
+    >>> small.a.weight.equal(larger.a.weight), small.b.weight.equal(larger.b.weight)
+    (True, True)
     """
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):

@@ -198,8 +198,10 @@ def register_fill(call: Any = None, /, *, name: str = "") -> Any:
     >>> @register_fill
     ... def example_spread(tensor, width=1.0, *, generator):
     ...     tensor.uniform_(-width / 2, width / 2, generator=generator)
-    >>> bind(FILLS["example_spread"], [3.0], {})
-    {'width': 3.0}
+    >>> import modelzoo
+    >>> rules = {"weights": {"param": "weight", "fill": "example_spread(0.5)"}}
+    >>> float(modelzoo.build({"layers": ["Linear(40, 20)"]}, rules)[0].weight.detach().abs().max()) < 0.25
+    True
     """
     if call is None:
         return lambda call: register_fill(call, name=name)

@@ -242,6 +242,16 @@ def register_function(call: Any = None, /, *, name: str = "", creates: bool = Fa
     Raises:
         ValueError: the name is taken or no name.
         TypeError: it cannot be called.
+
+    A text may then call it as it calls torch's own, and what it returns goes on:
+
+    >>> import modelzoo, torch
+    >>> @register_function
+    ... def example_clipped(x, limit=1.0):
+    ...     return x.clamp(-limit, limit)
+    >>> model = modelzoo.build({"inputs": {"x": [3]}, "forward": "return example_clipped(x, limit=0.5)"})
+    >>> model(torch.tensor([-2.0, 0.25, 2.0]))
+    tensor([-0.5000,  0.2500,  0.5000])
     """
     if call is None:
         return lambda call: register_function(call, name=name, creates=creates, number=number)

@@ -270,11 +270,19 @@ def register_layer(cls: Any = None, /, *, name: str = "", sizes: Sizes | None = 
         ValueError: the name is taken or no name.
         TypeError: it is no class of modules.
 
+    A config names it as it names one of torch's, and may leave out what `sizes` says that the input decides:
+
+    >>> import modelzoo, torch
     >>> @register_layer(name="ExampleScale", sizes={"x": "* dim"})
     ... class Scale(nn.Module):
-    ...     def __init__(self, dim): ...
-    >>> find_layer("ExampleScale").registered
-    True
+    ...     def __init__(self, dim: int):
+    ...         super().__init__()
+    ...         self.weight = nn.Parameter(torch.ones(dim))
+    ...     def forward(self, x):
+    ...         return x * self.weight
+    >>> model = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 8)", "ExampleScale"]})
+    >>> model[1].weight.shape
+    torch.Size([8])
     """
     if cls is None:
         return lambda cls: register_layer(cls, name=name, sizes=sizes)

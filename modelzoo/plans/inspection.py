@@ -37,8 +37,23 @@ def summary(model: nn.Module | plans.Plan, *inputs: Any, **named: Any) -> Summar
         TypeError: it is neither a module nor a plan.
         ValueError: a lazy layer has no sizes yet.
 
-    >>> summary(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), torch.zeros(2, 4)).totals.parameters
-    40
+    A layer that is used twice is one row with both of its names, and its parameters are counted once:
+
+    >>> shared = nn.Linear(4, 4)
+    >>> _ = nn.init.eye_(shared.weight), nn.init.zeros_(shared.bias)
+    >>> print(summary(nn.Sequential(shared, nn.ReLU(), shared), torch.zeros(2, 4)))
+    input input  [2, 4]  float32
+    <BLANKLINE>
+    name        layer       shape   parameters  mean    std  shared with
+    model       Sequential  [2, 4]          20
+      0         Linear x2   [2, 4]          20
+        weight              [4, 4]          16  0.25  0.447
+        bias                [4]              4     0      0
+      1         ReLU        [2, 4]
+      2         Linear      [2, 4]                           = 0
+    <BLANKLINE>
+    20 parameters (20 trainable, 0 frozen), 0 in buffers, 80 bytes
+    128 FLOPs, 96 bytes of activations
     """
     if isinstance(model, plans.Plan):
         return model.summary()

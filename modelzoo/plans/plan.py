@@ -25,6 +25,32 @@ class Plan:
         notes: what the dry run could not check.
         activations: the bytes of what all layers return for the example input.
         flops: floating-point operations for the example input; None where they were not counted.
+
+    It is data, so a program can decide by it; as a text it is a table for people:
+
+    >>> import modelzoo
+    >>> plan = modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": {"a": "Linear(4, 8)", "norm": "BatchNorm1d(8)"}})
+    >>> plan.parameters, plan.buffers, plan.bytes, plan.flops
+    (56, 17, 296, 128)
+    >>> [each.name for each in plan.tensors if each.kind == "buffer"]
+    ['norm.running_mean', 'norm.running_var', 'norm.num_batches_tracked']
+    >>> print(plan)
+    input x  [2, 4]  float32
+    <BLANKLINE>
+    name                     layer         shape   parameters  fill
+    model                    Sequential    [2, 8]          56
+      a                      Linear        [2, 8]          40
+        weight                             [8, 4]          32  uniform(a=-0.5, b=0.5)
+        bias                               [8]              8  uniform(a=-0.5, b=0.5)
+      norm                   BatchNorm1d   [2, 8]          16
+        weight                             [8]              8  ones
+        bias                               [8]              8  zeros
+        running_mean         buffer        [8]                 zeros
+        running_var          buffer        [8]                 ones
+        num_batches_tracked  buffer int64  []                  zeros
+    <BLANKLINE>
+    56 parameters (56 trainable, 0 frozen), 17 in buffers, 296 bytes
+    128 FLOPs, 128 bytes of activations
     """
 
     modules: tuple[ModuleRecord, ...]
