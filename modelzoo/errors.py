@@ -108,12 +108,6 @@ class Problem:
         line, column: the position inside the text at `key`, from 1; 0 means the whole value.
         beside: other places that matter; `located` makes each a sentence of the hint.
         repairs: what could be changed; the first that helps becomes the hint.
-
-    A program reads the parts; for people they are put together:
-
-    >>> print(Problem(where="mlp.yaml:3:7", what="there is no layer 'Liner'.", hint="Did you mean 'Linear'?"))
-    mlp.yaml:3:7
-      there is no layer 'Liner'. Did you mean 'Linear'?
     """
 
     where: str = ""
@@ -145,20 +139,6 @@ class ConfigError(Exception):
 
     Attributes:
         problems: the `Problem`s, sorted by place.
-
-    Nothing is built by halves, and nobody has to mend one mistake to see the next:
-
-    >>> import modelzoo
-    >>> try:
-    ...     modelzoo.build({"layers": ["Liner(4, 8)", "ReLU(inplce=True)"]})
-    ... except ConfigError as error:
-    ...     print(error)
-    ...     print([problem.key for problem in error.problems])
-    model.layers.0
-      there is no layer 'Liner'. Did you mean 'Linear'?
-    model.layers.1
-      ReLU has no argument 'inplce'. Did you mean 'inplace'?
-    [('model', 'layers', 0), ('model', 'layers', 1)]
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -170,18 +150,7 @@ class ConfigError(Exception):
 
 
 class ConfigWarning(UserWarning):
-    """What a config says without effect: a rule that selects nothing, a layer that nothing calls.
-
-    `warnings.simplefilter("error", modelzoo.ConfigWarning)` makes it an error, for instance in the tests of a project.
-
-    >>> import warnings, modelzoo
-    >>> with warnings.catch_warnings(record=True) as told:
-    ...     warnings.simplefilter("always")
-    ...     _ = modelzoo.build({"layers": ["ReLU"]}, {"weights": {"layer": "Linear", "fill": 0}})
-    >>> print(told[0].message)
-    init.weights
-      the rule 'weights' (layer: Linear) selects no tensor of this model.
-    """
+    """What a config says without effect: a rule that selects nothing, a layer that nothing calls."""
 
 
 class TextError(Exception):

@@ -88,7 +88,7 @@ def for_mapping(value: Mapping[str, Any], key: Path) -> str:
     [(name, given)] = value.items()
     if find_layer(str(name)) is not None and isinstance(given, Mapping):
         return f"Write {in_yaml({'_target_': name, **given})}."
-    if isinstance(key[-1], int) and isinstance(given, str) and _is_layer(given):
+    if key and isinstance(key[-1], int) and isinstance(given, str) and _is_layer(given):
         return f"A list numbers its layers: write {name}: {given} without '-'."
     return ""
 

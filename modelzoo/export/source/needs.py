@@ -76,13 +76,17 @@ def inputs_of_sequences(root: nodes.Block) -> frozenset[str]:
 
 
 def is_indexed(block: nodes.Block, name: str) -> bool:
-    """Whether a block takes items out of one of its args; else the arg is one layer, a list of layers too."""
+    """Whether a block takes items out of one of its args, or counts them; else a list of layers is one layer too."""
     formulas = (each.tree for each in nodes.walk(block, definitions=True) if isinstance(each, nodes.Formula))
-    return any(
-        isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name) and each.value.id == name
-        for tree in formulas
-        for each in ast.walk(tree)
-    )
+    return any(_items_of(each) == name for tree in formulas for each in ast.walk(tree))
+
+
+def _items_of(tree: ast.AST) -> str | None:
+    """The name of whose items a piece of a formula takes one, or of which it takes the length."""
+    of = tree.value if isinstance(tree, ast.Subscript) else None
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "len" and tree.args:
+        of = tree.args[0]
+    return of.id if isinstance(of, ast.Name) else None
 
 
 def _chosen(value: Any, found: set[str]) -> None:

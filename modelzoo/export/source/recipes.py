@@ -36,7 +36,7 @@ def value(given: Any, env: Env) -> ast.expr:
 
 
 def recipe(given: Any, env: Env) -> ast.expr:
-    """A layer as an argument."""
+    """A layer as an argument; what is none, where a condition keeps it from being made, is the value that it is."""
     if given is None or (isinstance(given, nodes.Formula) and is_none(given.tree)):
         return NONE
     if isinstance(given, nodes.Formula):
@@ -44,7 +44,7 @@ def recipe(given: Any, env: Env) -> ast.expr:
     if isinstance(given, (list, tuple)):
         return ast.Tuple([recipe(each, env) for each in given], ast.Load())
     node = given if isinstance(given, nodes.Node) else env.source.seen.read(given, env.names, env.blocks)
-    return NONE if node is None else _of_node(node, env)
+    return value(given, env) if node is None else _of_node(node, env)
 
 
 def is_layer(tree: ast.expr, env: Env) -> bool:

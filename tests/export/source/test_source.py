@@ -718,3 +718,21 @@ def test_writing_a_source_leaves_no_hook_behind() -> None:
     assert not any(
         value for name, value in vars(hooks).items() if name.startswith("_global") and isinstance(value, dict)
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "condition"),
+    [
+        (0.0, "Dropout > 0"),
+        ("no", "Dropout == 'yes'"),
+        ([1, 2], "len(Dropout) > 4"),
+        ({"p": 0.5}, "Dropout is None"),
+        (False, "Dropout"),
+    ],
+)
+def test_an_arg_that_is_no_layer_and_that_a_condition_keeps_from_being_made_stays_the_value_that_it_is(
+    value: Any, condition: str
+) -> None:
+    layers = {"d": {"_target_": "Dropout", "_if_": condition}, "act": "ReLU"}
+    text = assert_same({"args": {"Dropout": value}, "inputs": {"x": [2]}, "layers": layers})
+    assert f"Dropout={tuple(value) if isinstance(value, list) else value!r}".replace("'", '"') in text
