@@ -21,6 +21,7 @@ from modelzoo.language import runtime
 from modelzoo.modules.homes import Named, named_in
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.forgotten import as_formula
+from modelzoo.spec.instances import LayerInstance
 from modelzoo.spec.nodes import Init, Rule, assigned_in
 from modelzoo.spec.resolve import values_of
 
@@ -78,7 +79,7 @@ def _torch_defaults(skeleton: Skeleton, modules: Named) -> Decided:
     beside = [each for each in skeleton.made.values() if each in sources] if sources else []
     for module in itertools.chain((each for _, each in modules), beside):
         instance = skeleton.instances.get(module)
-        if instance is None or instance.layer is None or instance.layer.registered or module in found:
+        if not isinstance(instance, LayerInstance) or instance.layer.registered or module in found:
             continue
         known = equal.get(id(instance.arguments))
         if known is not None and module not in changed:
@@ -103,7 +104,6 @@ def _own_fills(skeleton: Skeleton, table: list[Entry], problems: Problems) -> No
     own = {
         (module, each.name): (each, instance)
         for module, instance in skeleton.blocks
-        if instance.block is not None
         for each in (*instance.block.tensors, *instance.block.buffers)
     }
     for entry in table if own else ():

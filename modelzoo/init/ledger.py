@@ -15,7 +15,7 @@ from modelzoo.init.decisions import Copied, Decision, NamedFill, Program
 from modelzoo.modules.homes import Named
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.evaluation import Evaluation
-from modelzoo.spec.instances import Scope
+from modelzoo.spec.instances import BlockInstance, Scope
 from modelzoo.spec.nodes import Fill
 
 _ROOT = Path()
@@ -132,7 +132,7 @@ def _share_streams(skeleton: Skeleton, found: Mapping[Tensor, Entry]) -> None:
 def type_name(skeleton: Skeleton, module: nn.Module) -> str:
     """A layer's type, or the name of the block that a module was made from."""
     instance = skeleton.instances.get(module)
-    if instance is None or instance.block is None:
+    if not isinstance(instance, BlockInstance):
         return type(module).__name__
     return "Sequential" if instance.block.forward is None else instance.block.name
 

@@ -14,6 +14,7 @@ from modelzoo.init.ledger import Entry, Home, type_name
 from modelzoo.init.lookup import Lookup
 from modelzoo.language import runtime
 from modelzoo.modules.skeleton import Skeleton
+from modelzoo.spec.instances import BlockInstance
 from modelzoo.spec.nodes import Rule
 
 
@@ -80,7 +81,7 @@ def types(skeleton: Skeleton, module: nn.Module) -> set[str]:
     """The names by which a rule may select what a module owns: its type, what that derives from, its block."""
     names = {each.__name__ for each in type(module).__mro__}
     instance = skeleton.instances.get(module)
-    if instance is not None and instance.block is not None:
+    if isinstance(instance, BlockInstance):
         names.add(instance.block.name)
     return names
 

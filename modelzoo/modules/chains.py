@@ -10,7 +10,7 @@ from torch import nn
 from modelzoo.errors import Beside, Path, Problem, Problems
 from modelzoo.modules.explain import COPIES
 from modelzoo.modules.skeleton import Skeleton
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import Instance, LayerInstance
 
 _CONVOLUTIONS = tuple(f"{kind}{rank}d" for kind in ("Conv", "ConvTranspose") for rank in (1, 2, 3))
 _NORMS = tuple(f"{kind}{rank}d" for kind in ("BatchNorm", "InstanceNorm") for rank in (1, 2, 3))
@@ -71,13 +71,12 @@ def broken_chains(skeleton: Skeleton) -> list[Problem]:
 def _check(sequence: Instance, problems: Problems) -> None:
     kind, size, maker = "", None, Path()
     for each in sequence.children.values():
-        name = "" if each is None or each.layer is None or each.layer.registered else each.layer.name
-        if each is None or name in KEEPING:
+        if each is None or (isinstance(each, LayerInstance) and _name(each) in KEEPING):
             continue
-        if name not in SIZES:
+        if not isinstance(each, LayerInstance) or _name(each) not in SIZES:
             kind, size = "", None
             continue
-        own, takes, returns = SIZES[name]
+        own, takes, returns = SIZES[each.layer.name]
         wanted = each.arguments.get(takes)
         if own == kind and None not in (size, wanted) and wanted != size:
             what = f"{each.call()} takes {wanted} {own}, and the layer before it returns {size}."
@@ -85,3 +84,8 @@ def _check(sequence: Instance, problems: Problems) -> None:
             hint = COPIES if each.key == maker else f"Write {takes}={size}."
             problems.add(each.key, what, hint, beside=() if each.key == maker else (beside,))
         kind, size, maker = own, each.arguments.get(returns), each.key
+
+
+def _name(instance: LayerInstance) -> str:
+    """Of a layer of torch; empty if it is a user's."""
+    return "" if instance.layer.registered else instance.layer.name

@@ -24,7 +24,7 @@ from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
 from modelzoo.modules.user_layers import Constructor
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
 
 
 def construct(
@@ -66,27 +66,33 @@ class Builder:
         """The module of an instance, made under its first dotted name."""
         made = self.skeleton.made.get(instance)
         if made is None:
-            made = self.layer(instance, name) if instance.layer is not None else self.block(instance, name)
+            made = self.made(instance, name)
             self.skeleton.made[instance] = made
             self.skeleton.instances[made] = instance
         return made
 
-    def layer(self, instance: Instance, name: str) -> nn.Module:
-        assert instance.layer is not None
+    def made(self, instance: Instance, name: str) -> nn.Module:
+        if isinstance(instance, LayerInstance):
+            return self.layer(instance, name)
+        if isinstance(instance, BlockInstance):
+            return self.block(instance, name)
+        return self.sequence(instance, name)
+
+    def layer(self, instance: LayerInstance, name: str) -> nn.Module:
         if self.factory.knows(instance.arguments):
             return self.constructed(instance, name, [], instance.arguments)
         if instance.children or instance.layer.name in ("ModuleList", "ModuleDict"):
             return self.container(instance, name)
-        given = () if instance.layer.registered else (*instance.arguments.values(), *instance.positional)
-        parts = [each for each in given if type(each) is Instance and _is_unsized(each)]
+        given = () if instance.layer.registered else instance.given
+        parts = [each for each in given if isinstance(each, LayerInstance) and _is_unsized(each)]
         if parts or _is_unsized(instance):
             unsized = Unsized(instance, parts, lambda arguments: self.late(instance, name, arguments))
             self.skeleton.unsized.append(unsized)
             return unsized
         return self.call(instance, name, instance.arguments)
 
-    def late(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
-        for size, what in catalog.problem_with_all(instance.layer, arguments):  # type: ignore[arg-type]
+    def late(self, instance: LayerInstance, name: str, arguments: dict[str, Any]) -> nn.Module:
+        for size, what in catalog.problem_with_all(instance.layer, arguments):
             fail(instance.key / size, f"{size} of {instance.type} {what}")
         made = self.call(instance, name, arguments)
         instance.arguments = arguments
@@ -94,14 +100,13 @@ class Builder:
         self.skeleton.instances[made] = instance
         return made
 
-    def call(self, instance: Instance, name: str, arguments: dict[str, Any]) -> nn.Module:
-        assert instance.layer is not None
+    def call(self, instance: LayerInstance, name: str, arguments: dict[str, Any]) -> nn.Module:
         given, positional = arguments, list(instance.positional)
         if instance.layer.registered:
             given = {argument: self.within(each, f"{name}.{argument}") for argument, each in arguments.items()}
             positional = [self.within(each, f"{name}.{index}") for index, each in enumerate(positional)]
             return self.constructed(instance, name, positional, given)
-        if positional or any(type(each) is Instance for each in arguments.values()):
+        if positional or any(isinstance(each, Instance) for each in arguments.values()):
             given = {argument: self.part(each, f"{name}.{argument}") for argument, each in arguments.items()}
             positional = [self.part(each, f"{name}.{index}") for index, each in enumerate(positional)]
         if positional:
@@ -109,8 +114,9 @@ class Builder:
             positional = [*(given.pop(each) for each in names), *positional]
         return self.constructed(instance, name, positional, given)
 
-    def constructed(self, instance: Instance, name: str, positional: list[Any], given: dict[str, Any]) -> nn.Module:
-        assert instance.layer is not None
+    def constructed(
+        self, instance: LayerInstance, name: str, positional: list[Any], given: dict[str, Any]
+    ) -> nn.Module:
         try:
             if instance.layer.registered:
                 return self.registered(instance.layer, name, positional, given)
@@ -124,7 +130,7 @@ class Builder:
             fail(instance.key, f"{instance.call()} cannot be constructed: {first_line(error)}", cause=error)
 
     def part(self, value: Any, name: str) -> Any:
-        return self.module(value, name) if type(value) is Instance else value
+        return self.module(value, name) if isinstance(value, Instance) else value
 
     def within(self, value: Any, name: str) -> Any:
         """A value with the modules of all layers in it."""
@@ -143,31 +149,25 @@ class Builder:
             instance = self.skeleton.instances.get(original)
             if instance is not None:
                 self.skeleton.instances[copy] = instance
-                if instance.layer is None and instance.block is not None:
+                if isinstance(instance, BlockInstance):
                     self.skeleton.blocks.append((copy, instance))
         for tensor, owner, local in made.tied:
             self.skeleton.tied.setdefault(tensor, (owner, local))
         return made.module
 
-    def container(self, instance: Instance, name: str) -> nn.Module:
-        assert instance.layer is not None
+    def container(self, instance: LayerInstance, name: str) -> nn.Module:
         made = instance.layer.cls()
         for local, child in instance.children.items():
             made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
         return made
 
-    def block(self, instance: Instance, name: str) -> nn.Module:
+    def block(self, instance: BlockInstance, name: str) -> nn.Module:
         block = instance.block
-        if block is None or block.forward is None:
-            sequence = nn.Sequential()
-            if block is not None:
-                self.skeleton.blocks.append((sequence, instance))
-                name_input(sequence, block)
-            children = instance.children.items()
-            named = {local: self.module(child, f"{name}.{local}") for local, child in children if child is not None}
-            sequence._modules.update(named)  # the names were checked; add_module would look for each in vain
+        if block.forward is None:
+            sequence = self.sequence(instance, name)
+            name_input(sequence, block)
             return sequence
-        made = class_of(frozen(instance, block, self.skeleton.max_steps))()
+        made = class_of(frozen(instance, block.forward, self.skeleton.max_steps))()
         self.skeleton.blocks.append((made, instance))
         for tensor in block.tensors:
             if tensor.name not in instance.shapes:
@@ -184,6 +184,15 @@ class Builder:
             made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
         return made
 
+    def sequence(self, instance: Instance, name: str) -> nn.Sequential:
+        made = nn.Sequential()
+        if isinstance(instance, BlockInstance):
+            self.skeleton.blocks.append((made, instance))  # before those in it
+        children = instance.children.items()
+        named = {local: self.module(child, f"{name}.{local}") for local, child in children if child is not None}
+        made._modules.update(named)  # the names were checked; add_module would look for each in vain
+        return made
+
     def tensor(self, tensor: nodes.OwnTensor, shape: tuple[int, ...]) -> Tensor:
         dtype = self.skeleton.dtype if tensor.dtype is None else functions.DTYPES[tensor.dtype]
         try:
@@ -192,9 +201,9 @@ class Builder:
             raise TooLargeError from error
 
 
-def _is_unsized(instance: Instance) -> bool:
+def _is_unsized(instance: LayerInstance) -> bool:
     """Whether a layer was left without a size that torch has no default for."""
-    return instance.layer is not None and not _needed(instance.layer) <= instance.arguments.keys()
+    return not _needed(instance.layer) <= instance.arguments.keys()
 
 
 @cache
@@ -203,13 +212,13 @@ def _needed(layer: layers.Layer) -> frozenset[str]:
     return frozenset(size for size in sizes.inferable(layer) if signature[size].default is signature[size].empty)
 
 
-def frozen(instance: Instance, block: nodes.Block, max_steps: int) -> Frozen:
+def frozen(instance: BlockInstance, text: str, max_steps: int) -> Frozen:
     """What the class of a block is made of: its text, and the values that the text reads."""
+    block = instance.block
     names = nodes.names_of(block, frozenset(instance.values), layers=instance.children)
     inputs = [each.optional for each in block.inputs]
-    assert block.forward is not None
     defaults = (None,) * (len(inputs) - inputs.index(True) if True in inputs else 0)
-    translation = compiler.translate(block.forward, names, f"{block.name}.forward", defaults)
+    translation = compiler.translate(text, names, f"{block.name}.forward", defaults)
     problems = Problems()
     for error in translation.errors:
         problems.add_text(block.key / "forward", error)
@@ -224,9 +233,7 @@ def frozen(instance: Instance, block: nodes.Block, max_steps: int) -> Frozen:
     values = tuple((name, hashable(instance.values[name])) for name in sorted(translation.names))
     # A class does not depend on args that its text does not read.
     names = nodes.names_of(block, frozenset(translation.names), layers=instance.children)
-    return Frozen(
-        name=block.name, text=block.forward, names=names, values=values, defaults=defaults, max_steps=max_steps
-    )
+    return Frozen(name=block.name, text=text, names=names, values=values, defaults=defaults, max_steps=max_steps)
 
 
 def finish(skeleton: Skeleton, problems: Problems) -> None:
@@ -285,7 +292,7 @@ def materialise(skeleton: Skeleton, device: torch.device) -> None:
 
 def has_registered(skeleton: Skeleton) -> bool:
     """Whether a user's own layers are in a model."""
-    return any(each.layer is not None and each.layer.registered for each in skeleton.instances.values())
+    return any(isinstance(each, LayerInstance) and each.layer.registered for each in skeleton.instances.values())
 
 
 @contextmanager

@@ -262,7 +262,7 @@ def _counted(skeleton: Skeleton, watch: Watch) -> Iterator[None]:
         if threading.get_ident() == thread:
             watch.called()
 
-    texts = any(instance.block is not None and instance.block.forward for _, instance in skeleton.blocks)
+    texts = any(instance.block.forward for _, instance in skeleton.blocks)
     handle = hooks.register_module_forward_pre_hook(before) if texts else None
     try:
         yield

@@ -19,7 +19,7 @@ from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.flops import Counter
 from modelzoo.modules.skeleton import Skeleton, Unsized
-from modelzoo.spec.instances import Instance, instances_in
+from modelzoo.spec.instances import LayerInstance, instances_in
 
 Returned = list[tuple[nn.Module, Any]]
 """What modules returned, in the order of their calls."""
@@ -214,14 +214,14 @@ class _Kinds:
                 tuple((name, each.shape, each.dtype) for name, each in own if each is not None),
             )
         instance = self.skeleton.instances.get(module)
-        if isinstance(module, Unsized) or instance is None or instance.layer is None or _nests(instance):
+        if isinstance(module, Unsized) or not isinstance(instance, LayerInstance) or _nests(instance):
             return module
         return type(module), instance.call()
 
 
-def _nests(instance: Instance) -> bool:
+def _nests(instance: LayerInstance) -> bool:
     """Whether a layer was given others, which its call does not show whole."""
-    return any(instances_in((*instance.arguments.values(), *instance.positional)))
+    return any(instances_in(instance.given))
 
 
 def can_share(skeleton: Skeleton) -> bool:

@@ -21,7 +21,7 @@ from modelzoo.modules.failures import is_of_dtypes
 from modelzoo.modules.recording import MAX_ACTIVATIONS, shape_of
 from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.modules.torch_layers import Factory
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
 
 COPIES = "Copies follow each other: each must take what the one before it returns."
 """What is said instead of a size that would mend one copy and break the next."""
@@ -48,13 +48,12 @@ class FailedCall:
 
 
 def mended_layer(
-    instance: Instance, misfit: sizes.Misfit, device: torch.device, dtype: torch.dtype
+    instance: LayerInstance, misfit: sizes.Misfit, device: torch.device, dtype: torch.dtype
 ) -> nn.Module | None:
     """The layer with the size that fits, or None where there is no such layer."""
-    assert instance.layer is not None
     limit = MAX_ACTIVATIONS if device.type == "cpu" else math.inf
     arguments = {**instance.arguments, misfit.argument: misfit.size}
-    if any(isinstance(each, Instance) for each in (*arguments.values(), *instance.positional)):
+    if any(isinstance(each, Instance) for each in instance.given):
         return None
     try:
         return Factory(device, dtype, True, limit).layer(instance.layer.cls, instance.positional, arguments).eval()
@@ -79,9 +78,7 @@ def explain(
         stack.pop()
     module = stack[-1].module
     instance = _instance(skeleton, module)
-    if isinstance(error, runtime.EndlessError) or (
-        instance is not None and instance.block is not None and instance.block.forward
-    ):
+    if isinstance(error, runtime.EndlessError) or (isinstance(instance, BlockInstance) and instance.block.forward):
         return _explain_text(skeleton, module, error)
     return Explaining(skeleton, inputs).layer(
         located(skeleton, stack[-1], sites.frames_of(error), returned, training), returned
@@ -140,7 +137,7 @@ class Explaining:
                 expected, hint = _first_call(self.skeleton, call, misfit)
                 what, values = f"{subject}: it {expected}", [misfit.value]
                 hint = hint or self.remedy(call, instance, values, misfit)
-                if call.needed and instance is not None and not hint:
+                if call.needed and isinstance(instance, LayerInstance) and not hint:
                     hint = self.clash(call, instance, misfit, returned or [])
         beside = () if returned is None or not values else (self.producer(values, returned),)
         what, line, column, own = f"{what.rstrip('.')}.", 0, 0, key
@@ -160,7 +157,8 @@ class Explaining:
             return ""
         return misuse.remedy(
             misuse.Misuse(
-                instance=instance,
+                kind=instance.layer.name if isinstance(instance, LayerInstance) else "",
+                arguments=instance.arguments if isinstance(instance, LayerInstance) else {},
                 name=self.names.get(id(call.module), "").rpartition(".")[2],
                 values=values,
                 error=call.error,
@@ -172,7 +170,7 @@ class Explaining:
 
     def misfit(self, module: nn.Module, instance: Instance | None, call: FailedCall) -> sizes.Misfit | None:
         """Why it does not fit, with a size that does where there is a layer of that size."""
-        if instance is None or instance.layer is None or isinstance(module, Unsized):
+        if not isinstance(instance, LayerInstance) or isinstance(module, Unsized):
             return None
         found = None
         with suppress(Exception):
@@ -185,7 +183,7 @@ class Explaining:
         fits = instance.layer.registered or mended_layer(instance, found, torch.device("meta"), self.skeleton.dtype)
         return found if fits else replace(found, size=None)
 
-    def clash(self, call: FailedCall, instance: Instance, misfit: sizes.Misfit, returned: equal.Returned) -> str:
+    def clash(self, call: FailedCall, instance: LayerInstance, misfit: sizes.Misfit, returned: equal.Returned) -> str:
         """Why no size is offered to a layer of which other calls need another."""
         made = [module for module, output in returned if output is misfit.value]
         before = self.skeleton.instances.get(made[-1]) if made else None

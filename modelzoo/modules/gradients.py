@@ -15,6 +15,7 @@ from modelzoo.errors import ConfigError, Path, Problem, fail, first_line
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.inputs import call_with
 from modelzoo.modules.skeleton import Skeleton
+from modelzoo.spec.instances import LayerInstance
 
 
 def backward(skeleton: Skeleton, output: Any, again: Callable[[], Any]) -> None:
@@ -144,10 +145,10 @@ def _explained(skeleton: Skeleton, watch: _Watch, error: Exception | None) -> li
 
     def problem(module: nn.Module, why: str, hint: str = "") -> Problem:
         instance = skeleton.instances[module]
-        if instance.layer is not None and instance.arguments.get("inplace"):
+        if isinstance(instance, LayerInstance) and instance.arguments.get("inplace"):
             hint = "Write inplace=False."
         name = f"'{names[module]}'" if names.get(module) else "the model"
-        shown = "" if instance.layer is None else f" is {instance.call()}"
+        shown = f" is {instance.call()}" if isinstance(instance, LayerInstance) else ""
         what = f"{name}{shown}: {why}."
         return Problem(path=str(instance.key), key=instance.key, what=what, hint=hint)
 

@@ -20,7 +20,7 @@ from modelzoo.modules.explain import Explaining, FailedCall, located, mended_lay
 from modelzoo.modules.inputs import call_with
 from modelzoo.modules.recording import recording
 from modelzoo.modules.skeleton import Skeleton, Unsized, modules_of
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import LayerInstance
 
 Made = tuple[Path, str]
 """A layer by its key and its arguments: copies are one."""
@@ -68,7 +68,7 @@ class Misfits:
             for call, made, argument in self.calls
         ]
 
-    def tolerating(self, module: nn.Module, instance: Instance, layer: Layer) -> Callable[..., Any]:
+    def tolerating(self, module: nn.Module, instance: LayerInstance, layer: Layer) -> Callable[..., Any]:
         """A `forward` that notes what does not fit, and answers as a layer that it fits."""
         made = instance.key, instance.call()
 
@@ -103,7 +103,7 @@ class Misfits:
         self.keys.add(made[0])
         self.wanted.setdefault((made, misfit.argument), {})[misfit.size] = None
 
-    def fitting(self, module: nn.Module, instance: Instance, misfit: sizes.Misfit) -> nn.Module | None:
+    def fitting(self, module: nn.Module, instance: LayerInstance, misfit: sizes.Misfit) -> nn.Module | None:
         """The layer as it would fit, if there is such a one."""
         if misfit.size is None:
             return None
@@ -118,12 +118,12 @@ class Misfits:
         return call.needed | frozenset(others) | (frozenset({None}) if made in self.fitted else frozenset())
 
 
-def torch_layers(skeleton: Skeleton) -> Iterator[tuple[nn.Module, Instance, Layer]]:
+def torch_layers(skeleton: Skeleton) -> Iterator[tuple[nn.Module, LayerInstance, Layer]]:
     """The layers of torch: not those that a user's code may change, or expect to fail."""
     layers = [
         (module, instance, instance.layer)
         for module in modules_of(skeleton.root)
-        if (instance := skeleton.instances.get(module)) is not None and instance.layer is not None
+        if isinstance(instance := skeleton.instances.get(module), LayerInstance)
     ]
     theirs = {part for module, _, layer in layers if layer.registered for part in module.modules()}
     for module, instance, layer in layers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from modelzoo.catalog import sizes
 from modelzoo.catalog.layers import find_layer
-from modelzoo.spec.instances import Instance
 
 _KINDS = re.compile("(.*)[123]d")
 _MISSING = re.compile("forward\\(\\) missing \\d+ required positional arguments?: ")
@@ -23,6 +22,8 @@ class Misuse:
     """A layer that got what it cannot take.
 
     Attributes:
+        kind: the name of its type; empty if the catalog has none.
+        arguments: those it was made with.
         name: of the layer in its block.
         values: what it got.
         input: the name of the model's input that the first of them is; empty if it is another's output.
@@ -30,18 +31,14 @@ class Misuse:
         called: whether a text calls it, and not a sequence.
     """
 
-    instance: Instance
+    kind: str
+    arguments: Mapping[str, Any]
     name: str
     values: Sequence[Any]
     error: Exception
     input: str = ""
     misfit: sizes.Misfit | None = None
     called: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The name of the layer's type."""
-        return "" if self.instance.layer is None else self.instance.layer.name
 
     def shaped(self, shape: Sequence[int], call: str) -> str:
         """How the layer gets its input in a shape: written so, where it is the model's."""
@@ -58,7 +55,7 @@ def remedy(misuse: Misuse) -> str:
 
 
 def _in_place(misuse: Misuse) -> str:
-    changed = misuse.instance.arguments.get("inplace") is True and "in-place" in str(misuse.error)
+    changed = misuse.arguments.get("inplace") is True and "in-place" in str(misuse.error)
     return "Write inplace=False." if changed else ""
 
 
@@ -116,7 +113,7 @@ def _channels_last(misuse: Misuse) -> str:
     """Where a layer's channels are what the last dimension has."""
     assert misuse.misfit is not None
     shape = misuse.misfit.value.shape
-    given = misuse.instance.arguments.get(misuse.misfit.argument)
+    given = misuse.arguments.get(misuse.misfit.argument)
     channels = misuse.misfit.argument in ("in_channels", "num_features", "num_channels")
     if not channels or len(shape) < 3 or shape[-1] != given or given in shape[1:-1]:
         return ""
@@ -130,7 +127,7 @@ def _other_kind(misuse: Misuse) -> str:
     found = _KINDS.fullmatch(misuse.kind)
     if found is None or misuse.misfit.size is not None:
         return ""
-    arguments = misuse.instance.arguments
+    arguments = misuse.arguments
     if any(isinstance(each, (tuple, list)) for each in arguments.values()):
         return ""
     others = [f"{found[1]}{rank}d" for rank in (1, 2, 3)]
@@ -143,7 +140,7 @@ def _dimensions(misuse: Misuse) -> str:
     assert misuse.misfit is not None
     if _KINDS.fullmatch(misuse.kind) is None or not misuse.misfit.what.startswith("takes ["):
         return ""
-    shape, given = tuple(misuse.misfit.value.shape), misuse.instance.arguments.get(misuse.misfit.argument)
+    shape, given = tuple(misuse.misfit.value.shape), misuse.arguments.get(misuse.misfit.argument)
     missing = 2 + int(misuse.kind[-2]) - len(shape)
     if missing == 1 and misuse.misfit.size is not None and given == 1:
         shaped = misuse.shaped((shape[0], 1, *shape[1:]), "x.unsqueeze(1)")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from modelzoo.catalog.layers import Layer
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.skeleton import Skeleton, Unsized
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import LayerInstance
 
 LAYERS = frozenset(
     {
@@ -51,7 +51,7 @@ class Trials:
         layers: of a model; those of `LAYERS` are tried.
     """
 
-    def __init__(self, layers: Iterable[tuple[nn.Module, Instance, Layer]]) -> None:
+    def __init__(self, layers: Iterable[tuple[nn.Module, LayerInstance, Layer]]) -> None:
         self.layers = [(module, instance) for module, instance, layer in layers if layer.name in LAYERS]
         self.known: set[tuple[str, torch.Size, torch.dtype]] = set()
 
@@ -66,7 +66,7 @@ class Trials:
             for module, _ in self.layers:
                 module.__dict__.pop("forward", None)
 
-    def trying(self, module: nn.Module, instance: Instance, refused: Refused) -> Callable[..., Any]:
+    def trying(self, module: nn.Module, instance: LayerInstance, refused: Refused) -> Callable[..., Any]:
         evaluated = module.forward
 
         def forward(*inputs: Any, **keywords: Any) -> Any:

@@ -18,13 +18,12 @@ def check_reads(skeleton: Skeleton, problems: Problems) -> None:
     Nothing is known behind a layer that is absent, or whose size is not known yet.
     """
     for made, instance in skeleton.blocks:
-        block = instance.block
-        if block is None or block.forward is None:
+        if instance.block.forward is None:
             continue
         for read in type(made).frozen.translation().reads:  # type: ignore[attr-defined]
             what, hint = _misread(made, read)
             if what:
-                problems.add(block.key / "forward", what, hint, line=read.line, column=read.column)
+                problems.add(instance.block.key / "forward", what, hint, line=read.line, column=read.column)
 
 
 def _misread(module: nn.Module | None, read: Read) -> tuple[str, str]:

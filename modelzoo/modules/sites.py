@@ -13,6 +13,7 @@ from modelzoo.errors import Path
 from modelzoo.language import compiler
 from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec import nodes
+from modelzoo.spec.instances import BlockInstance
 
 Frames = Sequence[tuple[FrameType, int, int]]
 """Frames with the line and the instruction that each is at, the innermost first."""
@@ -73,7 +74,7 @@ def item(skeleton: Skeleton, frames: Frames, module: nn.Module, returned: Iterab
     if holder is None or holder.f_code is not nn.Sequential.forward.__code__:
         return None
     instance = skeleton.instances.get(holder.f_locals["self"])
-    if instance is None or instance.block is None:
+    if not isinstance(instance, BlockInstance):
         return None
     made = skeleton.instances.get(module)
     known = dict(instance.block.layers)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from modelzoo.catalog import sizes
 from modelzoo.modules.user_layers import Kept
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
 
 
 class Unsized(nn.Module):
@@ -24,7 +24,10 @@ class Unsized(nn.Module):
     """
 
     def __init__(
-        self, instance: Instance, parts: Sequence[Instance], construct: Callable[[dict[str, Any]], nn.Module]
+        self,
+        instance: LayerInstance,
+        parts: Sequence[LayerInstance],
+        construct: Callable[[dict[str, Any]], nn.Module],
     ) -> None:
         super().__init__()
         self.instance, self.parts, self.construct = instance, parts, construct
@@ -33,9 +36,7 @@ class Unsized(nn.Module):
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
         if not self.layer:
-            assert self.instance.layer is not None
             for part in self.parts:
-                assert part.layer is not None
                 found = sizes.infer(part.layer, part.arguments, inputs, keywords)
                 part.arguments = {**part.arguments, **found}  # a new one: equal layers share theirs
             self.found = sizes.infer(self.instance.layer, self.instance.arguments, inputs, keywords)
@@ -80,7 +81,7 @@ class Skeleton:
     max_steps: int
     made: dict[Instance, nn.Module] = field(default_factory=dict)
     instances: dict[nn.Module, Instance] = field(default_factory=dict)
-    blocks: list[tuple[nn.Module, Instance]] = field(default_factory=list)
+    blocks: list[tuple[nn.Module, BlockInstance]] = field(default_factory=list)
     unsized: list[Unsized] = field(default_factory=list)
     tied: dict[Tensor, tuple[nn.Module, str]] = field(default_factory=dict)
     kept: Kept = field(default_factory=dict)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from modelzoo.errors import Path, Problems, nearest
 from modelzoo.modules.homes import tensors_of
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance
 
 
 class Ties:
@@ -23,7 +23,7 @@ class Ties:
         self.homes: list[tuple[nn.Module, str, Path]] = []
         self.deciding: dict[tuple[nn.Module, str], tuple[nn.Module, str]] = {}  # of each home that is tied, to what
 
-    def tie(self, block: nn.Module, instance: Instance, left: str, right: str) -> None:
+    def tie(self, block: nn.Module, instance: BlockInstance, left: str, right: str) -> None:
         """`left` becomes `right`, wherever it stands already: no tie undoes another, in whatever order they come."""
         key = instance.key / "tie"
         home, other = (self.tensor_at(block, instance, key / left, each) for each in (left, right))
@@ -82,7 +82,7 @@ class Ties:
                 self.problems.add(key, f"'{key[-1]}' could not be tied.")
 
     def tensor_at(
-        self, block: nn.Module, instance: Instance, key: Path, dotted: str
+        self, block: nn.Module, instance: BlockInstance, key: Path, dotted: str
     ) -> tuple[nn.Module, str, Tensor] | None:
         *owners, name = dotted.split(".")
         module = _module_at(block, owners)

@@ -27,7 +27,7 @@ from modelzoo.plans.budget import check
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import module_records
 from modelzoo.spec import nodes, parser
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import Instance, args_of
 from modelzoo.spec.provenance import Provenance
 from modelzoo.spec.resolve import resolve
 
@@ -135,7 +135,7 @@ def _drafted(
     problems.check()
     if instance is None:
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
-    values = dict(instance.values)
+    values = args_of(instance)
     inputs, examples = examples_of(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
     try_examples(given)
@@ -175,7 +175,7 @@ def sized(root: nodes.Block, provenance: Provenance, *, seed: int, dtype: str) -
     instance = resolve(root, problems, provenance)
     problems.check()
     assert instance is not None
-    values = dict(instance.values)
+    values = args_of(instance)
     inputs, examples = examples_of(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
     run = partial(dry_run.dry_run, count=False, recorded=False, for_sizes=True)

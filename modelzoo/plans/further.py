@@ -10,7 +10,7 @@ from modelzoo.errors import ConfigError, Path, Problems
 from modelzoo.init import decide
 from modelzoo.modules import construct
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance, walk
+from modelzoo.spec.instances import BlockInstance, Instance, args_of, walk
 from modelzoo.spec.resolve import resolve
 
 _HOLDERS = ("args", "inputs", "layers", "parameters", "buffers", "blocks", "tie")
@@ -46,7 +46,7 @@ def look(node: nodes.Node, init: nodes.Init, problems: Problems, *, seed: int) -
         if not skeleton.unsized:
             further.found += [each for each in problems.found if each.key not in texts]
             construct.finish(skeleton, further)
-            decide.decide(skeleton, init, dict(instance.values), seed, further)
+            decide.decide(skeleton, init, args_of(instance), seed, further)
     except ConfigError as error:
         for each in error.problems:
             problems.note(each)
@@ -54,5 +54,5 @@ def look(node: nodes.Node, init: nodes.Init, problems: Problems, *, seed: int) -
 
 def _silence(instance: Instance, texts: set[Path]) -> None:
     for each in walk(instance):
-        if each.block is not None and each.block.key / "forward" in texts:
+        if isinstance(each, BlockInstance) and each.block.key / "forward" in texts:
             each.block = replace(each.block, forward=SILENT)

@@ -17,6 +17,7 @@ from modelzoo.modules import recording
 from modelzoo.modules.blocks import loops
 from modelzoo.modules.homes import homes, named_in
 from modelzoo.modules.skeleton import Skeleton
+from modelzoo.spec.instances import LayerInstance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +136,8 @@ def module_records(skeleton: Skeleton, record: recording.Record) -> tuple[Module
                 name=name,
                 aliases=tuple(aliases),
                 type=ledger.type_name(skeleton, module),
-                call="" if instance is None or instance.layer is None else instance.call(),
-                block=instance is not None and instance.layer is None,
+                call=instance.call() if isinstance(instance, LayerInstance) else "",
+                block=instance is not None and not isinstance(instance, LayerInstance),
                 key=Path() if instance is None else instance.key,
                 calls=record.calls.get(module, 0),
                 output=record.outputs.get(module),

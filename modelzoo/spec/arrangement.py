@@ -6,7 +6,7 @@ import itertools
 
 from modelzoo.errors import Problems
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance, Instance
 
 
 class Arrangement:
@@ -41,7 +41,7 @@ class Arrangement:
                 found.append(each)
                 continue
             found += each.children.values()
-            if each.init or (each.block is not None and each.block.tie):
+            if each.init or (isinstance(each, BlockInstance) and each.block.tie):
                 what = "a block with _init_ or tie cannot be unpacked: the names in it would be gone."
                 self.problems.add(node.key / "_unpack_", what, "Move _init_ and tie to the block around it.")
         return found

@@ -13,7 +13,7 @@ from modelzoo.catalog.wanted import Factory
 from modelzoo.errors import Path
 from modelzoo.spec import nodes
 from modelzoo.spec.forgotten import as_formula
-from modelzoo.spec.instances import Instance, Recipe, Scope, instances_in
+from modelzoo.spec.instances import Instance, LayerInstance, Recipe, Scope, instances_in
 from modelzoo.spec.recipes import Recipes
 
 
@@ -65,7 +65,7 @@ class Given:
         if layer is None or node.target in recipe.scope.values or node.target in recipe.scope.blocks:
             return value
         made = self.partial(node, layer, recipe.scope)
-        if made is None or made.children or any(instances_in((*made.arguments.values(), *made.positional))):
+        if not isinstance(made, LayerInstance) or made.children or any(instances_in(made.given)):
             return value
         positional, named = [*made.positional], made.arguments
         if layer.registered:
@@ -77,6 +77,6 @@ class Given:
 
 def _class(made: Instance) -> type[nn.Module]:
     """The class of the module that will be made, as far as it is known."""
-    if made.layer is not None:
+    if isinstance(made, LayerInstance):
         return made.layer.cls
     return nn.Sequential if made.sequence else nn.Module

@@ -15,51 +15,93 @@ from modelzoo.spec import nodes
 class Instance:
     """One module to construct. The same instance under several names is the same module.
 
+    By itself it is an `nn.Sequential` of a repetition, or of layers that are given as arguments.
+
     Attributes:
         type: a layer's name, "Sequential", or a block's name.
-        layer: the catalog's entry, or None for a block.
-        arguments, positional: plain values and instances.
         children: by local name, in order; None is absent.
-        written: of a block, the children by the names in the config, before a list is closed up and unpacked.
-        block: what a block was made from; `values` are its args, and what its texts see from outside.
-        shapes: the sizes of its own tensors, by name, of those that are there.
-        ties: the tensors below it that are tied, left and right.
         init: its own fills: a glob over the names below it, the fill, and the values its texts see.
     """
 
     type: str
     key: Path
-    layer: layers.Layer | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
-    positional: tuple[Any, ...] = ()
     children: dict[str, Instance | None] = field(default_factory=dict)
-    written: dict[str, Instance | None] = field(default_factory=dict)
-    block: nodes.Block | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    ties: list[tuple[str, str]] = field(default_factory=list)
     init: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = field(default_factory=list)
 
     @property
     def sequence(self) -> bool:
         """Whether it is an `nn.Sequential` made of a list, a repetition or a block without `forward`."""
-        return self.layer is None and (self.block is None or self.block.forward is None)
-
-    def lacks(self, name: str) -> bool:
-        """Whether a layer or tensor of its block is absent."""
-        own = () if self.block is None else (*self.block.tensors, *self.block.buffers)
-        return self.written.get(name, self) is None or (
-            name not in self.shapes and any(each.name == name for each in own)
-        )
+        return True
 
     def call(self) -> str:
         """As it would be written: `Linear(in_features=20, out_features=64)`."""
+        return f"{self.type}()"
+
+    def __repr__(self) -> str:
+        return self.call()
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class LayerInstance(Instance):
+    """A layer of the catalog.
+
+    Attributes:
+        layer: the catalog's entry.
+        arguments, positional: plain values and instances.
+    """
+
+    layer: layers.Layer
+    arguments: dict[str, Any] = field(default_factory=dict)
+    positional: tuple[Any, ...] = ()
+
+    @property
+    def sequence(self) -> bool:
+        return False
+
+    @property
+    def given(self) -> tuple[Any, ...]:
+        """All arguments, without their names."""
+        return *self.arguments.values(), *self.positional
+
+    def call(self) -> str:
         parts = [repr(each) for each in self.positional]
         parts += [f"{name}={value!r}" for name, value in self.arguments.items()]
         return f"{self.type}({', '.join(parts)})"
 
-    def __repr__(self) -> str:
-        return self.call()
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class BlockInstance(Instance):
+    """A block.
+
+    Attributes:
+        block: what it was made from.
+        values: its args, and what its texts see from outside.
+        written: the children by the names in the config, before a list is closed up and unpacked.
+        shapes: the sizes of its own tensors, by name, of those that are there.
+        ties: the tensors below it that are tied, left and right.
+    """
+
+    block: nodes.Block
+    values: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Instance | None] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ties: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def sequence(self) -> bool:
+        return self.block.forward is None
+
+    def lacks(self, name: str) -> bool:
+        """Whether a layer or tensor of it is absent."""
+        own = (*self.block.tensors, *self.block.buffers)
+        return self.written.get(name, self) is None or (
+            name not in self.shapes and any(each.name == name for each in own)
+        )
+
+
+def args_of(instance: Instance) -> dict[str, Any]:
+    """The args of a block with their values; anything else has none."""
+    return dict(instance.values) if isinstance(instance, BlockInstance) else {}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -106,7 +148,7 @@ WHOLE = Instance(type="Model", key=Path())
 class Children:
     """The children of one block while they are being built, for references to find."""
 
-    def __init__(self, block: nodes.Block, instance: Instance, outer: Children | None) -> None:
+    def __init__(self, block: nodes.Block, instance: BlockInstance, outer: Children | None) -> None:
         self.nodes = {name: node for name, node in block.layers if name not in block.siblings}
         self.scopes: dict[str, Scope] = {}  # of those that are copies
         self.instance, self.outer, self.block = instance, outer, block
@@ -123,7 +165,7 @@ class Children:
 def names_in(instance: Instance, known: dict[int, int]) -> int:
     """How many names an instance and all inside it have, which one that stands in two places has twice."""
     if id(instance) not in known:
-        given = (*instance.arguments.values(), *instance.positional) if instance.layer is not None else ()
+        given = instance.given if isinstance(instance, LayerInstance) else ()
         parts = instances_in((*instance.children.values(), *given))
         known[id(instance)] = 1 + sum(names_in(each, known) for each in parts)
     return known[id(instance)]

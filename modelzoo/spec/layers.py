@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import sizes
@@ -14,7 +14,7 @@ from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.given import Given
-from modelzoo.spec.instances import Instance, Recipe, Scope
+from modelzoo.spec.instances import Instance, LayerInstance, Recipe, Scope
 from modelzoo.spec.recipes import Recipes
 
 
@@ -32,13 +32,13 @@ class Layers:
         # arguments without formulas, of equal nodes
         self.literal: dict[tuple[str, int], tuple[Any, dict[str, Any]]] = {}
 
-    def is_literal(self, child: Instance, node: nodes.Repeat) -> bool:
+    def is_literal(self, child: Instance, node: nodes.Repeat) -> TypeGuard[LayerInstance]:
         """Whether further copies are the same layer with the same arguments, whatever is around them."""
         call = node.node
         if not isinstance(call, nodes.Call) or call.init or node.name != "{i}":
             return False
         known = self.literal.get((call.target, id(call.arguments)))
-        return known is not None and child.arguments is known[1]
+        return known is not None and isinstance(child, LayerInstance) and child.arguments is known[1]
 
     def build_layer(self, node: nodes.Call, layer: Layer, scope: Scope, partial: bool = False) -> Instance | None:
         """A layer; a `partial` one may lack arguments, which whoever makes it gives."""
@@ -48,7 +48,7 @@ class Layers:
         equal = self.literal.get((layer.name, id(node.arguments)))
         if equal is not None and not node.positional:
             self.add(catalog.layers_in(layer, equal[1]) - 1, node)
-            return Instance(type=layer.name, key=node.key, layer=layer, arguments=equal[1], init=fills)
+            return LayerInstance(type=layer.name, key=node.key, layer=layer, arguments=equal[1], init=fills)
         before = len(self.problems.found)
         arguments = {name: self.values.argument(node, name, value, scope) for name, value in node.arguments}
         positional = tuple(self.values.value(value, scope, node.key) for value in node.positional)
@@ -81,7 +81,7 @@ class Layers:
         literal = not positional and all(type(value) in nodes.SCALARS for _, value in node.arguments)
         if literal and len(self.problems.found) == before:
             self.literal[layer.name, id(node.arguments)] = node.arguments, arguments
-        return Instance(
+        return LayerInstance(
             type=layer.name, key=node.key, layer=layer, arguments=arguments, positional=positional, init=fills
         )
 
@@ -120,7 +120,9 @@ class Layers:
         if len(given) == 1 and isinstance(given[0], (list, tuple)):
             given = list(given[0])
         named = given[0].items() if len(given) == 1 and isinstance(given[0], dict) else enumerate(given)
-        instance = Instance(type=layer.name, key=node.key, layer=layer if layer.name != "Sequential" else None)
+        instance = Instance(type=layer.name, key=node.key)
+        if layer.name != "Sequential":
+            instance = LayerInstance(type=layer.name, key=node.key, layer=layer)
         for name, value in named:
             child = self.recipes.build_value(value, scope, node.key)
             wrong = nodes.CONTAINERS[layer.name].refused(str(name))

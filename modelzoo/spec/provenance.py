@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance, Scope
+from modelzoo.spec.instances import Instance, LayerInstance, Scope
 
 
 class Note(NamedTuple):
@@ -55,7 +55,7 @@ class Provenance:
 
     def use(self, node: nodes.Node, described: nodes.Node, made: Instance | None) -> None:
         """Notes that a node is a layer which an arg describes."""
-        if made is None or made.layer is None or not isinstance(described, nodes.Call):
+        if not isinstance(made, LayerInstance) or not isinstance(described, nodes.Call):
             return
         if not any(isinstance(each, nodes.Node) for _, each in described.arguments):
             self.used[id(node), id(made)] = made.arguments

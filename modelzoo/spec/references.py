@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from modelzoo.errors import Problems, nearest
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Children, Instance, Scope
+from modelzoo.spec.instances import BlockInstance, Children, Instance, Scope
 
 
 class References:
@@ -34,7 +34,7 @@ class References:
             return None
         found = self.child(children, first, node)
         for index, name in enumerate(rest):
-            if found is None or (found.block is not None and self.moves(found.block, text, node)):
+            if found is None or (isinstance(found, BlockInstance) and self.moves(found.block, text, node)):
                 return None
             if name not in found.children:
                 inside = ".".join((first, *rest[:index]))

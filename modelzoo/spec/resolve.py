@@ -18,7 +18,7 @@ from modelzoo.spec.arrangement import Arrangement
 from modelzoo.spec.copies import Copies
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.forgotten import as_formula
-from modelzoo.spec.instances import WHOLE, Children, Instance, Scope, names_in
+from modelzoo.spec.instances import WHOLE, BlockInstance, Children, Instance, LayerInstance, Scope, names_in
 from modelzoo.spec.layers import Layers
 from modelzoo.spec.provenance import Note, Provenance
 from modelzoo.spec.recipes import Recipes
@@ -117,7 +117,7 @@ class Resolver:
             if child is not None and self.layers.is_literal(child, node):
                 self.add((count - 1) * arguments.layers_in(child.layer, child.arguments), node)
                 for each in range(1, count):
-                    copy = Instance(type=child.type, key=child.key, layer=child.layer, arguments=child.arguments)
+                    copy = LayerInstance(type=child.type, key=child.key, layer=child.layer, arguments=child.arguments)
                     instance.children[str(each)] = copy
                     self.provenance.notes.append(Note(node.node, scope.owner, each, copy))
                 break
@@ -161,7 +161,8 @@ class Resolver:
         """A block written in place, or a definition used by the `call`, which sees nothing of where it is used."""
         before, closed = len(self.problems.found), call is not None
         self.owners.update((id(each), block) for _, each in block.blocks)
-        instance = Instance(type="Sequential" if block.forward is None else block.name, key=block.key, block=block)
+        kind = "Sequential" if block.forward is None else block.name
+        instance = BlockInstance(type=kind, key=block.key, block=block)
         children = Children(block, instance, None if closed else outer.children)
         of_class = closed or block.forward is not None
         scope = Scope(

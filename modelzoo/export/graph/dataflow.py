@@ -18,7 +18,7 @@ from modelzoo.export.graph.texts import Text
 from modelzoo.export.graph.wires import Value, wires, with_shape
 from modelzoo.plans import draft as drafts
 from modelzoo.plans.draft import Draft
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
 
 SIMPLE, MOST = 24, 44
 """With more nodes than the first, blocks without layers of their own are drawn as one node each; with more than the
@@ -98,8 +98,9 @@ class _Drawer:
         """The inputs with an example; without any, all that are needed."""
         known = [(each.name, each.shape) for each in self.draft.plan.inputs]
         instance = self.modules.instance(self.modules.root)
-        block = None if instance is None else instance.block
-        written = [each.name for each in block.inputs if not each.optional] if block is not None else ["x"]
+        written = ["x"]
+        if isinstance(instance, BlockInstance):
+            written = [each.name for each in instance.block.inputs if not each.optional]
         return known or [(name, None) for name in written]
 
     def module(
@@ -122,28 +123,29 @@ class _Drawer:
         if not name:
             return self.inside(module, instance, args, named)
         kind = "" if type_of(instance).lower() == title.replace("_", "").lower() else type_of(instance)
-        copies = f"{times} x {instance.block.name if instance.block else instance.type}" if times > 1 else kind
+        shown = instance.block.name if isinstance(instance, BlockInstance) else instance.type
+        copies = f"{times} x {shown}" if times > 1 else kind
         with self.canvas.cluster(name, "block", f"{title}: {copies}" if copies else title):
             return self.inside(module, instance, args, named)
 
     def folded(self, module: nn.Module, instance: Instance) -> bool:
-        if instance.layer is not None:
+        if isinstance(instance, LayerInstance):
             return True
         name, simple = self.modules.name(module), self.simple and not module._modules
         if not name or simple or len(self.canvas.around) >= self.depth:
             return bool(name)
-        first = self.shown.setdefault(id(instance.block), name) if instance.block is not None else name
+        first = self.shown.setdefault(id(instance.block), name) if isinstance(instance, BlockInstance) else name
         return self.once and name != first and not name.startswith(f"{first}.")
 
     def inside(self, module: nn.Module, instance: Instance, args: list[Value], named: dict[str, Value]) -> Value:
         number = self.entered.get(module, 0)
         self.entered[module] = number + 1
-        if instance.block is None or instance.block.forward is None:
+        if not isinstance(instance, BlockInstance) or instance.block.forward is None:
             return self.sequence(module, args)
-        value = self.text(module, instance).run(args, named)
+        value = self.text(module, instance).run(instance.block.forward, args, named)
         return with_shape(value, self.seen.call(module, number)[1])
 
-    def text(self, module: nn.Module, instance: Instance) -> Text:
+    def text(self, module: nn.Module, instance: BlockInstance) -> Text:
         scope = Scope(module, instance, self.seen.names)
         return Text(scope, Expressions(scope, self.canvas, self.modules, self.module))
 

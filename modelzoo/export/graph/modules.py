@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from modelzoo.plans.draft import Draft
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
 
 
 class Modules:
@@ -65,7 +65,7 @@ class Modules:
         """All that makes a module what it is, but its name and the values of its tensors."""
         instance = self.instance(module)
         tensors = tuple((name, tuple(each.shape)) for name, each in module._parameters.items() if each is not None)
-        text = (instance.block.forward or "") if instance is not None and instance.block is not None else ""
+        text = (instance.block.forward or "") if isinstance(instance, BlockInstance) else ""
         own = self.call(module)
         children = tuple((n, None if c is None else self.signature(c)) for n, c in module._modules.items())
         return own, text, tensors, children
@@ -78,25 +78,25 @@ def local(name: str) -> str:
 
 def type_of(instance: Instance) -> str:
     """A block's name, where it has one of its own."""
-    if instance.block is None or instance.block.name == "Block":
+    if not isinstance(instance, BlockInstance) or instance.block.name == "Block":
         return ""
     return instance.block.name
 
 
 def _call(instance: Instance) -> str:
-    if instance.layer is not None:
+    if isinstance(instance, LayerInstance):
         return _short_call(instance)
-    if instance.block is None:
+    if not isinstance(instance, BlockInstance):
         return f"{instance.type} of {len(instance.children)}"
     own = {each.name: instance.values.get(each.name) for each in instance.block.args}
     shown = [f"{name}={value!r}" for name, value in own.items() if isinstance(value, (int, float, str, list, tuple))]
     return f"{type_of(instance) or instance.type}({', '.join(shown)})" if shown else type_of(instance) or instance.type
 
 
-def _short_call(instance: Instance) -> str:
+def _short_call(instance: LayerInstance) -> str:
     """A layer as one would write it: the first two sizes without their names."""
     names = list(instance.arguments)
-    leading = [n for n in list(instance.layer.signature)[:2] if n in names[:2]] if instance.layer else []
+    leading = [n for n in list(instance.layer.signature)[:2] if n in names[:2]]
     parts = [repr(each) for each in instance.positional]
     parts += [repr(v) if n in leading else f"{n}={v!r}" for n, v in instance.arguments.items()]
     return f"{instance.type}({', '.join(parts)})" if parts else instance.type

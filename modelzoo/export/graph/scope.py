@@ -11,7 +11,7 @@ from torch import nn
 
 from modelzoo.export.graph.wires import Value, part, with_shape
 from modelzoo.language import formulas
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import BlockInstance
 
 
 class Scope:
@@ -24,7 +24,9 @@ class Scope:
         turn: which turns of loops that are drawn turn by turn one stands in; a part of the names of nodes.
     """
 
-    def __init__(self, owner: nn.Module, instance: Instance, shapes: Mapping[tuple[nn.Module, int, str], Any]) -> None:
+    def __init__(
+        self, owner: nn.Module, instance: BlockInstance, shapes: Mapping[tuple[nn.Module, int, str], Any]
+    ) -> None:
         self.owner, self.instance, self.shapes = owner, instance, shapes
         self.names: dict[str, Value] = {}
         self.turn = ""

@@ -35,14 +35,11 @@ class Text:
         self.results: list[Value] = []
         self.jumps: list[tuple[type[ast.stmt], dict[str, Value]]] = []  # of the loop around: what names stood for there
 
-    def run(self, args: list[Value], named: dict[str, Value]) -> Value:
+    def run(self, text: str, args: list[Value], named: dict[str, Value]) -> Value:
         """Reads the text from its first line on; what it returns."""
-        block = self.scope.instance.block
-        assert block is not None
-        assert block.forward is not None
-        inputs = [each.name for each in block.inputs]
+        inputs = [each.name for each in self.scope.instance.block.inputs]
         self.scope.names = {**dict.fromkeys(inputs), **dict(zip(inputs, args, strict=False)), **named}
-        self.block(syntax.parse_statements(block.forward))
+        self.block(syntax.parse_statements(text))
         result = self.results[0] if self.results else ()
         for each in self.results[1:]:
             result = merged(result, each)

@@ -18,6 +18,7 @@ from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, l
 from modelzoo.export.source.sequences import in_place, path, repeat
 from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
 from modelzoo.spec import nodes
+from modelzoo.spec.instances import LayerInstance
 
 
 def child(node: nodes.Node, env: Env) -> ast.expr:
@@ -146,15 +147,14 @@ def _found(node: nodes.Call, layer: Layer, place: nodes.Node, env: Env) -> dict[
     ]
     missing = [each for each in required if each not in dict(node.arguments)]
     made = [
-        each
+        (each, each.made)
         for each in env.source.seen.everywhere(place)
-        if each.made is not None and each.made.layer is not None and each.made.layer.name == layer.name
+        if isinstance(each.made, LayerInstance) and each.made.layer.name == layer.name
     ]
-    if missing and all(each.variant for each in made):
+    if missing and all(each.variant for each, _ in made):
         raise DeadError
-    for each in made:
-        assert each.made is not None
-        for name, size in each.made.arguments.items():
+    for each, instance in made:
+        for name, size in instance.arguments.items():
             if name not in dict(node.arguments):
                 found.setdefault(name, []).append((each, size))
     return {name: settled(name, sizes, node.key, env) for name, sizes in found.items()}
@@ -175,10 +175,10 @@ def _called(
     for each in seen.everywhere(place):
         if each.made is None:
             continue
-        late = () if chosen else each.late
+        late = {} if chosen else each.late
         if len(late) > 1:
             fail(place.key, "several sizes of a layer given as an argument were left out.", "Write them.")
-        sizes_of += [(each, each.made.arguments[name]) for name in late]
+        sizes_of += [(each, size) for size in late.values()]
         block = seen.block_of(each.made)
         if block is not None and id(block) in seen.holders:
             for name, values in env.source.definition(block).lifted.items():

@@ -22,6 +22,7 @@ from modelzoo.export.source.sequences import path
 from modelzoo.plans import draft as drafts
 from modelzoo.plans.draft import Draft, sized
 from modelzoo.spec import nodes, parser
+from modelzoo.spec.instances import BlockInstance
 from modelzoo.spec.provenance import Provenance
 
 HEAD = 'A PyTorch model. Its values: safetensors.torch.load_model(Model(), "parameters.safetensors").'
@@ -43,7 +44,7 @@ def written(draft: Draft, model: Any) -> str:
         ConfigError: it holds something that no source can say.
     """
     made = draft.skeleton.instances[draft.skeleton.root]
-    node = made.block if made.block is not None else parser.parse(model)
+    node = made.block if isinstance(made, BlockInstance) else parser.parse(model)
     variants, untried = _variants(node, draft)
     source, root = source_of(node, draft, variants, untried)
     _finish(source.classes[-1], source, root, draft)
@@ -80,7 +81,7 @@ def _ties_left(draft: Draft, source: Source, root: Class) -> list[ast.stmt]:
     held = {(each, local): (each, local) for each in modules for local in (*each._parameters, *each._buffers)}
     for module in reversed(modules):
         instance = draft.skeleton.instances.get(module)
-        for pair in instance.ties if instance is not None else ():
+        for pair in instance.ties if isinstance(instance, BlockInstance) else ():
             left, right = (_slot(module, each) for each in pair)
             held[left] = held[right]
     found: list[ast.stmt] = []

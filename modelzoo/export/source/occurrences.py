@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelzoo.errors import Path, Problems
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import WHOLE, Instance
+from modelzoo.spec.instances import WHOLE, BlockInstance, Instance, LayerInstance
 from modelzoo.spec.parser import Parser
 from modelzoo.spec.provenance import Note, Provenance
 
@@ -33,7 +33,7 @@ class Seen:
     owner: Instance | None
     index: int | None
     made: Instance | None
-    late: Collection[str] = ()
+    late: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
 
 
@@ -60,7 +60,7 @@ class Occurrences:
     ) -> None:
         self.of: dict[int, list[Seen]] = {}
         self.varied: dict[int, list[Seen]] = {}
-        self.instances: dict[int, dict[Instance, None]] = {}
+        self.instances: dict[int, dict[BlockInstance, None]] = {}
         self.given: dict[str, set[str]] = {}
         self.holders: dict[int, nodes.Block] = {}
         self.parsed: dict[tuple[str, tuple[int, ...]], nodes.Node | None] = {}
@@ -85,9 +85,9 @@ class Occurrences:
             seen = Seen(owner=owner, index=note.turn, made=note.made, late=_late(note, provenance), variant=variant)
             noted.setdefault(id(self.first(note.node)), []).append(seen)
             block = self.block_of(note.made)
-            if block is None or note.made is None:
+            if block is None:
                 continue
-            if not variant:
+            if isinstance(note.made, BlockInstance) and not variant:
                 self.instances.setdefault(id(block), {})[note.made] = None
             if isinstance(note.node, nodes.Call):
                 positional = [each.name for each in block.args] if note.node.positional else ()
@@ -103,7 +103,7 @@ class Occurrences:
 
     def block_of(self, made: Instance | None) -> nodes.Block | None:
         """The block that an instance was made from."""
-        found: nodes.Block | None = None if made is None else self.first(made.block)
+        found: nodes.Block | None = self.first(made.block) if isinstance(made, BlockInstance) else None
         return found
 
     def hold(self, node: nodes.Node | None) -> None:
@@ -127,12 +127,12 @@ class Occurrences:
         return {**dict(self.holders.get(id(block), block).blocks), **dict(block.blocks)}
 
 
-def _late(note: Note, provenance: Provenance) -> list[str]:
+def _late(note: Note, provenance: Provenance) -> dict[str, Any]:
     """The sizes that the use of an arg's layer was left without."""
     written = provenance.used.get((id(note.node), id(note.made)))
-    if written is None or note.made is None:
-        return []
-    return [each for each in note.made.arguments if each not in written]
+    if written is None or not isinstance(note.made, LayerInstance):
+        return {}
+    return {name: size for name, size in note.made.arguments.items() if name not in written}
 
 
 def _uses(root: nodes.Node) -> Iterator[tuple[str, set[str]]]:

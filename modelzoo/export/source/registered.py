@@ -21,7 +21,7 @@ from modelzoo.export.source.environment import Env
 from modelzoo.export.source.recipes import value
 from modelzoo.export.source.values import is_none
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import Instance, LayerInstance
 
 LayerValue = Callable[[Any, Env], ast.expr]
 """Writes what stands for a layer."""
@@ -42,7 +42,8 @@ def argument(layer: Layer, name: str, written: Any, place: nodes.Node, env: Env,
         ConfigError: no source can say it.
     """
     seen = [each.made for each in env.source.seen.everywhere(place)]
-    made = [each for each in seen if each is not None and each.layer is layer and name in each.arguments]
+    of_layer = (each for each in seen if isinstance(each, LayerInstance) and each.layer is layer)
+    made = [each for each in of_layer if name in each.arguments]
     if not made:
         return value(written, env)
     wanted = constructors.wanted(layer, name)

@@ -19,7 +19,7 @@ from modelzoo.export.source.values import FALSE, number, when
 from modelzoo.init.ledger import weight_of
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
-from modelzoo.spec.instances import Instance, Scope
+from modelzoo.spec.instances import BlockInstance, Scope
 
 
 def own(cls: Class, env: Env) -> list[ast.stmt]:
@@ -51,12 +51,12 @@ def _made(tensor: nodes.OwnTensor, parameter: bool, cls: Class, env: Env) -> ast
     return trees.call(trees.dotted("nn.Parameter"), [made], {} if trains else {"requires_grad": _FALSE})
 
 
-def _instances(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[Instance]:
+def _instances(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[BlockInstance]:
     """The blocks, those that have the tensor first."""
     return sorted(env.source.seen.instances.get(id(cls.block), ()), key=lambda each: tensor.name not in each.shapes)
 
 
-def _sizes(tensor: nodes.OwnTensor, instance: Instance, env: Env) -> tuple[int, ...]:
+def _sizes(tensor: nodes.OwnTensor, instance: BlockInstance, env: Env) -> tuple[int, ...]:
     """The shape that a tensor of a block has, or would have."""
     if tensor.name in instance.shapes:
         return instance.shapes[tensor.name]

@@ -10,7 +10,7 @@ from modelzoo.export.source import formulas, trees
 from modelzoo.export.source.environment import Env
 from modelzoo.export.source.occurrences import Seen
 from modelzoo.spec import nodes
-from modelzoo.spec.instances import Instance
+from modelzoo.spec.instances import Instance, args_of
 
 FALSE = ast.Constant(False)
 
@@ -144,7 +144,7 @@ def _by_turn(values: Sizes, env: Env) -> ast.expr | None:
 def _by_args(values: Sizes, env: Env) -> ast.expr | None:
     """An arg, a multiple of one, or the product of two, that has the size in every instance."""
     by_owner, owners = _turns(values)
-    pairs = [(owners[owner].values, value) for owner, each in by_owner.items() for value in each.values()]
+    pairs = [(args_of(owners[owner]), value) for owner, each in by_owner.items() for value in each.values()]
     args = env.cls.names
     for arg, tree in args.items():
         if all(given.get(arg) == value for given, value in pairs):
