@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import heapq
-import itertools
+import enum
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +12,9 @@ from typing import Any, NoReturn
 from modelzoo import bounds
 from modelzoo.escapes import printable
 from modelzoo.names import is_index
+from modelzoo.spelling import closest, compared, did_you_mean
 
 IN_FULL = 10
-_LONGEST = 4 * bounds.NAME
-"""The length of what may be a misspelt name, or several with dots between."""
 
 
 class Path(tuple[str | int, ...]):
@@ -95,6 +92,14 @@ class Repair:
         return any(key.touches(place) for place in self.places or (self.key,))
 
 
+class Code(str, enum.Enum):
+    """What kind of mistake it is, where somebody asks."""
+
+    UNKNOWN = "a name that does not exist"
+    NO_VALUE = "the name of a value that does not exist"
+    NO_TENSOR = "a rule that selects nothing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One mistake: what was seen and expected, what to type, and where.
@@ -108,6 +113,7 @@ class Problem:
         line, column: the position inside the text at `key`, from 1; 0 means the whole value.
         beside: other places that matter; `located` makes each a sentence of the hint.
         repairs: what could be changed; the first that helps becomes the hint.
+        code: what kind of mistake it is, if somebody asks.
     """
 
     where: str = ""
@@ -119,6 +125,7 @@ class Problem:
     column: int = 0
     beside: tuple[Beside, ...] = ()
     repairs: tuple[Repair, ...] = field(default=(), compare=False, repr=False)
+    code: Code | None = field(default=None, compare=False, repr=False)
 
     def located(self, locate: Locate) -> Problem:
         """With its place."""
@@ -156,8 +163,8 @@ class ConfigWarning(UserWarning):
 class TextError(Exception):
     """A mistake inside one text of a config, at a line and column of that text (from 1)."""
 
-    def __init__(self, what: str, hint: str = "", line: int = 0, column: int = 0) -> None:
-        self.what, self.hint, self.line, self.column = what, hint, line, column
+    def __init__(self, what: str, hint: str = "", line: int = 0, column: int = 0, code: Code | None = None) -> None:
+        self.what, self.hint, self.line, self.column, self.code = what, hint, line, column, code
         super().__init__(what)
 
 
@@ -182,6 +189,7 @@ class Problems:
         column: int = 0,
         beside: tuple[Beside, ...] = (),
         repairs: Iterable[Repair] = (),
+        code: Code | None = None,
     ) -> None:
         self.note(
             Problem(
@@ -193,6 +201,7 @@ class Problems:
                 column=column,
                 beside=beside,
                 repairs=tuple(repairs),
+                code=code,
             )
         )
 
@@ -213,7 +222,7 @@ class Problems:
             self.check()
 
     def add_text(self, key: Path, error: TextError) -> None:
-        self.add(key, error.what, error.hint, line=error.line, column=error.column)
+        self.add(key, error.what, error.hint, line=error.line, column=error.column, code=error.code)
 
     def drop(self, consequences: Iterable[Problem]) -> None:
         """Forgets problems that follow from another."""
@@ -266,7 +275,7 @@ def told_once(problems: Iterable[Problem]) -> list[Problem]:
     """Names that do not exist, each told once with all its places: it is one mistake, and others are seen beside it."""
     found: dict[tuple[str, str] | Problem, list[Problem]] = {}
     for each in problems:
-        same = (each.what, each.hint) if each.what.startswith("there is no ") else each
+        same = (each.what, each.hint) if each.code in (Code.UNKNOWN, Code.NO_VALUE) else each
         found.setdefault(same, []).append(each)
     return [_with_others(first, others) for first, *others in found.values()]
 
@@ -330,21 +339,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("foo", ["Linear", "ReLU"])
     'Known: Linear, ReLU.'
     """
-    names = list(dict.fromkeys(str(each) for each in itertools.islice(known, bounds.ALIKE)))
-    folded = {each.lower(): each for each in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), _alike(name.lower(), folded), n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean '{folded[close[0]]}'?"
-    if not names or len(names) > 12:
-        return ""
+    names = compared(known)
+    close = closest(name, names)
+    if close or not names or len(names) > 12:
+        return did_you_mean(close)
     return f"Known: {', '.join(names)}."
-
-
-def _alike(name: str, known: Iterable[str]) -> list[str]:
-    """The few that share most letters, and pairs of letters, with a name: more would take too long to compare."""
-    if len(name) > _LONGEST:
-        return []
-    parts = [*{*name, *map("".join, itertools.pairwise(name))}]
-    least, most = int(len(name) * 0.42), min(_LONGEST, 2.4 * len(name))  # others are less than 0.6 alike
-    fitting = [each for each in known if least <= len(each) <= most]
-    return heapq.nlargest(20, fitting, lambda each: sum(map(each.__contains__, parts)) - len(each) / 8)

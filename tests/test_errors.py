@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import modelzoo
+from modelzoo import errors
 
 GOLDEN = Path(__file__).parent / "messages"
 
@@ -286,3 +287,11 @@ def test_every_answer_that_says_what_to_write_is_tried():
         path.stem for path in GOLDEN.glob("*.txt") if re.search("Write|write|Did you mean|Put the", path.read_text())
     }
     assert saying - {*MENDED} == set()
+
+
+def test_only_names_that_do_not_exist_are_told_once_for_all_their_places() -> None:
+    places = [errors.Path(("a",)), errors.Path(("b",))]
+    unknown = [errors.Problem(path=str(key), key=key, what="no such name.", code=errors.Code.UNKNOWN) for key in places]
+    others = [errors.Problem(path=str(key), key=key, what="there is no time.") for key in places]
+    told = errors.told_once([*unknown, *others])
+    assert [(each.path, each.hint) for each in told] == [("a", "The same at b."), ("a", ""), ("b", "")]

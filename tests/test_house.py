@@ -19,7 +19,7 @@ PACKAGE = Path(modelzoo.__file__).parent
 
 FLOORS = (
     ("bounds", "escapes"),
-    ("names", "arithmetic"),
+    ("names", "arithmetic", "spelling"),
     ("errors",),
     ("files", "streams", "system", "terminal"),
     ("config", "catalog"),

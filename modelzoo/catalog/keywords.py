@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from modelzoo.errors import nearest
+from modelzoo.spelling import closest, did_you_mean
 
 _ALSO = frozenset(["axis", "keepdims", "input", "self", "other", "x1", "x2"])
 """Names that torch takes for others, and documents nowhere."""
@@ -37,8 +38,7 @@ def misspelt(call: Callable[..., Any] | None, name: str, keyword: str) -> str | 
     if keyword in _ALSO:
         return None
     known = _documented(name)
-    hint = nearest(keyword, sorted(known)) if keyword not in known else ""
-    return hint if hint.startswith("Did") else None
+    return did_you_mean(closest(keyword, sorted(known))) or None if keyword not in known else None
 
 
 def _of_signature(call: Callable[..., Any]) -> frozenset[str] | None:

@@ -158,12 +158,16 @@ class Misfit:
         what: what it takes and what it gets, after its name.
         value: the input.
         argument: what decides what it takes.
+        flat: whether it would fit with all its dimensions but the first made one.
+        only: whether the layer has no other input.
         size: what the argument would have to be, if that is known.
     """
 
     what: str
     value: Tensor
     argument: str
+    flat: bool = False
+    only: bool
     size: int | None
 
     def __str__(self) -> str:
@@ -200,10 +204,10 @@ def misfit(
         seen = f"{subject} {pattern.text(size)} but gets {list(tensor.shape)}"
         if layer.name == "Linear" and tensor.ndim > 2 and size == (math.prod(tensor.shape[1:]),):
             flat = f"{seen}, which Flatten makes {[len(tensor), *size]}"
-            return Misfit(what=flat, value=tensor, argument=pattern.argument, size=None)
+            return Misfit(what=flat, value=tensor, argument=pattern.argument, flat=True, only=True, size=None)
         unknown = len(size) > 1 or not pattern.tells(tensor)
         fitting = None if unknown else tensor.shape[pattern.dimension()]
-        return Misfit(what=seen, value=tensor, argument=pattern.argument, size=fitting)
+        return Misfit(what=seen, value=tensor, argument=pattern.argument, only=len(patterns) == 1, size=fitting)
     return None
 
 

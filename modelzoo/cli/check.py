@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelzoo.cli import sandbox
-from modelzoo.cli.checked import Checked
+from modelzoo.cli.checked import SENT, Checked
 from modelzoo.cli.run_file import reported
 from modelzoo.cli.typed import Typed, read_typed
 from modelzoo.config import modelfile
 from modelzoo.config.unused import unused
-from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
+from modelzoo.errors import IN_FULL, Code, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
 from modelzoo.escapes import json_text
 from modelzoo.plans import budget
 from modelzoo.terminal import say
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from modelzoo.plans import draft
     from modelzoo.plans.plan import Plan
 
-_MEANT_FOR_OTHERS = re.compile("selects no tensor of this model|there is no value '")
+_MEANT_FOR_OTHERS = (Code.NO_TENSOR, Code.NO_VALUE)
 _FILE_OPTIONS = ("seed", "dtype", "max_steps", "training")
 
 
@@ -167,7 +166,7 @@ def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
         reported(task, given, file)
     except ConfigError as error:
         found[0] = Checked(config=file, problems=error.problems)
-    say(json_text(found[0].json(), indent=None))
+    say(json_text(found[0].json(SENT), indent=None))
     return 0
 
 
@@ -272,10 +271,10 @@ class Rules:
             init = spec.parse_init(config.init, frozenset(made.values), problems)
             _, warnings = decide.decide(made.skeleton, init, made.values, made.seed, problems)
         except ConfigError as error:
-            if all(_MEANT_FOR_OTHERS.search(each.what) for each in error.problems):
+            if all(each.code in _MEANT_FOR_OTHERS for each in error.problems):
                 return None
             raise
-        return None if any(_MEANT_FOR_OTHERS.search(each.what) for each in warnings) else warnings
+        return None if any(each.code in _MEANT_FOR_OTHERS for each in warnings) else warnings
 
     def of(self, init: str, pair: list[str]) -> Any:
         from modelzoo.config import compose

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from modelzoo.errors import Problem, told_once
 from modelzoo.modules import memory
+
+SHOWN = ("where", "path", "what", "hint")
+"""What a user is shown of a problem."""
+
+SENT = (*SHOWN, "code")
+"""What the process that checks a file tells the one that shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +49,11 @@ class Checked:
         facts = f"{self.parameters:,} parameters, {memory.shown(self.bytes)}{warned}"
         return f"ok      {self.config:<{width}}  {facts}"
 
-    def json(self) -> dict[str, Any]:
-        """Plain data: `ok`, and every attribute."""
+    def json(self, shown: Sequence[str] = SHOWN) -> dict[str, Any]:
+        """Plain data: `ok`, and every attribute, with what is `shown` of problems and warnings."""
         listed = {each.name: getattr(self, each.name) for each in fields(self)}
         for kind in ("problems", "warnings"):
-            listed[kind] = [{name: getattr(each, name) for name in _SHOWN} for each in listed[kind]]
+            listed[kind] = [{name: getattr(each, name) for name in shown} for each in listed[kind]]
         return {"ok": not self.problems, **listed}
 
     @classmethod
@@ -56,6 +63,3 @@ class Checked:
         for kind in ("problems", "warnings"):
             told[kind] = tuple(Problem(**each) for each in told[kind])
         return cls(**{**told, "notes": tuple(told["notes"])})
-
-
-_SHOWN = ("where", "path", "what", "hint")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from modelzoo.errors import nearest
 from modelzoo.names import is_index
+from modelzoo.spelling import closest
 
 QUOTE = "'"
 """What Hydra takes a text in, and a shell leaves alone inside double quotes."""
@@ -24,7 +25,7 @@ def unknown(name: str, parent: str, names: Sequence[str], key: str, value: str, 
     """
     what = f"There is no '{name}' in {parent}." if parent else f"There is no key '{name}'."
     hint = nearest(name, names)
-    if not hint.startswith("Did") and last and parent:
+    if last and parent and not closest(name, names):
         hint = f"{hint} To add it, type +{key}={value}".strip()
     return what, hint
 

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelzoo.errors import Path, Problem, nearest
+from modelzoo.errors import Path, Problem
+from modelzoo.spelling import closest, did_you_mean
 
 if TYPE_CHECKING:
     from modelzoo.config.config import Config
@@ -84,8 +85,7 @@ def _in_block(
     for name, at in _args(args, key / "args"):
         if name not in seen:
             rest = [each for each in (args or ()) if each != name] if isinstance(args, Mapping) else []
-            hint = nearest(name, map(str, rest))
-            yield at, "Nothing reads this arg.", hint if hint.startswith("Did") else "Remove it."
+            yield at, "Nothing reads this arg.", did_you_mean(closest(name, map(str, rest))) or "Remove it."
     forward = block.get("forward")
     if not isinstance(forward, str):
         return

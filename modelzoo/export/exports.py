@@ -6,7 +6,7 @@ import importlib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from modelzoo.errors import Path, Problems, nearest
+from modelzoo.errors import Code, Path, Problems, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,7 @@ def names(value: Any) -> tuple[str, ...]:
         problems.check()
     for each in given:
         if each not in EXPORTERS:
-            problems.add(key, f"there is no export {each!r}.", nearest(str(each), EXPORTERS))
+            problems.add(key, f"there is no export {each!r}.", nearest(str(each), EXPORTERS), code=Code.UNKNOWN)
     problems.check()
     return tuple(dict.fromkeys(given))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from modelzoo.errors import Problems, nearest
+from modelzoo.errors import Code, Problems, nearest
 from modelzoo.init.decisions import Copied, Decision, Kept
 from modelzoo.init.ledger import Entry
 from modelzoo.spec.nodes import Fill, Rule
@@ -41,7 +41,7 @@ def follow(table: list[Entry], problems: Problems) -> None:
         entry.original = named.get(decision.original)
         if entry.original is None:
             what = f"there is no tensor '{decision.original}' to copy."
-            problems.add(decision.key / "_ref_", what, nearest(decision.original, named))
+            problems.add(decision.key / "_ref_", what, nearest(decision.original, named), code=Code.UNKNOWN)
         elif entry.original.tensor.shape != entry.tensor.shape:
             mine, its = ([*each.tensor.shape] for each in (entry, entry.original))
             shapes = f"'{entry.name}' has shape {mine} and '{decision.original}' {its}"

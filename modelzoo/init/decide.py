@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from modelzoo.catalog import fills, torch_init
 from modelzoo.catalog.fill import problem_with
-from modelzoo.errors import ConfigError, Path, Problem, Problems, nearest
+from modelzoo.errors import Code, ConfigError, Path, Problem, Problems, nearest
 from modelzoo.init import copies
 from modelzoo.init.attempt import attempt
 from modelzoo.init.computation import Wrong
@@ -238,7 +238,7 @@ def _unused(
         for key, one in alone(rule):
             if not (any(homes.selected(one)) if one is not rule else hits[rule.name]):
                 what = f"the rule '{rule.name}' ({selector(one)}) selects no tensor of this model."
-                collector.add(key, what, nearest_selector(homes, one))
+                collector.add(key, what, nearest_selector(homes, one), code=Code.NO_TENSOR)
         if hits[rule.name] and rule.decides not in used:
             collector.add(
                 rule.key,

@@ -11,7 +11,7 @@ from torch import nn
 from modelzoo.catalog import guards, layers, makers
 from modelzoo.catalog.functions import DTYPES, FORBIDDEN_KEYWORDS, METHODS, Function, find_function, function_names
 from modelzoo.catalog.keywords import misspelt
-from modelzoo.errors import nearest
+from modelzoo.errors import Code, nearest
 from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
@@ -89,7 +89,7 @@ class Calls:
                 functions = tuple(each for each in functions if getattr(find_function(each), "number", False))
                 functions += layers.layer_names()
             known = [*functions, *sorted(self.text.names.layers), *sorted(self.text.names.fills)]
-            self.text.error(called, f"there is no function or layer '{name}'", nearest(name, known))
+            self.text.error(called, f"there is no function or layer '{name}'", nearest(name, known), Code.UNKNOWN)
         return node
 
     def catalog_call(self, node: ast.Call, function: Function) -> ast.expr:
@@ -119,7 +119,8 @@ class Calls:
     def method_call(self, node: ast.Call, method: ast.Attribute) -> ast.expr:
         name = method.attr
         if self.is_module(method.value):
-            self.text.error(method, f"there is no function '{ast.unparse(method)}'", nearest(name, function_names()))
+            what = f"there is no function '{ast.unparse(method)}'"
+            self.text.error(method, what, nearest(name, function_names()), Code.UNKNOWN)
             return node
         if self.text.formula:
             self.text.error(method, f"'.{name}' has no place in a formula")

@@ -9,11 +9,12 @@ from typing import Any
 
 from modelzoo import bounds
 from modelzoo.catalog import functions
-from modelzoo.errors import nearest
+from modelzoo.errors import Code, nearest
 from modelzoo.language.calls import Calls
 from modelzoo.language.loops import Loops
 from modelzoo.language.names import PRIVATE, Names, Text
 from modelzoo.language.pieces import assigned_names, at, call_of, load, number_of, site, text_of
+from modelzoo.spelling import did_you_mean
 
 _GUARDS: Mapping[type[ast.operator], str] = {
     ast.Add: "_add",
@@ -129,7 +130,9 @@ class Expressions:
         elif name.startswith("_"):
             self.text.error(node, f"'{name}' cannot be a name", PRIVATE)
         elif name in self.text.names.fills or functions.find_function(name) is not None:
-            self.text.error(node, f"'{name}' is a function", self.text.layer_meant(name) or f"Call it: {name}(...).")
+            self.text.error(
+                node, f"'{name}' is a function", did_you_mean(self.text.layer_meant(name)) or f"Call it: {name}(...)."
+            )
         else:
             self.text.unknown(node)
         return node
@@ -272,7 +275,9 @@ class Expressions:
         elif name in functions.METHODS:
             self.text.error(node, f"'{name}' is a method", f"Call it: .{name}(...).")
         elif name not in functions.ATTRIBUTES:
-            self.text.error(node, f"there is no attribute '{name}'", nearest(name, sorted(functions.ATTRIBUTES)))
+            self.text.error(
+                node, f"there is no attribute '{name}'", nearest(name, sorted(functions.ATTRIBUTES)), Code.UNKNOWN
+            )
         return ast.Attribute(self.expression(node.value), name, ast.Load())
 
     def condition(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from modelzoo.catalog.layers import find_layer, layer_names
-from modelzoo.errors import TextError, nearest
+from modelzoo.errors import Code, TextError, nearest
 from modelzoo.language.pieces import at, call_of, load, number_of, text_of
+from modelzoo.spelling import closest, did_you_mean
 
 PRIVATE = "Names have ASCII letters, digits and '_', and start with a letter."
 
@@ -79,8 +80,10 @@ class Text:
         self.reads: list[Read] = []
         self.uses_modules = False
 
-    def error(self, node: ast.expr | ast.stmt | ast.keyword, what: str, hint: str = "") -> None:
-        self.errors.append(TextError(what, hint, node.lineno, node.col_offset + 1))
+    def error(
+        self, node: ast.expr | ast.stmt | ast.keyword, what: str, hint: str = "", code: Code | None = None
+    ) -> None:
+        self.errors.append(TextError(what, hint, node.lineno, node.col_offset + 1, code))
 
     def is_value(self, name: str) -> bool:
         return name in self.locals and self.kinds[name] == "value"
@@ -125,19 +128,16 @@ class Text:
             self.error(node, f"'{name}' is not set on every way that leads here", "Set it before the branch or loop.")
         elif name in self.names.closed:
             hint = f"A definition sees its own args: add {name} to them, and give it where the definition is used."
-            self.error(node, f"there is no value '{name}'", hint)
+            self.error(node, f"there is no value '{name}'", hint, Code.NO_VALUE)
         else:
             known = sorted(self.locals) + sorted(self.names.values | self.names.tensors | self.names.layers)
-            meant = _OF_YAML.get(name.lower())
-            hint = f"Did you mean '{meant}'?" if meant else nearest(name, known)
-            if not hint.startswith("Did"):
-                hint = self.layer_meant(name) or hint
-            self.error(node, f"there is no value '{name}'", hint)
+            meant = _OF_YAML.get(name.lower()) or closest(name, known) or self.layer_meant(name)
+            hint = did_you_mean(meant) or nearest(name, known)
+            self.error(node, f"there is no value '{name}'", hint, Code.NO_VALUE)
 
     def layer_meant(self, name: str) -> str:
         """Which layer is meant by a name among the arguments of another, as in `Sequential(Linear(4, 4), relu)`."""
-        hint = nearest(name, layer_names()) if self.formula else ""
-        return hint if hint.startswith("Did") else ""
+        return closest(name, layer_names()) if self.formula else ""
 
     def tensor_of(self, node: ast.Attribute) -> ast.expr:
         """`layer.weight` where it is read, not called."""

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
 from modelzoo import bounds
-from modelzoo.errors import ConfigError, Path, Problem, Problems
+from modelzoo.errors import ConfigError, Problem, Problems, first_line
 from modelzoo.language import compiler, runtime
 from modelzoo.modules import construct, equal, flops, gradients, modes
-from modelzoo.modules.explain import Explaining, FailedCall, explain, text_key, text_problem
+from modelzoo.modules.explain import Explaining, FailedCall, explain, failing_line, text_key
 from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kernel
 from modelzoo.modules.inputs import call_with
 from modelzoo.modules.misfits import Misfits, torch_layers
@@ -219,7 +219,7 @@ def _pass(skeleton: Skeleton, inputs: dict[str, Tensor], record: Record, watch: 
         raise
     except Exception as error:
         if depends_on_data(error):
-            text = text_problem(error, Path()).what.partition(" fails: ")[0]
+            text = failing_line(error) or first_line(error)
             record.notes.append(f"sizes after this depend on data and were not checked: {text}")
             return
         if mode.training and not mode.asked and is_of_example(error):

@@ -256,8 +256,8 @@ def text_key(skeleton: Skeleton, owner: nn.Module) -> Path:
 def _explain_text(skeleton: Skeleton, module: nn.Module, error: Exception) -> Problem:
     module = next((frame.f_locals["_self"] for frame, _ in reversed(compiler.texts(error))), module)
     problem = text_problem(error, text_key(skeleton, module))
-    line, _, why = problem.what.partition(" fails: ")
-    if "NoneType" not in why:
+    line = failing_line(error)
+    if not line or "NoneType" not in first_line(error):
         return problem
     frame = compiler.texts(error)[-1][0]
     given = frame.f_code.co_varnames[: frame.f_code.co_argcount]
@@ -279,11 +279,16 @@ def _explain_text(skeleton: Skeleton, module: nn.Module, error: Exception) -> Pr
     )
 
 
+def failing_line(error: BaseException) -> str:
+    """The line of the innermost text that an error came through; empty if it came through none."""
+    return next((compiler.line_of(frame.f_code, number) for frame, number in compiler.texts(error)[-1:]), "")
+
+
 def text_problem(error: BaseException, key: Path) -> Problem:
     """What went wrong inside a `forward` text, at its line."""
-    line, text, hint = 0, "", ""
-    for frame, number in compiler.texts(error)[-1:]:
-        line, text, hint = number, compiler.line_of(frame.f_code, number), slips.hint(error, frame, number)
+    line, text, hint = 0, failing_line(error), ""
+    for frame, line in compiler.texts(error)[-1:]:
+        hint = slips.hint(error, frame, line)
     if isinstance(error, runtime.LoopError):
         hint = "Set max_steps=... if it should turn more often."
         return Problem(path=str(key), key=key, what=error.what, hint=hint, line=error.line, column=1)

@@ -103,7 +103,7 @@ def _more_inputs(misuse: Misuse) -> str:
 def _flattened(misuse: Misuse) -> str:
     assert misuse.misfit is not None
     shape, size = misuse.misfit.value.shape, misuse.misfit.size
-    if misuse.kind != "Linear" or (len(shape) != 4 if size is not None else "Flatten" not in misuse.misfit.what):
+    if misuse.kind != "Linear" or (len(shape) != 4 if size is not None else not misuse.misfit.flat):
         return ""
     flat = "give it x.flatten(1)" if misuse.called else "write Flatten before it"
     return f"{_sentence(flat)}." if size is None else f"Or {flat}, and write in_features={math.prod(shape[1:])}."
@@ -138,7 +138,7 @@ def _other_kind(misuse: Misuse) -> str:
 def _dimensions(misuse: Misuse) -> str:
     """A batch or the only channel, which the input leaves out."""
     assert misuse.misfit is not None
-    if _KINDS.fullmatch(misuse.kind) is None or not misuse.misfit.what.startswith("takes ["):
+    if _KINDS.fullmatch(misuse.kind) is None or not misuse.misfit.only:
         return ""
     shape, given = tuple(misuse.misfit.value.shape), misuse.arguments.get(misuse.misfit.argument)
     missing = 2 + int(misuse.kind[-2]) - len(shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from modelzoo.errors import Path, Problems, nearest
+from modelzoo.errors import Code, Path, Problems, nearest
 from modelzoo.modules.homes import tensors_of
 from modelzoo.spec.instances import BlockInstance
 
@@ -90,11 +90,11 @@ class Ties:
         first = (*owners, name)[0]
         if instance.lacks(first):
             what = f"there is no tensor '{dotted}' to tie: the _if_ of '{first}' is false."
-            self.problems.add(key, what, "Give the tie the same _if_.")
+            self.problems.add(key, what, "Give the tie the same _if_.", code=Code.UNKNOWN)
             return None
         if module is None or tensor is None:
             hint = nearest(dotted, tensors_of(block, every=True))
-            self.problems.add(key, f"there is no tensor '{dotted}' to tie.", hint)
+            self.problems.add(key, f"there is no tensor '{dotted}' to tie.", hint, code=Code.UNKNOWN)
             return None
         return module, name, tensor
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from modelzoo import bounds, streams
 from modelzoo.catalog import functions
-from modelzoo.errors import ConfigError, Path, Problem, Problems, fail, nearest
+from modelzoo.errors import Code, ConfigError, Path, Problem, Problems, fail, nearest
 from modelzoo.init import decide, filling, ledger
 from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
 from modelzoo.language import runtime
@@ -193,6 +193,7 @@ def _check_options(seed: Any, dtype: Any, max_steps: Any, training: Any, problem
             Path(("dtype",)),
             f"there is no floating dtype {dtype!r}.",
             nearest(str(dtype), ("float32", "float64", "float16", "bfloat16")),
+            code=Code.UNKNOWN,
         )
     if type(max_steps) is not int or max_steps < 1:
         problems.add(

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from modelzoo.errors import Path, fail, in_full, nearest
+from modelzoo.errors import Path, fail, in_full
+from modelzoo.spelling import closest, did_you_mean
 
 DEVICES = ("cpu", "cuda", "meta", "mps", "xpu")
 FLAGS = ("traceback", "strict", "resume", "fail_fast", "backward")
@@ -33,10 +34,10 @@ def device_named(name: Any) -> torch.device:
 
 def _device_meant(name: str) -> str:
     kind, _, number = name.partition(":")
-    hint = nearest(kind, DEVICES)
-    if kind in DEVICES or not hint.startswith("Did"):
+    meant = closest(kind, DEVICES)
+    if kind in DEVICES or not meant:
         return ""
-    meant = hint.split("'")[1]
+    hint = did_you_mean(meant)
     try:
         torch.empty(0, device=f"{meant}:{number}" if number else meant)
     except (RuntimeError, AssertionError, NotImplementedError):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelzoo.catalog import constructors, layers
-from modelzoo.errors import Beside, Path, Problem, TextError, nearest
+from modelzoo.errors import Beside, Code, Path, Problem, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
 from modelzoo.spec.keys import Keys
@@ -172,7 +172,7 @@ class Calls:
             )
             hint = reason or nearest(target.rpartition(".")[2], [*visible.signatures, *layers.layer_names()])
             target_key = key / "_target_" if place is None and key[-1:] != ("_target_",) else key
-            self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at)
+            self.problems.add(target_key, f"there is no layer '{target}'.", hint, **at, code=Code.UNKNOWN)
             return None
         if layer.name in CONTAINERS:
             given = {key / "_args_" / index: each for index, each in enumerate(positional)}

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sized
 from typing import Any
 
 from modelzoo.catalog import functions
-from modelzoo.errors import Path, Problems, Repair, nearest
+from modelzoo.errors import Code, Path, Problems, Repair, nearest
 from modelzoo.language.syntax import unbalanced
 from modelzoo.names import Kind
 from modelzoo.spec import cuts
+from modelzoo.spelling import closest
 
 
 class Keys:
@@ -40,7 +41,9 @@ class Keys:
 
     def dtype(self, value: Any, key: Path) -> str | None:
         if value is not None and not (isinstance(value, str) and value in functions.DTYPES):
-            self.problems.add(key, f"there is no dtype {value!r}.", nearest(str(value), functions.DTYPES))
+            self.problems.add(
+                key, f"there is no dtype {value!r}.", nearest(str(value), functions.DTYPES), code=Code.UNKNOWN
+            )
             return None
         return value
 
@@ -84,7 +87,7 @@ class Keys:
         self.check_known(given, known, key, owner)
         found: dict[Any, Any] = {}
         for name, value in given.items():
-            like = meant_by(str(name), known) if name not in known else ""
+            like = closest(str(name), known) if name not in known else ""
             found[like if like and like not in given else name] = value
         return found
 
@@ -100,16 +103,6 @@ def _in_quotes(texts: Mapping[str, Any]) -> str:
     if not all(isinstance(each, str) for each in texts.values()):
         return f"Write {shown}."
     return f"Put the text{'s' * (len(texts) > 1)} in quotes: {shown}."
-
-
-def meant_by(name: str, known: Iterable[str]) -> str:
-    """The known name that a misspelt one is like, or nothing.
-
-    >>> meant_by("layres", ["args", "inputs", "layers"])
-    'layers'
-    """
-    hint = nearest(name, known)
-    return hint.split("'")[1] if hint.startswith("Did") else ""
 
 
 def kind_of(value: Any) -> str:

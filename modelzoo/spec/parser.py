@@ -14,7 +14,7 @@ from modelzoo.spec import misplaced
 from modelzoo.spec.blocks import Blocks
 from modelzoo.spec.calls import Calls
 from modelzoo.spec.cuts import in_yaml
-from modelzoo.spec.keys import Keys, kind_of, meant_by
+from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
     BLOCK_KEYS,
     SCALARS,
@@ -30,6 +30,7 @@ from modelzoo.spec.nodes import (
 )
 from modelzoo.spec.rules import Rules
 from modelzoo.spec.tensors import Tensors
+from modelzoo.spelling import closest
 
 
 def parse(model: Any, problems: Problems | None = None) -> Node:
@@ -173,7 +174,7 @@ class Parser:
         if not {"layers", "forward"} & value.keys():
             known = ("_target_", "_ref_", *BLOCK_KEYS)
             wrong = [each for each in value if each not in known]
-            meant = next(((each, like) for each in wrong if (like := meant_by(str(each), known)) in _DECIDING), None)
+            meant = next(((each, like) for each in wrong if (like := closest(str(each), known)) in _DECIDING), None)
             otherwise = (
                 misplaced.for_mapping(value, key) or "Write layers or forward for a block, _target_ for a layer."
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelzoo.errors import Problems, nearest
+from modelzoo.errors import Code, Problems, nearest
 from modelzoo.spec import nodes
 from modelzoo.spec.instances import BlockInstance, Children, Instance, Scope
 
@@ -28,7 +28,9 @@ class References:
         text = ".".join(node.target)
         if children is None:
             known = scope.children.visible() if scope.children else []
-            self.problems.add(node.key / "_ref_", f"there is no layer '{text}' to refer to.", nearest(first, known))
+            self.problems.add(
+                node.key / "_ref_", f"there is no layer '{text}' to refer to.", nearest(first, known), code=Code.UNKNOWN
+            )
             return None
         if self.moves(children.block, text, node):
             return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from modelzoo import arithmetic, bounds
 from modelzoo.catalog import arguments, layers
-from modelzoo.errors import Path, Problems, nearest
+from modelzoo.errors import Code, Path, Problems, nearest
 from modelzoo.names import Kind
 from modelzoo.spec import nodes
 from modelzoo.spec.arrangement import Arrangement
@@ -145,7 +145,10 @@ class Resolver:
         layer = layers.find_layer(node.target)
         if layer is None:
             self.problems.add(
-                node.key, f"there is no layer '{node.target}'.", nearest(node.target, layers.layer_names())
+                node.key,
+                f"there is no layer '{node.target}'.",
+                nearest(node.target, layers.layer_names()),
+                code=Code.UNKNOWN,
             )
             return None
         return self.layers.build_layer(node, layer, scope)

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelzoo.catalog import fills
 from modelzoo.catalog.functions import find_function
-from modelzoo.errors import Path, Problems, TextError, nearest
+from modelzoo.errors import Code, Path, Problems, TextError, nearest
 from modelzoo.language import compiler, syntax
 from modelzoo.names import Kind
 from modelzoo.spec.calls import Calls
@@ -177,7 +177,8 @@ class Rules:
             raise TextError(
                 f"there is no fill '{name}'.",
                 nearest(name.rstrip("_"), fills.FILLS),
-                *((1, 1) if tree is not None else ()),
+                *((1, 1) if tree is not None else (0, 0)),
+                Code.UNKNOWN,
             )
         arguments = fills.bind(fill, positional, named)
         return Fill(name=fill.name, arguments=tuple(arguments.items()), key=key)
@@ -198,6 +199,5 @@ def check_module(tree: ast.expr | None) -> None:
     values = [*map(ast.unparse, given), *(ast.unparse(each) for each in (call.keywords if call else ()))]
     short = name.rstrip("_")
     written = f"Write {short}({', '.join(values)})." if values else f"Write {short}."
-    raise TextError(
-        f"there is no fill '{target}'", written if fills.find_fill(short) else nearest(short, fills.FILLS), 1, 1
-    )
+    hint = written if fills.find_fill(short) else nearest(short, fills.FILLS)
+    raise TextError(f"there is no fill '{target}'", hint, 1, 1, Code.UNKNOWN)

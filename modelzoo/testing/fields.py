@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from modelzoo.errors import Path, TextError, nearest
+from modelzoo.errors import Code, Path, TextError, nearest
 from modelzoo.testing import readers
 from modelzoo.testing.case import OPTIONS, Facts, Given, Message, Output, Same, Unchanged
 from modelzoo.testing.readers import Read, Reader, Table
@@ -143,7 +143,7 @@ def _error(reader: Reader, value: Any, key: Path) -> tuple[Message, ...]:
 def _round_trip(_: Reader, value: Any, key: Path) -> tuple[str, ...]:
     for name in readers.texts(_, value, key):
         if name not in ROUND_TRIPS:
-            raise TextError(f"there is no round trip '{name}'.", nearest(name, ROUND_TRIPS))
+            raise TextError(f"there is no round trip '{name}'.", nearest(name, ROUND_TRIPS), code=Code.UNKNOWN)
     return readers.texts(_, value, key)
 
 

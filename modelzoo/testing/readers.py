@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modelzoo.errors import Path, Problems, TextError, nearest
+from modelzoo.errors import Code, Path, Problems, TextError, nearest
 from modelzoo.testing.case import Close, Fact, Facts
 
 DTYPES = (
@@ -103,7 +103,7 @@ def shape(_: Reader, value: Any, key: Path) -> tuple[int, ...]:
 def dtype(_: Reader, value: Any, key: Path) -> str:
     """The name of a dtype."""
     if value not in DTYPES:
-        raise TextError(f"there is no dtype {value!r}.", nearest(str(value), DTYPES))
+        raise TextError(f"there is no dtype {value!r}.", nearest(str(value), DTYPES), code=Code.UNKNOWN)
     return str(value)
 
 

@@ -14,9 +14,9 @@ import pytest
 import modelzoo
 from modelzoo.__main__ import main
 from modelzoo.cli import check, run_file, sandbox
-from modelzoo.cli.checked import Checked
+from modelzoo.cli.checked import SENT, Checked
 from modelzoo.cli.typed import Typed
-from modelzoo.errors import ConfigError, Problem
+from modelzoo.errors import Code, ConfigError, Problem
 
 
 def write(path: pathlib.Path, text: str) -> str:
@@ -276,6 +276,14 @@ def test_what_a_child_says_comes_back_as_it_was() -> None:
     problem: dict[str, Any] = {"where": "x.yaml:1:1", "path": "a", "what": "b", "hint": "c"}
     checked = Checked(config="x.yaml", problems=(Problem(**problem),), notes=("n",))
     assert Checked.from_json(json.loads(json.dumps(checked.json()))) == checked
+
+
+def test_a_child_says_which_problems_are_names_that_do_not_exist_and_the_user_sees_what_he_saw_before() -> None:
+    problem = Problem(where="x.yaml:1:1", path="a", what="b", hint="c", code=Code.UNKNOWN)
+    checked = Checked(config="x.yaml", problems=(problem,))
+    sent = Checked.from_json(json.loads(json.dumps(checked.json(SENT))))
+    assert [each.code for each in sent.problems] == [Code.UNKNOWN]
+    assert checked.json()["problems"] == [{"where": "x.yaml:1:1", "path": "a", "what": "b", "hint": "c"}]
 
 
 def test_a_problem_that_several_configs_share_is_said_once_for_all(
