@@ -11,6 +11,7 @@ from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import distributions, fills, functions, layers, sizes
 from modelzoo.catalog.fill import REQUIRED, Fill
 from modelzoo.catalog.layers import Layer
+from modelzoo.cli.block_keys import ITEM_KEYS, block_of
 from modelzoo.cli.docstrings import arguments_of, one_line
 from modelzoo.cli.facts import about_fill
 from modelzoo.cli.schema_words import of_own_words, of_words
@@ -81,7 +82,7 @@ def _nodes(prefix: str) -> Schema:
                 "_ref_": {"description": "The same module again: the name of a layer.", "type": ["string", "integer"]},
             },
             "if": {"type": "object", "required": ["_ref_"]},
-            "then": {"properties": {"_ref_": True, **_without_init(_ITEM_KEYS)}, "additionalProperties": False},
+            "then": {"properties": {"_ref_": True, **_without_init(ITEM_KEYS)}, "additionalProperties": False},
             "else": {
                 "if": {"type": "object", "required": ["_target_"]},
                 "then": ref(f"{prefix}layer"),
@@ -124,7 +125,7 @@ def _call(prefix: str) -> Schema:
         "patternErrorMessage": "There is no such layer: python -m modelzoo list layers",
     }
     positional = {"description": "Arguments by position.", "type": ["array", "string"], "pattern": COMPUTED}
-    keys = {"_target_": target, "_args_": positional, **_ITEM_KEYS, **_HYDRAS}
+    keys = {"_target_": target, "_args_": positional, **ITEM_KEYS, **_HYDRAS}
     return {"properties": keys, "allOf": [ref("arguments")]}
 
 
@@ -156,7 +157,7 @@ def _layer(layer: Layer) -> Schema:
         if name in accepted.named
     }
     needed = [name for name in accepted.required if name not in sizes.inferable(layer)]
-    keys = dict.fromkeys(("_args_", *_ITEM_KEYS, *_HYDRAS), True)
+    keys = dict.fromkeys(("_args_", *ITEM_KEYS, *_HYDRAS), True)
     found: Schema = {
         "description": about,
         "properties": {"_target_": {"description": about}, **keys, **arguments},
@@ -260,89 +261,3 @@ def _rule() -> Schema:
         required=["fill"],
         anyOf=[{"type": ["null", "string"]}, *({"required": [each]} for each in ("layer", "param", "name"))],
     )
-
-
-_ITEM_KEYS: Schema = {
-    "_repeat_": {
-        "description": "So many copies, in an nn.Sequential; `i` is the index in its texts.",
-        "type": ["integer", "string", "null"],
-        "minimum": 0,
-    },
-    "_name_": {"description": 'The names of the copies, as in "block{i}".', "type": ["string", "null"]},
-    "_if_": {"description": "Present only if this is true.", "type": ["boolean", "integer", "string", "null"]},
-    "_unpack_": {
-        "description": "Its layers stand here in its place: in a list those of a sequence, in a mapping named copies.",
-        "type": "boolean",
-    },
-    "_init_": ref("fills"),
-}
-
-
-_TENSOR = {"shape": ref("shape"), "fill": ref("fill"), "dtype": ref("dtype")}
-
-_OWN = {**_TENSOR, "_if_": _ITEM_KEYS["_if_"]}
-
-_SIGNATURE: Schema = {
-    "args": ref("args"),
-    "inputs": {
-        "description": "What forward takes: a mapping with examples, or a list of names; [x] if left out.",
-        **keys_named(Kind.INPUT),
-        "type": ["object", "array", "null", "string"],
-        "pattern": COMPUTED,
-        "items": {"type": "string"},
-        "additionalProperties": {
-            "description": "An example: its shape, or shape, dtype and fill; null for an optional input.",
-            "type": ["array", "integer", "string", "null", "object"],
-            "items": {"type": ["integer", "string"]},
-            "properties": _TENSOR,
-            "additionalProperties": False,
-            "required": ["shape"],
-        },
-    },
-}
-
-
-def block_of(node: str) -> Schema:
-    """A block, whose layers are what a definition says."""
-    keys: Schema = {
-        **_SIGNATURE,
-        "layers": {
-            "description": "Its layers: a mapping of names, or a list, whose names are 0, 1, ...",
-            **keys_named(Kind.LAYER),
-            "type": ["object", "array", "null", "string"],
-            "pattern": COMPUTED,
-            "items": ref(node),
-            "additionalProperties": ref(node),
-        },
-        "parameters": mapping_of(
-            description="Trainable tensors of its own.",
-            **keys_named(Kind.PARAMETER),
-            additionalProperties=mapping_of(
-                {**_OWN, "trainable": or_computed({"type": "boolean"})}, required=["shape"]
-            ),
-        ),
-        "buffers": mapping_of(
-            description="Tensors of its own that are never trained.",
-            **keys_named(Kind.BUFFER),
-            additionalProperties=mapping_of(
-                {**_OWN, "persistent": or_computed({"type": "boolean"})}, required=["shape"]
-            ),
-        ),
-        "forward": {
-            "description": "How it uses layers and tensors, in a subset of Python; without it layers run in turn.",
-            "type": ["string", "null"],
-        },
-        "blocks": mapping_of(
-            description="Definitions, used by their names: Block(dim).",
-            **keys_named(Kind.BLOCK),
-            additionalProperties={
-                "type": ["object", "array", "string"],
-                "pattern": COMPUTED,
-                "items": ref("open_node"),
-                "if": {"type": "object", "not": {"required": ["_repeat_"]}},
-                "then": ref("open_block"),
-            },
-        ),
-        "tie": mapping_of(description="One tensor in several homes: head.weight: embed.weight."),
-    }
-    return {"type": "object", "properties": {**keys, **_ITEM_KEYS}, "additionalProperties": False}

@@ -8,7 +8,8 @@ import json
 import torch
 
 from modelzoo.catalog import registry
-from modelzoo.cli.definitions import block_of, definitions_of
+from modelzoo.cli.block_keys import block_of
+from modelzoo.cli.definitions import definitions_of
 from modelzoo.cli.schemas import Schema, keys_named, or_computed, ref
 from modelzoo.config import document, scalars
 from modelzoo.names import Kind

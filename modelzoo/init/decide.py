@@ -22,8 +22,9 @@ from modelzoo.modules.homes import Named, named_in
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import LayerInstance
-from modelzoo.spec.nodes import Init, Rule, assigned_in
+from modelzoo.spec.nodes import Init, Rule
 from modelzoo.spec.resolve import values_of
+from modelzoo.spec.visible import assigned_in
 
 
 def decide(

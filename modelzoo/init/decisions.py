@@ -13,7 +13,8 @@ from modelzoo.catalog import fill as catalog_fill
 from modelzoo.catalog.distributions import Fans
 from modelzoo.errors import Path
 from modelzoo.language import compiler
-from modelzoo.spec.nodes import FILL_INPUTS, Fill, fill_names
+from modelzoo.spec.nodes import FILL_INPUTS, Fill
+from modelzoo.spec.visible import fill_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

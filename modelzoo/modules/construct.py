@@ -23,7 +23,7 @@ from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.modules.ties import Ties
 from modelzoo.modules.torch_layers import Factory, TooLargeError
 from modelzoo.modules.user_layers import Constructor
-from modelzoo.spec import nodes
+from modelzoo.spec import nodes, visible
 from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
 
 
@@ -130,7 +130,13 @@ class Builder:
             fail(instance.key, f"{instance.call()} cannot be constructed: {first_line(error)}", cause=error)
 
     def part(self, value: Any, name: str) -> Any:
-        return self.module(value, name) if isinstance(value, Instance) else value
+        if not isinstance(value, Instance):
+            return value
+        made = self.module(value, name)
+        if value.frozen and not isinstance(made, Unsized):
+            made.requires_grad_(False)  # at once, since the layer that is given it may copy it
+            self.factory.forget()
+        return made
 
     def within(self, value: Any, name: str) -> Any:
         """A value with the modules of all layers in it."""
@@ -215,7 +221,7 @@ def _needed(layer: layers.Layer) -> frozenset[str]:
 def frozen(instance: BlockInstance, text: str, max_steps: int) -> Frozen:
     """What the class of a block is made of: its text, and the values that the text reads."""
     block = instance.block
-    names = nodes.names_of(block, frozenset(instance.values), layers=instance.children)
+    names = visible.names_of(block, frozenset(instance.values), layers=instance.children)
     inputs = [each.optional for each in block.inputs]
     defaults = (None,) * (len(inputs) - inputs.index(True) if True in inputs else 0)
     translation = compiler.translate(text, names, f"{block.name}.forward", defaults)
@@ -232,12 +238,12 @@ def frozen(instance: BlockInstance, text: str, max_steps: int) -> Frozen:
     problems.check()
     values = tuple((name, hashable(instance.values[name])) for name in sorted(translation.names))
     # A class does not depend on args that its text does not read.
-    names = nodes.names_of(block, frozenset(translation.names), layers=instance.children)
+    names = visible.names_of(block, frozenset(translation.names), layers=instance.children)
     return Frozen(name=block.name, text=text, names=names, values=values, defaults=defaults, max_steps=max_steps)
 
 
 def finish(skeleton: Skeleton, problems: Problems) -> None:
-    """After the dry run: puts found layers in their places, checks what texts read, and makes the ties.
+    """After the dry run: puts found layers in their places, checks what texts read, makes the ties, and freezes.
 
     Args:
         skeleton: the modules.
@@ -269,6 +275,9 @@ def finish(skeleton: Skeleton, problems: Problems) -> None:
         for left, right in instance.ties:
             ties.tie(made, instance, left, right)
     ties.settle()
+    for module, its in skeleton.instances.items():
+        if its.frozen and not isinstance(module, Unsized):
+            module.requires_grad_(False)
 
 
 def materialise(skeleton: Skeleton, device: torch.device) -> None:

@@ -41,6 +41,9 @@ class Arrangement:
                 found.append(each)
                 continue
             found += each.children.values()
+            for inside in each.children.values() if each.frozen else ():
+                if inside is not None:
+                    inside.frozen = True
             if each.init or (isinstance(each, BlockInstance) and each.block.tie):
                 what = "a block with _init_ or tie cannot be unpacked: the names in it would be gone."
                 self.problems.add(node.key / "_unpack_", what, "Move _init_ and tie to the block around it.")

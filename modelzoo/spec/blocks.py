@@ -27,12 +27,10 @@ from modelzoo.spec.nodes import (
     OwnTensor,
     Parameter,
     Tie,
-    Visible,
-    joined,
-    names_of,
 )
 from modelzoo.spec.rules import Rules
 from modelzoo.spec.tensors import Tensors
+from modelzoo.spec.visible import Visible, joined, names_of
 
 _AROUND, _COPIES = ("args", "blocks"), "copies"
 """Of a definition that is a repeat: the keys that are not those of a copy, and where the copies stand."""

@@ -14,7 +14,8 @@ from modelzoo.errors import Beside, Code, Path, Problem, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
 from modelzoo.spec.keys import Keys
-from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node, Visible, dotted_name, is_layer
+from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node
+from modelzoo.spec.visible import Visible, dotted_name, is_layer
 
 _NO_LITERAL = object()
 
@@ -225,6 +226,7 @@ class Calls:
                 hint = f"It is set for a whole model: {name}=..." if whole else nearest(name, sorted(accepted.named))
                 special = f"_{name.strip('_')}_"
                 hint = f"Did you mean '{special}'?" if special in NODE_KEYS and not spot.line else hint
+                hint = "Write _freeze_: true in a mapping." if name in ("trainable", "requires_grad") else hint
                 what = f"{target} has no argument '{name}'."
                 self.problems.drop(spot.wrong)
                 self.problems.add(spot.key, what, hint, beside=stale, **in_text)

@@ -13,6 +13,7 @@ from modelzoo.spec import nodes
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import Recipe, Scope
 from modelzoo.spec.parser import Parser
+from modelzoo.spec.visible import Visible, is_layer
 
 
 class Evaluation:
@@ -113,7 +114,7 @@ class Evaluation:
             return {each.value: self.evaluated(v, scope, key) for each, v in zip(tree.keys, tree.values, strict=True)}  # type: ignore[union-attr]
         if isinstance(tree, ast.IfExp):
             return self.evaluated(tree.body if self.evaluated(tree.test, scope, key) else tree.orelse, scope, key)
-        if nodes.is_layer(tree, scope.values, scope.blocks):
+        if is_layer(tree, scope.values, scope.blocks):
             node = Parser(self.problems).calls.call_of(tree, ast.unparse(tree), key, self.visible(scope))
             return None if node is None else Recipe(node=node, scope=scope)
         read = [scope.values.get(each.id) for each in syntax.formula_names(tree)]
@@ -124,7 +125,7 @@ class Evaluation:
         except runtime.EndlessError as error:
             self.stop(key, f"{error}.")
 
-    def visible(self, scope: Scope) -> nodes.Visible:
+    def visible(self, scope: Scope) -> Visible:
         """What a layer that is written in a value sees."""
         signatures = {name: block.args for name, block in scope.blocks.items()}
-        return nodes.Visible(values=frozenset(scope.values), signatures=signatures)
+        return Visible(values=frozenset(scope.values), signatures=signatures)

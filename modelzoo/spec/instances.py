@@ -21,12 +21,14 @@ class Instance:
         type: a layer's name, "Sequential", or a block's name.
         children: by local name, in order; None is absent.
         init: its own fills: a glob over the names below it, the fill, and the values its texts see.
+        frozen: whether its parameters are not trained.
     """
 
     type: str
     key: Path
     children: dict[str, Instance | None] = field(default_factory=dict)
     init: list[tuple[str, nodes.Fill, Mapping[str, Any]]] = field(default_factory=list)
+    frozen: bool = False
 
     @property
     def sequence(self) -> bool:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo.catalog import fills, functions
-from modelzoo.catalog.layers import find_layer
 from modelzoo.errors import Path
 from modelzoo.language import syntax
-from modelzoo.language.names import Names
 from modelzoo.names import Kind
 
 
@@ -33,7 +29,7 @@ BLOCK_KEYS = ("args", "inputs", "layers", "parameters", "buffers", "forward", "b
 SCALARS = (int, float, bool, type(None))
 
 
-NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_unpack_")
+NODE_KEYS = ("_repeat_", "_name_", "_if_", "_init_", "_freeze_", "_unpack_")
 
 
 TENSOR_KEYS = ("shape", "fill", "dtype")
@@ -176,6 +172,15 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """A node whose parameters are not trained if its test is true."""
+
+    node: Node
+    test: Any
+    key: Path = field(default=Path(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """The only idea: a layer made of layers."""
 
@@ -199,7 +204,7 @@ class Block:
         return frozenset() if self.listed else self.unpacked
 
 
-Node = Block | Call | Computed | Reference | Repeat | Condition
+Node = Block | Call | Computed | Reference | Repeat | Condition | Freeze
 
 
 _PARTS = MappingProxyType(
@@ -213,6 +218,7 @@ _PARTS = MappingProxyType(
         Computed: ("formula",),
         Repeat: ("count", "node"),
         Condition: ("test", "node"),
+        Freeze: ("test", "node"),
     }
 )
 """What each part of a spec is made of, in order; inputs and `_init_` make nothing, definitions where they are used."""
@@ -270,75 +276,3 @@ class Init:
 
     args: tuple[Parameter, ...] = ()
     rules: tuple[Rule, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visible:
-    """The names that texts of a block may use while its file is read."""
-
-    values: frozenset[str] = frozenset()
-    signatures: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
-    outer: tuple[frozenset[str], ...] = ()  # the layers and tensors of each block outside
-    closed: frozenset[str] = frozenset()  # in a definition, the values around it
-
-    def defines(self, target: str) -> bool:
-        """Whether a layer's name is not the catalog's here."""
-        return target in self.values or target in self.signatures
-
-
-def names_of(
-    block: Block, values: frozenset[str], outer: frozenset[str] = frozenset(), layers: Iterable[str] | None = None
-) -> Names:
-    """What the names of a block's `forward` mean; its layers may be others than those it was written with."""
-    layers = frozenset(dict(block.layers) if layers is None else layers)
-    tensors = frozenset(each.name for each in (*block.tensors, *block.buffers))
-    inputs = tuple(each.name for each in block.inputs)
-    return Names(
-        inputs=inputs, values=values - set(inputs) - layers - tensors, layers=layers, tensors=tensors, outer=outer
-    )
-
-
-@lru_cache(maxsize=1_024)
-def joined(names: tuple[frozenset[str], ...]) -> frozenset[str]:
-    """All of them; the same object for all children of a block, which are many."""
-    return frozenset().union(*names)
-
-
-def fill_names(values: frozenset[str]) -> Names:
-    """What the names of a `fill` text mean."""
-    known = frozenset(fills.FILLS) | {f"{name}_" for name in fills.FILLS}
-    return Names(inputs=FILL_INPUTS, values=values - set(FILL_INPUTS), fills=known)
-
-
-def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> bool:
-    """Whether an expression in a value names or calls a layer, where these values and definitions are seen."""
-    name = dotted_name(tree.func if isinstance(tree, ast.Call) else tree)
-    if name is None or (name in values and not isinstance(tree, ast.Call)):
-        return False
-    function = functions.find_function(name)
-    if function is not None and function.number and name not in blocks:  # what is called is never the number
-        return False
-    return name in blocks or name in values or (function is None and find_layer(name) is not None)
-
-
-@lru_cache(maxsize=1_024)
-def assigned_in(text: str) -> frozenset[str]:
-    """The names that a text assigns.
-
-    >>> sorted(assigned_in("w = normal(); w[0] = 0; return w"))
-    ['w']
-    """
-    if "=" not in text:
-        return frozenset()
-    nodes = (node for each in syntax.parse_statements(text) for node in ast.walk(each))
-    return frozenset(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-
-
-def dotted_name(tree: ast.expr) -> str | None:
-    """The dotted name that an expression is, or None."""
-    if isinstance(tree, ast.Name):
-        return tree.id
-    if isinstance(tree, ast.Attribute):
-        owner = dotted_name(tree.value)
-        return None if owner is None else f"{owner}.{tree.attr}"
-    return None

@@ -21,15 +21,16 @@ from modelzoo.spec.nodes import (
     Call,
     Condition,
     Formula,
+    Freeze,
     Init,
     Node,
     Parameter,
     Reference,
     Repeat,
-    Visible,
 )
 from modelzoo.spec.rules import Rules
 from modelzoo.spec.tensors import Tensors
+from modelzoo.spec.visible import Visible
 from modelzoo.spelling import closest
 
 
@@ -54,6 +55,11 @@ def parse(model: Any, problems: Problems | None = None) -> Node:
     if node is None or problems is None:
         found.check()
     assert node is not None
+    if isinstance(node, Freeze):
+        found.add(key / "_freeze_", "a model is not frozen as a whole.", "Write _freeze_: true on its layers.")
+        node = node.node
+        if problems is None:
+            found.check()
     return node
 
 
@@ -132,7 +138,7 @@ class Parser:
 
     def modified(self, value: dict[str, Any], key: Path, visible: Visible, name: str) -> Node | None:
         repeat, pattern = value.pop("_repeat_", None), value.pop("_name_", None)
-        test = value.pop("_if_", None)
+        test, freeze = value.pop("_if_", None), None if "_ref_" in value else value.pop("_freeze_", None)
         if value.pop("_unpack_", False) is not False:
             what = "_unpack_ is true or false, and belongs to an item of a list of layers."
             self.problems.add(key / "_unpack_", what, "Remove it, or write layers as a list.")
@@ -140,6 +146,8 @@ class Parser:
         node = self.plain_node(value, key, inside, name)
         if node is None:
             return None
+        if freeze is not None:
+            node = Freeze(node=node, test=self.calls.code(freeze, key / "_freeze_", inside), key=key)
         if pattern is not None and (repeat is None or not isinstance(pattern, str)):
             self.problems.add(
                 key / "_name_", "_name_ is a text and needs _repeat_", 'Write _repeat_: 4 and _name_: "block{i}".'

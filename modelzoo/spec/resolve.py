@@ -81,6 +81,10 @@ class Resolver:
             made = self.references.build_reference(node, scope)
         elif isinstance(node, nodes.Condition):
             made = self.build(node.node, scope) if self.truth(node.test, scope, node.key) else None
+        elif isinstance(node, nodes.Freeze):
+            made = self.build(node.node, scope)
+            if made is not None:
+                made.frozen |= self.truth(node.test, scope, node.key, "_freeze_")
         elif isinstance(node, nodes.Repeat):
             made = self.build_repeat(node, scope)
         else:
@@ -95,13 +99,13 @@ class Resolver:
             self.problems.add(node.key, f"the model has more than {bounds.NODES:,} nodes")
             self.problems.check()
 
-    def truth(self, test: Any, scope: Scope, key: Path) -> bool:
-        """Whether what stands at a key is there."""
-        value = self.values.value(test, scope, key / "_if_")
+    def truth(self, test: Any, scope: Scope, key: Path, name: str = "_if_") -> bool:
+        """Whether what stands at a key is there, or is what another key says."""
+        value = self.values.value(test, scope, key / name)
         if not isinstance(value, (bool, int, float, type(None))):
-            origin = self.values.origin(test, scope, key / "_if_")
-            what = f"_if_ must be true or false, not {value!r}"
-            self.problems.add(key / "_if_", what, repairs=as_formula(origin, value))
+            origin = self.values.origin(test, scope, key / name)
+            what = f"{name} must be true or false, not {value!r}"
+            self.problems.add(key / name, what, repairs=as_formula(origin, value))
             return False
         return bool(value)
 

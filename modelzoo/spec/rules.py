@@ -15,7 +15,8 @@ from modelzoo.names import Kind
 from modelzoo.spec.calls import Calls
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.keys import Keys
-from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule, Visible, assigned_in, dotted_name, fill_names
+from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule
+from modelzoo.spec.visible import Visible, assigned_in, dotted_name, fill_names
 
 _SELECTORS = MappingProxyType(
     {"layer": ("a layer", "Linear"), "param": ("a tensor", "weight"), "name": ("a tensor", "'*.weight'")}

@@ -14,8 +14,9 @@ from modelzoo.language import syntax
 from modelzoo.names import Kind
 from modelzoo.spec.calls import Calls
 from modelzoo.spec.keys import Keys, kind_of
-from modelzoo.spec.nodes import REQUIRED, TENSOR_KEYS, Formula, Input, OwnTensor, Parameter, Visible
+from modelzoo.spec.nodes import REQUIRED, TENSOR_KEYS, Formula, Input, OwnTensor, Parameter
 from modelzoo.spec.rules import Rules
+from modelzoo.spec.visible import Visible
 
 
 class Tensors:

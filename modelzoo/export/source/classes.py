@@ -27,6 +27,7 @@ from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
 from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
+from modelzoo.spec.visible import names_of
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")
@@ -262,7 +263,7 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
     kept = {name: trees.attribute(_SELF, each) for name, each in cls.attributes.all(cls.names).items()}
     written = method(
         block.forward,
-        nodes.names_of(block, frozenset(cls.names), layers=_layers(env.source, block)),
+        names_of(block, frozenset(cls.names), layers=_layers(env.source, block)),
         env.source.imports,
         block.key / "forward",
         values=kept,

@@ -12,6 +12,7 @@ from modelzoo.export.source.needs import Needs
 from modelzoo.export.source.occurrences import Occurrences
 from modelzoo.export.source.taken import Calls
 from modelzoo.spec import nodes
+from modelzoo.spec.visible import Visible
 
 
 class DeadError(Exception):
@@ -118,7 +119,7 @@ class Env:
         return replace(self, frames=(*self.frames, frame))
 
     @property
-    def visible(self) -> nodes.Visible:
+    def visible(self) -> Visible:
         """What a text that is read here may name."""
         signatures = {name: block.args for name, block in self.blocks.items()}
-        return nodes.Visible(values=frozenset(self.names), signatures=signatures)
+        return Visible(values=frozenset(self.names), signatures=signatures)

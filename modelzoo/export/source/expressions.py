@@ -16,7 +16,7 @@ from modelzoo.export.source.needs import bare, held_by
 from modelzoo.export.source.occurrences import Seen
 from modelzoo.export.source.recipes import NONE, argument, arranged, is_layer, layer_class, parsed_call, value
 from modelzoo.export.source.sequences import in_place, path, repeat
-from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test
+from modelzoo.export.source.values import FALSE, Sizes, formula, is_none, settled, test, when
 from modelzoo.spec import nodes
 from modelzoo.spec.instances import LayerInstance
 
@@ -45,7 +45,22 @@ def node_of(node: nodes.Node, env: Env, home: ast.expr | None = None) -> ast.exp
         return repeat(node, env, home)
     if isinstance(node, nodes.Condition):
         return child(node, env)
+    if isinstance(node, nodes.Freeze):
+        return _frozen(node, env)
     return _computed(node.formula.tree, node, env)
+
+
+def _frozen(node: nodes.Freeze, env: Env) -> ast.expr:
+    """A layer whose parameters are not trained, where its test says so."""
+    made, asked = node_of(node.node, env), when(node.test, env)
+    if asked is FALSE or trees.is_constant(made, None):
+        return made
+    if asked is None:
+        return trees.quoted("LAYER.requires_grad_(False)", LAYER=made)
+    local = trees.name(env.cls.scope.fresh("layer"))
+    env.before.append(trees.assigned(local, made))
+    env.before.extend(trees.statements("if TEST: LAYER.requires_grad_(False)", TEST=asked, LAYER=local))
+    return local
 
 
 def _computed(tree: ast.expr, node: nodes.Computed, env: Env) -> ast.expr:

@@ -18,6 +18,7 @@ from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.texts import method
 from modelzoo.language import compiler, syntax
 from modelzoo.spec import nodes
+from modelzoo.spec.visible import fill_names
 
 _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
 """Fills whose arguments are told apart by their names."""
@@ -26,7 +27,7 @@ _BY_NAME = ("normal", "trunc_normal", "kaiming_normal")
 def sample(fill: nodes.Fill, values: Mapping[str, Any], shape: tuple[int, ...], sized: tuple[int, ...]) -> Any:
     """What a fill's text gives for one tensor, with zeros for what it draws."""
     plain = {name: each for name, each in values.items() if name not in nodes.FILL_INPUTS}
-    translation = compiler.translate(fill.program, nodes.fill_names(frozenset(plain)), "fill")
+    translation = compiler.translate(fill.program, fill_names(frozenset(plain)), "fill")
     assert translation.code is not None
     fans = distributions.fans_of(sized) if len(sized) >= 2 else (None, None)
     function = compiler.link(translation.code, plain, bounds.STEPS)
@@ -72,7 +73,7 @@ def fill_program(
         }
         return fill_call(name, given, trees.quoted("torch.empty(SIZE)", SIZE=size), imports, fill.key)
 
-    known = nodes.fill_names(frozenset(names))
+    known = fill_names(frozenset(names))
     written = method(fill.program, known, imports, fill.key, values=inside, scope=inner, draw=draw)
     if written.expression is not None:
         return written.expression

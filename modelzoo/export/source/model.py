@@ -58,7 +58,7 @@ def written(draft: Draft, model: Any) -> str:
 def _finish(cls: ast.ClassDef, source: Source, root: Class, draft: Draft) -> None:
     """Adds to the class of the model what concerns it as a whole: ties left to do, its dtype, its first values."""
     weights = Weights(source, root, draft).method()
-    last = _ties_left(draft, source, root)
+    last = [*_ties_left(draft, source, root), *_freezing_left(draft, root)]
     if draft.dtype != "float32":
         dtype = trees.attribute(trees.name("torch"), draft.dtype)
         last += trees.statements("self.to(DTYPE)", DTYPE=dtype)
@@ -92,6 +92,23 @@ def _ties_left(draft: Draft, source: Source, root: Class) -> list[ast.stmt]:
             paths = [path(trees.name("self"), names[each], root.block) for each in (first, *others)]
             found += [trees.assigned(each, paths[0]) for each in paths[1:]]
     return found
+
+
+def _freezing_left(draft: Draft, root: Class) -> list[ast.stmt]:
+    """Tensors that a tie put into a frozen layer: it holds another than it was frozen with."""
+    skeleton = draft.skeleton
+    frozen = [made for made, instance in skeleton.instances.items() if instance.frozen]
+    inside = {each for made in frozen for each in made.modules()}
+    left = [
+        entry.name
+        for entry in draft.table
+        if entry.tensor in skeleton.tied and not inside.isdisjoint(home.owner for home in entry.homes)
+        if skeleton.tied[entry.tensor][0] not in inside
+    ]
+    return [
+        ast.Expr(trees.quoted("TENSOR.requires_grad_(False)", TENSOR=path(trees.name("self"), each, root.block)))
+        for each in left
+    ]
 
 
 def _slot(module: nn.Module, dotted: str) -> tuple[nn.Module, str]:

@@ -16,6 +16,7 @@ from modelzoo.spec import nodes
 from modelzoo.spec.instances import WHOLE, BlockInstance, Instance, LayerInstance
 from modelzoo.spec.parser import Parser
 from modelzoo.spec.provenance import Note, Provenance
+from modelzoo.spec.visible import Visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ class Occurrences:
         key = repr(value), tuple(sorted(map(id, blocks.values())))
         if key not in self.parsed:
             signatures = {name: block.args for name, block in blocks.items()}
-            visible = nodes.Visible(values=frozenset(values), signatures=signatures)
+            visible = Visible(values=frozenset(values), signatures=signatures)
             self.parsed[key] = Parser(Problems()).node(value, Path(), visible)
             self.hold(self.parsed[key])
         return self.parsed[key]

@@ -14,7 +14,7 @@ from modelzoo.export.source.environment import Env
 from modelzoo.export.source.needs import is_indexed
 from modelzoo.export.source.values import formula, is_none
 from modelzoo.language import syntax
-from modelzoo.spec import nodes
+from modelzoo.spec import nodes, visible
 from modelzoo.spec.parser import Parser
 
 NONE = ast.Constant(None)
@@ -49,7 +49,7 @@ def recipe(given: Any, env: Env) -> ast.expr:
 
 def is_layer(tree: ast.expr, env: Env) -> bool:
     """Whether a formula is a layer, written there."""
-    return nodes.is_layer(tree, env.visible.values, env.visible.signatures)
+    return visible.is_layer(tree, env.visible.values, env.visible.signatures)
 
 
 def parsed_call(tree: ast.expr, env: Env, key: Path) -> nodes.Call:

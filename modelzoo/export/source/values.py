@@ -35,8 +35,8 @@ def number(value: Any, env: Env) -> ast.expr:
 def test(node: nodes.Node, env: Env) -> ast.expr | None:
     """When a child is there; None for always, `FALSE` for never."""
     found: list[ast.expr] = []
-    while isinstance(node, nodes.Condition):
-        asked = when(node.test, env)
+    while isinstance(node, (nodes.Condition, nodes.Freeze)):
+        asked = when(node.test, env) if isinstance(node, nodes.Condition) else None
         if asked is FALSE:
             return FALSE
         found += [] if asked is None else [asked]
