@@ -14,8 +14,11 @@ _REST = rf"[A-Za-z0-9_]{{0,{bounds.NAME - 1}}}"
 _WORD = rf"[A-Za-z_]{_REST}"
 _OWN = rf"(?!__){_WORD}"
 _PUBLIC = rf"[A-Za-z]{_REST}"
+_HYPHENED = rf"[A-Za-z_][A-Za-z0-9_-]{{0,{bounds.NAME - 1}}}"  # as published checkpoints have them: block1-0
 _INDEX = "0|[1-9][0-9]{0,17}"  # below bounds.INTEGER
 _PART = f"(?:{_WORD}|{_INDEX})"
+_CHILD = rf"(?!__){_HYPHENED}|{_INDEX}"
+_STEP = f"(?:{_HYPHENED}|{_INDEX})"
 _END = r"(?![\s\S])"  # `$` would let a line break through in Python
 
 _HINT = f"Names have letters, digits and '_', start with a letter and are at most {bounds.NAME} long."
@@ -49,9 +52,9 @@ class Kind(Enum):
     (True, True, False, False)
     """
 
-    LAYER = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Module", words=("torch",))
-    ITEM = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="Sequential")
-    ENTRY = Rule(what="a layer", grammar=f"{_OWN}|{_INDEX}", owner="ModuleDict")
+    LAYER = Rule(what="a layer", grammar=_CHILD, owner="Module", words=("torch",))
+    ITEM = Rule(what="a layer", grammar=_CHILD, owner="Sequential")
+    ENTRY = Rule(what="a layer", grammar=_CHILD, owner="ModuleDict")
     PARAMETER = Rule(what="a parameter", grammar=_OWN, owner="Module", words=("torch",))
     BUFFER = Rule(what="a buffer", grammar=_OWN, owner="Module", words=("torch",))
     BLOCK = Rule(what="a block", grammar=_OWN, owner="Module")
@@ -68,8 +71,8 @@ class Kind(Enum):
     # names that lead to something, and are not given by a config
     TYPE = Rule(what="a layer", grammar=rf"{_WORD}(?:\.{_WORD})*", python=False)
     LOCAL = Rule(what="a tensor", grammar=_PART, python=False)
-    REFERENCE = Rule(what="a layer to refer to", grammar=rf"{_PART}(?:\.{_PART})*", python=False)
-    TIED = Rule(what="a tensor to tie", grammar=rf"{_PART}(?:\.{_PART})*", python=False)
+    REFERENCE = Rule(what="a layer to refer to", grammar=rf"{_STEP}(?:\.{_STEP})*", python=False)
+    TIED = Rule(what="a tensor to tie", grammar=rf"{_STEP}(?:\.{_STEP})*", python=False)
 
     @property
     def what(self) -> str:
@@ -123,10 +126,11 @@ def is_index(text: str) -> bool:
 def of_class(name: str) -> str:
     """What the class of a block is called after its layer.
 
-    >>> of_class("down_block"), of_class("none"), of_class("0")
-    ('DownBlock', 'None_', 'Block')
+    >>> of_class("down_block"), of_class("block1-0"), of_class("none"), of_class("0")
+    ('DownBlock', 'Block10', 'None_', 'Block')
     """
-    found = "Block" if is_index(name) else "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Block"
+    parts = [] if is_index(name) else re.split("[_-]", name)
+    found = "".join(part[:1].upper() + part[1:] for part in parts) or "Block"
     return f"{found}_" if keyword.iskeyword(found) else found
 
 

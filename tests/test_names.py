@@ -39,11 +39,14 @@ def refused(text: str, tmp_path: pathlib.Path) -> str:
 
 LEGAL = ["a", "_a", "A1_", "type", "match", "forward_", LONGEST]
 NUMBERS = ["0", "7", "120"]
-NEVER = ["", " ", "a b", "a.b", "a-b", "a\n", "é", "ª", "²", "٣", "①", "x; y", "__a", "007", "-1", "1a", "a" * 65]
+HYPHENED = ["a-b", "block1-0", "a--", "_-1", "class-1"]
+NEVER = ["", " ", "a b", "a.b", "-a", "a\n", "é", "ª", "²", "٣", "①", "x; y", "__a", "007", "-1", "1a", "a" * 65]
 
 
 @pytest.mark.parametrize("kind", [Kind.LAYER, Kind.ITEM, Kind.ENTRY, Kind.PARAMETER, Kind.BUFFER, Kind.BLOCK])
 def test_what_a_module_holds_has_an_ascii_name_that_is_neither_pythons_nor_the_modules(kind: Kind) -> None:
+    layers = kind in (Kind.LAYER, Kind.ITEM, Kind.ENTRY)
+    assert [name for name in HYPHENED if kind.fits(name)] == (HYPHENED if layers else [])
     assert [name for name in LEGAL if not kind.fits(name)] == ["type"]
     assert [name for name in [*NEVER, *keyword.kwlist, "train", "forward", "_modules"] if kind.fits(name)] == []
 
@@ -57,7 +60,7 @@ def test_only_what_may_stand_in_a_sequence_is_called_by_a_number(kind: Kind) -> 
 @pytest.mark.parametrize("kind", [Kind.ARG, Kind.INPUT, Kind.ARGUMENT])
 def test_what_a_call_is_given_begins_with_a_letter_and_may_be_called_as_a_module_is(kind: Kind) -> None:
     assert [name for name in [*LEGAL, "train", "forward"] if not kind.fits(name)] == ["_a"]
-    assert [name for name in [*NEVER, *keyword.kwlist] if kind.fits(name)] == []
+    assert [name for name in [*NEVER, *HYPHENED, *keyword.kwlist] if kind.fits(name)] == []
     assert kind.fits("training") == (kind is Kind.ARGUMENT)
 
 

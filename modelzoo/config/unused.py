@@ -93,7 +93,8 @@ def _in_block(
     layers = block.get("layers")
     for name, value in layers.items() if isinstance(layers, Mapping) else ():
         unpacked = isinstance(value, Mapping) and value.get("_unpack_") is True  # copies have names of their own
-        if value is not None and name not in called and not unpacked:
+        read = "layers" in called or called.issuperset(_WORD.findall(str(name)))
+        if value is not None and not read and not unpacked:
             yield key / "layers" / name, "Nothing calls this layer.", "Call it in forward, or remove it."
     for kind in ("parameters", "buffers"):
         own = block.get(kind)

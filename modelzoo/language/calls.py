@@ -75,7 +75,7 @@ class Calls:
             return self.catalog_call(node, function)
         elif self.text.is_value(name) or name in self.text.names.values or name in self.text.names.tensors:
             self.text.error(called, f"'{name}' is a value, not a function or a layer")
-        elif name in self.text.names.outer:
+        elif name in self.text.names.outer or self.text.is_own(called):
             self.text.unknown(called)
         elif name == "range" or name in SIDES:
             hint = "Write for i in range(n), or arange(n) for a tensor." if name == "range" else SIDES[name][1]
@@ -97,9 +97,9 @@ class Calls:
         if self.text.formula and not function.number:
             self.text.error(node, f"'{name}' makes a tensor and has no place in a formula")
         if name == "len" and len(node.args) == 1 and not node.keywords:
-            layer = self.text.layer(node.args[0])
-            if layer is not None:
-                return call_of("_call_len", layer.code)
+            layers = self.text.layers(node.args[0])
+            if layers is not None:
+                return call_of("_call_len", layers)
         self.check_limits(node, name, function.positional, function.call)
         infinite = name == "float" and [text_of(each) for each in node.args] in (["inf"], ["-inf"], ["nan"])
         positional, keywords = ([*node.args], []) if infinite else self.arguments(node, texts=not function.number)

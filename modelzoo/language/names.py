@@ -10,10 +10,14 @@ from torch import nn
 
 from modelzoo.catalog.layers import find_layer, layer_names
 from modelzoo.errors import Code, TextError, nearest
-from modelzoo.language.pieces import at, call_of, load, number_of, text_of
+from modelzoo.language.pieces import at, call_of, index_of, load, number_of, text_of
 from modelzoo.spelling import closest, did_you_mean
 
 PRIVATE = "Names have ASCII letters, digits and '_', and start with a letter."
+
+OWN = "layers"
+
+_ONE = ("a layer is picked by one index", "Write layers[0](x).")
 
 _OF_YAML = {"true": "True", "false": "False", "null": "None", "none": "None"}
 """How YAML and others write what a text writes as Python does."""
@@ -122,6 +126,8 @@ class Text:
         if name in self.names.outer:
             hint = f"Add {name}: {{_ref_: {name}}} to this block's layers."
             self.error(node, f"'{name}' belongs to the block outside", hint)
+        elif self.is_own(node):
+            self.error(node, "'layers' are all layers of this block", _ONE[1])
         elif self.formula and find_layer(name) is not None:
             self.error(node, f"'{name}' is a layer, not a value")
         elif name in self.kinds:
@@ -132,7 +138,8 @@ class Text:
         else:
             known = sorted(self.locals) + sorted(self.names.values | self.names.tensors | self.names.layers)
             meant = _OF_YAML.get(name.lower()) or closest(name, known) or self.layer_meant(name)
-            hint = did_you_mean(meant) or nearest(name, known)
+            hyphened = next((each for each in sorted(self.names.layers) if each.startswith(f"{name}-")), None)
+            hint = f"Write layers['{hyphened}'](x)." if hyphened else did_you_mean(meant) or nearest(name, known)
             self.error(node, f"there is no value '{name}'", hint, Code.NO_VALUE)
 
     def layer_meant(self, name: str) -> str:
@@ -155,8 +162,21 @@ class Text:
     def layer_like(self, node: ast.expr) -> bool:
         """Whether an expression starts with the name of a layer and goes on with names and indices."""
         while isinstance(node, (ast.Attribute, ast.Subscript)):
+            if isinstance(node, ast.Subscript) and self.is_own(node.value):
+                return True
             node = node.value
         return isinstance(node, ast.Name) and (node.id in self.names.layers or self.kinds.get(node.id) == "layer")
+
+    def is_own(self, node: ast.expr) -> bool:
+        """Whether an expression is `layers`, by which a text names those of its block, if nothing else is called so."""
+        names = self.names
+        known = self.kinds.keys() | names.values | names.layers | names.tensors
+        return isinstance(node, ast.Name) and node.id == OWN and OWN not in known and bool(names.layers)
+
+    def own(self) -> ast.expr:
+        """The code of all layers of the block, in their order."""
+        self.uses_modules = True
+        return call_of("_tuple", ast.Call(ast.Attribute(load("_modules"), "values", ast.Load()), [], []))
 
     def layer(self, node: ast.expr, *, reaches: bool = True) -> Layer | None:
         """The layer that an expression names (`hidden`, `blocks[i]`, `encoder.embed`), or None if it names none.
@@ -178,8 +198,10 @@ class Text:
 
     def layers(self, node: ast.expr) -> ast.expr | None:
         """The code of what holds layers, or of a slice of it; None if an expression names none."""
+        if self.is_own(node):
+            return at(self.own(), node)
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-            owner = self.layer(node.value)
+            owner = self.layer(node.value) if not self.is_own(node.value) else Layer(self.own(), None)
             part = None if owner is None else call_of("_tuple", owner.code)
             return None if part is None else at(ast.Subscript(part, self.index(node.slice), ast.Load()), node)
         layer = self.layer(node)
@@ -193,12 +215,30 @@ class Text:
             self.unknown(node)
         return Layer(load(node.id), None)
 
+    def own_layer(self, node: ast.Subscript) -> Layer:
+        """`layers[0]` or `layers['block1-0']`: a number counts, a text is a name."""
+        known = self.names.layers
+        name, number = text_of(node.slice), index_of(node.slice)
+        if number is not None and known == {str(each) for each in range(len(known))}:
+            name = str(number + len(known) if number < 0 else number)
+        if isinstance(node.slice, (ast.Slice, ast.Tuple)):
+            self.error(node, *_ONE)
+        if name is None:
+            return Layer(ast.Subscript(self.own(), self.index(node.slice), ast.Load()), None)
+        if name not in known:
+            shown = name if number is None else str(number)
+            self.error(node, f"there is no layer '{shown}'", nearest(shown, sorted(known)), Code.UNKNOWN)
+        self.uses_modules = True
+        return Layer(ast.Subscript(load("_modules"), ast.Constant(name), ast.Load()), (name,))
+
     def indexed_layer(self, node: ast.Subscript) -> Layer | None:
+        if self.is_own(node.value):
+            return self.own_layer(node)
         owner = self.layer(node.value)
         if owner is None:
             return None
         if isinstance(node.slice, (ast.Slice, ast.Tuple)):
-            self.error(node, "a layer is picked by one index", "Write layers[0](x).")
+            self.error(node, *_ONE)
         key = number_of(node.slice) if text_of(node.slice) is None else text_of(node.slice)
         path = (*owner.path, key) if owner.path is not None and isinstance(key, (int, str)) else None
         return Layer(ast.Subscript(owner.code, self.index(node.slice), ast.Load()), path)

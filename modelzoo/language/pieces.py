@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -50,6 +50,12 @@ def number_of(node: ast.expr) -> float | None:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return node.value  # type: ignore[return-value]
     return None
+
+
+def index_of(node: ast.expr) -> int | None:
+    """The whole number that an expression writes; None if it is none."""
+    value: Any = number_of(node)
+    return value if type(value) is int else None
 
 
 def ends(body: Sequence[ast.stmt], *ways: type[ast.stmt]) -> bool:

@@ -114,7 +114,7 @@ class Blocks:
             init=self.rules.init(value.get("_init_"), key / "_init_", inside),
             key=key,
         )
-        if not block.siblings:  # their names are known when they are counted
+        if not block.unpacked:  # their names are known when they are counted
             self.check_forward(block, inside, owned)
         return block
 

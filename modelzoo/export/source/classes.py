@@ -31,6 +31,7 @@ from modelzoo.spec.visible import names_of
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")
+_NUMBERED = "LAYERS = GIVEN\nfor LAYER in LAYERS: self.add_module(str(len(self._modules)), LAYER)"
 
 
 def source_of(
@@ -201,6 +202,11 @@ def _contents(cls: Class, env: Env) -> tuple[list[ast.stmt], ast.stmt | None]:
         inside = env.within(frame_of(block, env, hoist_all=True))
         found = flat(items(block, inside))
         init = [*body, *trees.statements("super().__init__(*ITEMS)", ITEMS=found)]
+    elif block.listed and (block.unpacked or any(isinstance(node, nodes.Condition) for _, node in block.layers)):
+        inside = env.within(frame_of(block, env, hoist_all=True))
+        named = {each: trees.name(cls.scope.fresh(each.lower())) for each in ("LAYERS", "LAYER")}
+        given = ast.List(flat(items(block, inside)), ast.Load())
+        init = [*_SUPER, *body, *own, *trees.statements(_NUMBERED, GIVEN=given, **named)]
     else:
         inside = env.within(frame_of(block, env))
         init = [*_SUPER, *body[:start], *own]
@@ -217,14 +223,14 @@ def _siblings(_: str, node: nodes.Node, env: Env) -> list[ast.stmt]:
     """The copies of a repeat, which are there for what comes after them."""
     made, frame = siblings(node, env, _SELF), env.frames[-1]
     copies = [each for each in _layers(env.source, frame.block) if each not in dict(frame.block.layers)]
-    frame.ready.update((each, trees.attribute(_SELF, each)) for each in copies if not names.is_index(each))
+    frame.ready.update((each, trees.attribute(_SELF, each)) for each in copies if each.isidentifier())
     return made
 
 
 def _attribute(name: str, node: nodes.Node, env: Env) -> list[ast.stmt]:
     """`self.name = ...`."""
     frame = env.frames[-1]
-    home = trees.attribute(_SELF, name) if not names.is_index(name) else None
+    home = trees.attribute(_SELF, name) if name.isidentifier() else None
     sequence = frame.block.forward is None
     made, asked = frame.ready.get(name), test(node, env)
     if made is None:

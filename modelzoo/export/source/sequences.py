@@ -180,12 +180,8 @@ def _ordered(found: list[ast.expr], numbered: bool, env: Env) -> list[ast.expr]:
 def path(base: ast.expr, dotted: str, block: Block | None) -> ast.expr:
     """What a dotted name below a module is in Python; `block` is what the module was made from."""
     for position, part in enumerate(dotted.split(".")):
-        if not names.is_index(part):
-            base = trees.attribute(base, part)
-        elif position == 0 and block is not None and block.forward is not None:
-            base = trees.quoted("BASE._modules[NAME]", BASE=base, NAME=trees.literal(part))
-        else:
-            base = ast.Subscript(base, trees.literal(int(part)), ast.Load())
+        counted = names.is_index(part) and not (position == 0 and block is not None and block.forward is not None)
+        base = ast.Subscript(base, trees.literal(int(part)), ast.Load()) if counted else trees.child(base, part)
     return base
 
 

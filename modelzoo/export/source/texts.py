@@ -15,14 +15,14 @@ from torch.nn import functional
 from modelzoo.catalog import functions
 from modelzoo.errors import Path
 from modelzoo.export.source import floating, makers, trees
+from modelzoo.export.source.kinds import Kinds, id_of
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.language import syntax
 from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Names
-from modelzoo.language.pieces import called_name
+from modelzoo.language.pieces import called_name, index_of, text_of
+from modelzoo.names import is_index
 
-_NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
-_SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
 RANDOM = frozenset(
     [
         *("alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d", "gumbel_softmax"),
@@ -111,8 +111,8 @@ def method(
     body = [copy.deepcopy(each) for each in syntax.parse_statements(text)]
     inputs = names.inputs if draw is None else ()
     local = scope.all([*inputs, *_assigned(body)])
-    plain = _Plain(names, imports, key, values, local, draw, sequences)
-    plain.settle_kinds(body)
+    kinds = Kinds(names, draw is not None, body)
+    plain = _Plain(names, imports, key, values, local, draw, sequences, kinds)
     if owner is not None:
         plain.makers = plain.makers_of(owner, scope, copy.deepcopy(body))
     new = [plain.visit(each) for each in body]
@@ -143,100 +143,15 @@ class _Plain(ast.NodeTransformer):
         local: Mapping[str, str],
         draw: Draw | None,
         sequences: frozenset[str],
+        kinds: Kinds,
     ) -> None:
         self.sequences = sequences
         self.names, self.imports, self.key, self.values, self.draw = names, imports, key, values, draw
         self.local = local
-        self.kinds: dict[str, str] = {}
+        self.kinds = kinds
         self.reads: set[str] = set()
         self.random = False
         self.makers: makers.Makers | None = None
-
-    # -- which names are numbers
-
-    def settle_kinds(self, body: Sequence[ast.stmt]) -> None:
-        """Finds the kind of every local: "number" unless something assigns a tensor, or several of them, to it."""
-        assigned: list[tuple[ast.expr, ast.expr]] = []
-        for node in (each for statement in body for each in ast.walk(statement)):
-            if isinstance(node, ast.Assign):
-                assigned += [(target, node.value) for target in node.targets]
-            elif isinstance(node, ast.AugAssign):
-                assigned.append((node.target, ast.BinOp(ast.Name(_id(node.target)), node.op, node.value)))
-            elif isinstance(node, ast.For):
-                self.settle_loop(node.target, node.iter)
-        before = None
-        while before != self.kinds:
-            before = dict(self.kinds)
-            for target, value in assigned:
-                self.assign(target, value)
-
-    def settle_loop(self, target: ast.expr, iterated: ast.expr) -> None:
-        """The names that a loop gives to layers; the others are numbers."""
-        called, names = called_name(iterated), target.elts if isinstance(target, ast.Tuple) else [target]
-        if isinstance(iterated, ast.Call) and called in SIDES:
-            for each, of in zip(names[called == "enumerate" :], iterated.args, strict=False):
-                self.settle_loop(target if called == "reversed" else each, of)
-        elif called != "range":
-            self.kinds[_id(target)] = "layer"
-
-    def assign(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self.raise_kind(target.id, self.kind(value))
-        elif isinstance(target, (ast.Tuple, ast.List)):
-            if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
-                for one, other in zip(target.elts, value.elts, strict=True):
-                    self.assign(one, other)
-            else:
-                kind = "number" if self.kind(value) == "number" else "tensor"
-                for each in ast.walk(target):
-                    if isinstance(each, ast.Name):
-                        self.raise_kind(each.id, kind)
-
-    def raise_kind(self, name: str, kind: str) -> None:
-        order = ["number", "several", "tensor", "layer"]
-        self.kinds[name] = max(self.kinds.get(name, "number"), kind, key=order.index)
-
-    def kind(self, node: ast.expr) -> str:
-        """ "number" for what Python computes with, "tensor", or "several" for a bundle with tensors."""
-        if isinstance(node, (ast.Constant, ast.Compare)):
-            parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
-            return "tensor" if any(self.kind(each) == "tensor" for each in parts) else "number"
-        if isinstance(node, ast.Name):
-            if node.id in self.kinds:
-                return self.kinds[node.id]
-            owned = self.names.inputs if self.draw is None else ("value",)
-            return "tensor" if node.id in owned or node.id in self.names.tensors else "number"
-        if isinstance(node, (ast.Tuple, ast.List, ast.Dict)):
-            items = node.values if isinstance(node, ast.Dict) else node.elts
-            return "number" if all(self.kind(each) == "number" for each in items) else "several"
-        if isinstance(node, ast.Subscript):
-            return "number" if self.kind(node.value) == "number" else "tensor"
-        if isinstance(node, ast.Attribute):
-            return "number" if node.attr in ("shape", "ndim", "dtype") else "tensor"
-        if isinstance(node, ast.Call):
-            return self.kind_of_call(node)
-        parts = [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
-        kinds = [self.kind(each) for each in parts[1:] if isinstance(node, ast.IfExp)] or [*map(self.kind, parts)]
-        return "tensor" if "tensor" in kinds else "several" if "several" in kinds else "number"
-
-    def kind_of_call(self, node: ast.Call) -> str:
-        if isinstance(node.func, ast.Attribute) and not self.is_layer(node.func):
-            return "number" if node.func.attr in _NUMBERS else "several" if node.func.attr in _SEVERAL else "tensor"
-        name = _id(node.func)
-        function = None if self.is_layer(node.func) else functions.find_function(name)
-        if function is None:
-            return "tensor"
-        name = function.name
-        if function.number:
-            if name in ("bool", "float", "int", "len"):
-                return "number"
-            return "number" if node.args and self.kind(node.args[0]) == "number" else "tensor"
-        return "several" if name in _SEVERAL else "tensor"
-
-    def is_layer(self, node: ast.expr) -> bool:
-        while isinstance(node, (ast.Attribute, ast.Subscript)):
-            node = node.value
-        return isinstance(node, ast.Name) and (node.id in self.names.layers or self.kinds.get(node.id) == "layer")
 
     def makers_of(self, owner: makers.Owner, scope: Scope, body: Sequence[ast.stmt]) -> makers.Makers:
         """Who knows the device and the dtype of what a body makes."""
@@ -249,14 +164,26 @@ class _Plain(ast.NodeTransformer):
             local=self.local,
             numbers=floating.Numbers(owner.floats, values),
             changed=changed,
-            tensors=frozenset(each for each in changed if self.kinds[each] == "tensor"),
+            tensors=frozenset(each for each in changed if self.kinds.of[each] == "tensor"),
             scope=scope,
         )
 
     # -- rewriting
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if not self.kinds.is_own(node.value):
+            return self.generic_visit(node)
+        name, number = text_of(node.slice), index_of(node.slice)
+        if number is not None and number >= 0 and all(map(is_index, self.names.layers)):
+            name = str(number)
+        if name is not None:
+            return trees.child(trees.name("self"), name)
+        return ast.Subscript(trees.call(trees.name("tuple"), [_OWN]), self.visit(node.slice), ast.Load())
+
     def visit_Name(self, node: ast.Name) -> ast.AST:
         name = node.id
+        if self.kinds.is_own(node):
+            return _OWN
         if isinstance(node.ctx, ast.Store) or name in self.local:
             return ast.Name(trees.identifier(self.local[name]), node.ctx)
         if name in self.names.values or (self.draw is not None and name in self.names.inputs):
@@ -270,7 +197,7 @@ class _Plain(ast.NodeTransformer):
         return node if node.value is ... else trees.literal(node.value)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        old = ast.Name(_id(node.target), ast.Load())
+        old = ast.Name(id_of(node.target), ast.Load())
         return self.visit(ast.Assign([node.target], ast.BinOp(old, node.op, node.value)))  # type: ignore[no-any-return]
 
     def visit_If(self, node: ast.If) -> ast.AST:
@@ -297,21 +224,22 @@ class _Plain(ast.NodeTransformer):
         if isinstance(node, ast.BoolOp):
             return ast.BoolOp(node.op, [self.condition(each) for each in node.values])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            if isinstance(node.operand, ast.Name) and self.is_layer(node.operand):
+            if isinstance(node.operand, ast.Name) and self.kinds.is_layer(node.operand):
                 return ast.Compare(self.visit(node.operand), [ast.Is()], [ast.Constant(None)])
             return ast.UnaryOp(node.op, self.condition(node.operand))
-        if isinstance(node, ast.Name) and self.is_layer(node):
+        if isinstance(node, ast.Name) and self.kinds.is_layer(node):
             return ast.Compare(self.visit(node), [ast.IsNot()], [ast.Constant(None)])
         return self.visit(node)  # type: ignore[no-any-return]
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        number = bool(node.args) and self.kind(node.args[0]) != "tensor"
+        number = bool(node.args) and self.kinds.kind(node.args[0]) != "tensor"
         added = self.added(node)
         keywords = [ast.keyword(each.arg, self.argument(each.value)) for each in node.keywords]
         positional = [self.argument(each) for each in node.args]
-        if self.is_layer(node.func) and not positional and len(keywords) == 1 and keywords[0].arg in self.sequences:
+        layer = self.kinds.is_layer(node.func)
+        if layer and not positional and len(keywords) == 1 and keywords[0].arg in self.sequences:
             return ast.Call(self.visit(node.func), [keywords[0].value], [])
-        if self.is_layer(node.func) or not isinstance(node.func, ast.Name):
+        if layer or not isinstance(node.func, ast.Name):
             return ast.Call(self.visit(node.func), positional, keywords)
         name = node.func.id
         function = functions.find_function(name)
@@ -324,10 +252,10 @@ class _Plain(ast.NodeTransformer):
 
     def added(self, node: ast.Call) -> list[ast.keyword]:
         """What a call that makes a tensor from nothing is given besides what is written."""
-        function = None if self.is_layer(node.func) else functions.find_function(_id(node.func))
+        function = None if self.kinds.is_layer(node.func) else functions.find_function(id_of(node.func))
         if self.makers is None or function is None or not function.creates:
             return []
-        return self.makers.keywords(function.name, node, lambda each: self.kind(each) == "tensor", self.visit)
+        return self.makers.keywords(function.name, node, lambda each: self.kinds.kind(each) == "tensor", self.visit)
 
     def argument(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in functions.DTYPES:
@@ -335,5 +263,4 @@ class _Plain(ast.NodeTransformer):
         return self.visit(node)  # type: ignore[no-any-return]
 
 
-def _id(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else ""
+_OWN = trees.quoted("self._modules.values()")

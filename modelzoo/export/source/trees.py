@@ -48,6 +48,17 @@ def attribute(base: ast.expr, *names: str) -> ast.expr:
     return base
 
 
+def child(base: ast.expr, name: str) -> ast.expr:
+    """What a module has under a name: an attribute, if Python can name it.
+
+    >>> ast.unparse(child(name("block"), "block1-0"))
+    "block._modules['block1-0']"
+    """
+    if name.isidentifier():
+        return attribute(base, name)
+    return quoted("BASE._modules[NAME]", BASE=base, NAME=literal(name))
+
+
 def dotted(text: str) -> ast.expr:
     """The tree of a dotted name.
 
