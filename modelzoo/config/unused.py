@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _BLOCK = ("layers", "forward")
+_NAMING = ("layers", "blocks", "args")  # the keys of what stands there are names, and none of the language's
 
 
 def unused(config: Config) -> Iterator[Problem]:
@@ -31,11 +32,13 @@ def unused(config: Config) -> Iterator[Problem]:
     """
     outside = words(config.init) | config.referred
     root = Path(("model",))
-    for key, block in _blocks(config.model, root):
-        for at, what, hint in _in_block(block, key, outside if key == root else config.referred):
+    blocks = list(_blocks(config.model, root))
+    tied = set[str]().union(*(words(block.get("tie")) | _tied(block.get("tie")) for _, block in blocks))
+    for key, block in blocks:
+        for at, what, hint in _in_block(block, key, outside if key == root else config.referred, tied):
             yield from _placed(config, key, at, what, hint)
     if isinstance(config.init, Mapping):
-        for at, what, hint in _in_block(config.init, Path(("init",)), config.referred):
+        for at, what, hint in _in_block(config.init, Path(("init",)), config.referred, tied):
             yield from _placed(config, Path(("init",)), at, what, hint)
     for at in _definitions(config.model, root, outside):
         yield from _placed(config, Path(at[:-2]), at, "Nothing uses this definition.", "Remove it.")
@@ -50,36 +53,57 @@ def _placed(config: Config, block: Path, key: Path, what: str, hint: str) -> Ite
 
 
 def words(data: Any, without: Iterable[str] = ()) -> set[str]:
-    """Every name in the texts of plain data, keys left out; the values of some keys too."""
+    """Every name in the texts of plain data, keys left out; the values of some keys of the language too."""
     found: set[str] = set()
-    waiting = [data]
+    waiting = [(data, False)]
     while waiting:
-        value = waiting.pop()
+        value, naming = waiting.pop()
         if isinstance(value, str):
             found.update(_WORD.findall(value))
         elif isinstance(value, Mapping):
-            waiting += [each for name, each in value.items() if name not in without]
+            plain = naming or "_target_" in value
+            waiting += [
+                (each, not plain and name in _NAMING) for name, each in value.items() if plain or name not in without
+            ]
         elif isinstance(value, (list, tuple)):
-            waiting += value
+            waiting += [(each, False) for each in value]
     return found
 
 
-def _blocks(data: Any, key: Path) -> Iterator[tuple[Path, Mapping[Any, Any]]]:
-    """Every block, and where it stands."""
+def _parts(data: Any, key: Path, naming: bool) -> Iterator[tuple[Path, Any, bool]]:
+    """What stands directly in plain data and is no text, where, and whether the keys of it are names.
+
+    Args:
+        naming: whether the keys of `data` are: a layer, a definition or an arg may be called `blocks`.
+    """
     if isinstance(data, Mapping):
-        if any(name in data for name in _BLOCK) and "_target_" not in data:
-            yield key, data
+        plain = naming or "_target_" in data
         for name, value in data.items():
-            yield from _blocks(value, key / name)
+            if not isinstance(value, str):
+                yield key / name, value, not plain and name in _NAMING
     elif isinstance(data, list):
         for index, value in enumerate(data):
             if not isinstance(value, str):
-                yield from _blocks(value, key / index)
+                yield key / index, value, False
+
+
+def _blocks(data: Any, key: Path, naming: bool = False) -> Iterator[tuple[Path, Mapping[Any, Any]]]:
+    """Every block, and where it stands."""
+    if isinstance(data, Mapping) and not naming and any(name in data for name in _BLOCK) and "_target_" not in data:
+        yield key, data
+    for at, value, names in _parts(data, key, naming):
+        yield from _blocks(value, at, names)
 
 
 def _in_block(
-    block: Mapping[Any, Any], key: Path, outside: set[str] | frozenset[str]
+    block: Mapping[Any, Any], key: Path, outside: set[str] | frozenset[str], tied: set[str]
 ) -> Iterator[tuple[Path, str, str]]:
+    """What a block has and nothing uses.
+
+    Args:
+        outside: names that are used elsewhere.
+        tied: the names in all ties: that of a block around this one may read a tensor here.
+    """
     args = block.get("args")
     seen = words(block, without=("args", "blocks")) | outside
     for name, at in _args(args, key / "args"):
@@ -89,7 +113,7 @@ def _in_block(
     forward = block.get("forward")
     if not isinstance(forward, str):
         return
-    called = words(forward) | words(block.get("tie")) | _tied(block.get("tie")) | _referred(block) | outside
+    called = words(forward) | tied | _referred(block) | outside
     layers = block.get("layers")
     for name, value in layers.items() if isinstance(layers, Mapping) else ():
         unpacked = isinstance(value, Mapping) and value.get("_unpack_") is True  # copies have names of their own
@@ -139,17 +163,11 @@ def _referred(data: Any) -> set[str]:
     return set(_WORD.findall(data)) if isinstance(data, str) and "_ref_" in data else set()
 
 
-def _definitions(data: Any, key: Path, seen: set[str] | frozenset[str]) -> Iterator[Path]:
+def _definitions(data: Any, key: Path, seen: set[str] | frozenset[str], naming: bool = False) -> Iterator[Path]:
     """Where the definitions stand whose names are in no text that could mean them."""
-    if isinstance(data, list):
-        for index, value in enumerate(data):
-            if not isinstance(value, str):
-                yield from _definitions(value, key / index, seen)
-    if not isinstance(data, Mapping):
-        return
-    blocks = data.get("blocks")
+    blocks = data.get("blocks") if isinstance(data, Mapping) and not naming and "_target_" not in data else None
     if isinstance(blocks, Mapping):
         used = words(data, without=("blocks",)) | seen | _of_others({str(each): words(blocks[each]) for each in blocks})
         yield from (key / "blocks" / name for name in blocks if str(name) not in used)
-    for name, value in data.items():
-        yield from _definitions(value, key / name, seen)
+    for at, value, names in _parts(data, key, naming):
+        yield from _definitions(value, at, seen, names)

@@ -103,3 +103,43 @@ def test_what_another_file_brought_is_no_mistake_of_this_one(tmp_path, monkeypat
     (folder / "base.yaml").write_text('args: {dim: 4, more: 2}\nlayers: ["Linear(dim, more)"]\n')
     (folder / "own.yaml").write_text('defaults: [base, _self_]\nargs: {wide: 8}\nlayers: ["Linear(dim, dim)"]\n')
     assert [str(each.key) for each in unused(compose.compose(["model=own"]))] == ["model.args.wide"]
+
+
+NAMED_AS_KEYS = """
+args: {depth: 2, dim: 4}
+inputs: {x: [2, dim]}
+blocks:
+  Stage: {args: [n, blocks], layers: [{_repeat_: blocks, _target_: "Linear(n, n)"}]}
+layers:
+  blocks: {_repeat_: depth, _target_: "Linear(dim, dim)"}
+  args: {layers: ["Linear(dim, dim)"]}
+  layers: {_target_: Stage, n: =dim, blocks: =depth}
+forward: layers(args(blocks(x)))
+"""
+
+
+def test_a_layer_or_an_argument_may_be_called_as_a_key_of_the_language_is():
+    assert warned(yaml.safe_load(NAMED_AS_KEYS)) == []
+
+
+@pytest.mark.parametrize("name", ["depth", "dim"])
+def test_an_arg_beside_layers_called_as_keys_is_still_told(name):
+    model = yaml.safe_load(NAMED_AS_KEYS.replace(name, f"not_{name}"))
+    model["args"][name] = 4
+    assert warned(model) == [(f"model.args.{name}", "Nothing reads this arg.", f"Did you mean 'not_{name}'?")]
+
+
+def test_a_tensor_that_a_tie_around_its_block_reads_is_used():
+    model = yaml.safe_load(
+        """
+        layers:
+          head:
+            layers: {decoder: "Linear(4, 9)"}
+            parameters: {bias: {shape: [9], fill: zeros}, lost: {shape: [9], fill: zeros}}
+            forward: decoder(x)
+        tie: {head.decoder.bias: head.bias}
+        forward: head(x)
+        """
+    )
+    what = "Nothing reads this tensor."
+    assert warned(model) == [("model.layers.head.parameters.lost", what, "Read it in forward, or remove it.")]
