@@ -91,7 +91,7 @@ def _translated(text: str, names: Names, name: str) -> Translation:
     filename = register(text, name)
     watched = None
     if (plain.values.has_conditions or plain.values.grows) and not names.fills:
-        watcher = Statements(names, watch=True)
+        watcher = Statements(names, statements, watch=True)
         watched = _function_code(watcher, watcher.block(statements), name, filename)
     return Translation(
         code=_function_code(plain, body, name, filename),
@@ -107,7 +107,7 @@ def _translated(text: str, names: Names, name: str) -> Translation:
 
 def _read(statements: Sequence[ast.stmt], names: Names) -> tuple[Statements, list[ast.stmt]]:
     """The statements rewritten, and who knows what is wrong with them."""
-    plain = Statements(names)
+    plain = Statements(names, statements)
     body = plain.block(statements)
     if not ends(statements, ast.Return) and not plain.text.errors:
         plain.text.error(statements[-1], "the text ends without return", "End every way through it with return.")
@@ -132,6 +132,7 @@ def _tells_modes(statements: Sequence[ast.stmt]) -> bool:
 def _function_code(rewritten: Statements, body: list[ast.stmt], name: str, filename: str) -> CodeType:
     names, lines = rewritten.text.names, []
     given = [name for name in dict.fromkeys(names.inputs) if Kind.INPUT.fits(name)]  # others are refused elsewhere
+    lines += [f"{rewritten.text.code_of(each)} = _own(_self, {each!r})" for each in sorted(rewritten.text.moved)]
     if rewritten.text.uses_modules:
         lines.append("_modules = _self._modules")
     calls, looked_at = rewritten.values.calls, ", ".join(["_self", *given])

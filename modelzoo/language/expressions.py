@@ -78,10 +78,13 @@ class Expressions:
         names: what the names of the text mean.
         watch: whether conditions on data are reported, as in the dry run.
         formula: whether the text is a formula.
+        moved: the buffers that it sets somewhere.
     """
 
-    def __init__(self, names: Names, *, watch: bool = False, formula: bool = False) -> None:
-        self.text = Text(names, self.index, formula)
+    def __init__(
+        self, names: Names, *, watch: bool = False, formula: bool = False, moved: frozenset[str] = frozenset()
+    ) -> None:
+        self.text = Text(names, self.index, formula, moved)
         self.calls = Calls(self.text, self.expression)
         self.loops = Loops(self.text, self.expression, self.looped)
         self.watch = watch
@@ -117,7 +120,7 @@ class Expressions:
         if name in self.text.names.layers or self.text.kinds.get(name) == "layer":
             self.text.error(node, f"'{name}' is a layer", f"Call it: {name}(x).")
         elif self.text.is_value(name):
-            return load(name)
+            return load(self.text.code_of(name))
         elif name in self.text.names.values:
             self.used.add(name)
             return load(name)

@@ -32,6 +32,7 @@ class Names:
         values: args and other plain values.
         layers: the layers that the block owns.
         tensors: the parameters and buffers that the block owns.
+        buffers: those that are buffers: a text may set them in training.
         outer: layers and tensors of the block outside, known only to explain why they cannot be used.
         closed: values around a definition, known for the same reason.
         fills: the fills that draw; not empty for a `fill` text, where elements may be assigned.
@@ -42,6 +43,7 @@ class Names:
     values: frozenset[str] = frozenset()
     layers: frozenset[str] = frozenset()
     tensors: frozenset[str] = frozenset()
+    buffers: frozenset[str] = frozenset()
     outer: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     fills: frozenset[str] = frozenset()
@@ -74,12 +76,21 @@ class Text:
         names: what its names may mean.
         index: rewrites what stands between the brackets behind a layer.
         formula: whether it is a formula, which may stand among the arguments of a layer.
+        moved: the buffers that it sets somewhere.
     """
 
-    def __init__(self, names: Names, index: Callable[[ast.expr], ast.expr], formula: bool = False) -> None:
-        self.names, self.index, self.formula = names, index, formula
-        self.kinds = dict.fromkeys(names.inputs, "value")  # of every name assigned so far: "value" or "layer"
-        self.locals = set(names.inputs)  # those that are set on every way that leads here
+    def __init__(
+        self,
+        names: Names,
+        index: Callable[[ast.expr], ast.expr],
+        formula: bool = False,
+        moved: frozenset[str] = frozenset(),
+    ) -> None:
+        self.names, self.index, self.formula, self.moved = names, index, formula, moved
+        first = [*names.inputs, *moved]
+        self.kinds = dict.fromkeys(first, "value")  # of every name assigned so far: "value" or "layer"
+        self.locals = set(first)  # those that are set on every way that leads here
+        self.setting: bool | None = None  # in an assignment, whether it happens in training alone
         self.errors: list[TextError] = []
         self.reads: list[Read] = []
         self.uses_modules = False
@@ -103,9 +114,11 @@ class Text:
         fixed = (
             names.layers | names.tensors | names.values | ({*names.inputs} if names.fills else {"training", "torch"})
         )
-        if name == "_":
+        if name == "_" or (name in self.moved and self.setting):
             return
-        if name in fixed:
+        if name in self.moved and self.setting is not None:
+            self.error(node, f"'{name}' is a buffer, and is set in training alone", "Write if training: above it.")
+        elif name in fixed:
             owner = "text" if names.fills and name in names.inputs else "block"
             self.error(node, f"'{name}' belongs to the {owner} and cannot be assigned", "Take another name.")
         elif name.startswith("_") or not name.isascii():
@@ -114,6 +127,10 @@ class Text:
             self.error(node, f"'{name}' would be a layer in one place and a value in another", "Take another name.")
         else:
             self.locals.add(name)
+
+    def code_of(self, name: str) -> str:
+        """What a local is called in the code: a buffer that the text sets has a name there that nothing else has."""
+        return f"_own_{name}" if name in self.moved else name
 
     def suppose(self, names: Iterable[str]) -> None:
         """Takes names as set by a statement that was refused: that they are not is its consequence."""

@@ -165,6 +165,29 @@ def as_tensor(value: Any) -> Tensor:
     return value
 
 
+def own_buffer(owner: nn.Module, name: str) -> Tensor | None:
+    """A buffer that a text sets in training: there a copy, which a gradient may go back through when it was set."""
+    held: Tensor | None = getattr(owner, name)
+    return held.clone() if held is not None and owner.training else held
+
+
+def set_buffer(owner: nn.Module, name: str, value: Any) -> Tensor:
+    """Gives a buffer the values that a text computed in training, and returns them; no gradient goes through.
+
+    Raises:
+        TypeError: the value is no tensor, or the block has no such buffer.
+        ValueError: it has another shape.
+    """
+    held = getattr(owner, name)
+    if not isinstance(value, Tensor) or held is None:
+        raise TypeError(f"'{name}' is a buffer, and is set to a tensor, not to {type(value).__name__}")
+    if value.shape != held.shape:
+        raise ValueError(f"'{name}' is a buffer of shape {list(held.shape)}, and is set to one of {list(value.shape)}")
+    new = value.detach().to(held.dtype)
+    held.copy_(new)
+    return new
+
+
 HELPERS: Mapping[str, Any] = {
     **{f"_{name}": dtype for name, dtype in functions.DTYPES.items()},
     **{f"_method_{name}": guards.method(name) for name in guards.METHODS},
@@ -179,8 +202,10 @@ HELPERS: Mapping[str, Any] = {
     "_modulo": arithmetic.modulo,
     "_multiplied": arithmetic.multiplied,
     "_multiply": arithmetic.multiply,
+    "_own": own_buffer,
     "_power": arithmetic.power,
     "_reversed": reversed,
+    "_set": set_buffer,
     "_subtract": arithmetic.subtract,
     "_tensor": as_tensor,
     "_tuple": tuple,

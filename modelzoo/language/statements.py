@@ -30,10 +30,13 @@ class Statements:
     Args:
         names: what the names of the text mean.
         watch: whether conditions on data and turns of loops are reported, as in the dry run.
+        body: the whole text.
     """
 
-    def __init__(self, names: Names, *, watch: bool = False) -> None:
-        self.values = Expressions(names, watch=watch)
+    def __init__(self, names: Names, body: Sequence[ast.stmt], *, watch: bool = False) -> None:
+        moved = names.buffers & assigned_names(body)
+        self.values = Expressions(names, watch=watch, moved=moved)
+        self.trained = 0  # how many `if training` are around
         self.text = self.values.text
         self.around: list[ast.For | ast.While] = []
         self.loops: list[str] = []
@@ -68,8 +71,16 @@ class Statements:
             yield ast.Return(self.values.expression(node.value))
 
     def statement_assign(self, node: ast.Assign) -> Iterator[ast.stmt]:
-        value = self.values.expression(node.value)
-        yield ast.Assign([self.target(target) for target in node.targets], value)
+        yield from self.assigned(node.targets, self.values.expression(node.value))
+
+    def assigned(self, targets: Sequence[ast.expr], value: ast.expr) -> Iterator[ast.stmt]:
+        """An assignment; a buffer that is set holds the new values from then on, and the name has them too."""
+        self.text.setting = self.trained > 0
+        yield ast.Assign([self.target(target) for target in targets], value)
+        self.text.setting = None
+        for name in sorted(assigned_names(targets) & self.text.moved):
+            local = self.text.code_of(name)
+            yield statement_of(f"{local} = _set(_self, {name!r}, {local})", targets[0])
 
     def statement_augassign(self, node: ast.AugAssign) -> Iterator[ast.stmt]:
         """`x += y` is `x = x + y`: Python's own would change the tensor that others see too."""
@@ -78,12 +89,14 @@ class Statements:
             return
         old = at(load(node.target.id), node.target)
         value = self.values.expression(at(ast.BinOp(old, node.op, node.value), node))
-        yield ast.Assign([self.target(node.target)], value)
+        yield from self.assigned([node.target], value)
 
     def statement_if(self, node: ast.If) -> Iterator[ast.stmt]:
         test = self.values.condition(node.test, leads_out=self.leads_out(node))
         before = set(self.text.locals)
+        self.trained += _is_training(node.test)
         body, then = self.block(node.body), self.text.locals
+        self.trained -= _is_training(node.test)
         self.text.locals = set(before)
         orelse, other = self.block(node.orelse), self.text.locals
         if ends(node.body):
@@ -154,21 +167,22 @@ class Statements:
         self.values.grows = True
         if self.values.checks:
             carried = sorted(filter(self.text.is_value, assigned_names(node.body)))
-            yield statement_of(f"_turned({', '.join([str(operations_of(node.body)), *carried])})", node)
+            given = [str(operations_of(node.body)), *map(self.text.code_of, carried)]
+            yield statement_of(f"_turned({', '.join(given)})", node)
 
     def merge(self, node: ast.stmt, assigned: set[str], report: str = "merge", *more: str) -> Iterator[ast.stmt]:
         """In the dry run: reports the values that the ways through a branch or loop must agree on."""
         names = sorted(filter(self.text.is_value, assigned))
         if self.values.watch and names:
-            given = ", ".join(["_self", repr(site(node)), *more, *(f"{name}={name}" for name in names)])
-            yield statement_of(f"_watch.{report}({given})", node)
+            held = (f"{name}={self.text.code_of(name)}" for name in names)
+            yield statement_of(f"_watch.{report}({', '.join(['_self', repr(site(node)), *more, *held])})", node)
 
     def target(self, node: ast.expr, kind: str = "value") -> ast.expr:
         if isinstance(node, (ast.Tuple, ast.List)):
             return at(ast.Tuple([self.target(each) for each in node.elts], ast.Store()), node)
         if isinstance(node, ast.Name):
             self.text.assign(node, kind)
-            return at(ast.Name(node.id, ast.Store()), node)
+            return at(ast.Name(self.text.code_of(node.id), ast.Store()), node)
         if isinstance(node, ast.Subscript) and self.text.names.fills and isinstance(node.value, ast.Name):
             return at(self.element(node, node.value), node)
         if isinstance(node, ast.Subscript):
@@ -184,6 +198,13 @@ class Statements:
         if not self.text.is_value(name) or name in self.text.names.inputs:
             self.text.error(node, f"'{name}' is not a tensor of this text", "Write w = value + 0 and assign to w[...].")
         return ast.Subscript(call_of("_tensor", load(name)), self.values.index(node.slice), ast.Store())
+
+
+def _is_training(test: ast.expr) -> bool:
+    """Whether a condition is true in training alone."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(map(_is_training, test.values))
+    return isinstance(test, ast.Name) and test.id == "training"
 
 
 def _tests(node: ast.expr) -> Iterator[str]:

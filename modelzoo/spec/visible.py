@@ -36,7 +36,12 @@ def names_of(
     tensors = frozenset(each.name for each in (*block.tensors, *block.buffers))
     inputs = tuple(each.name for each in block.inputs)
     return Names(
-        inputs=inputs, values=values - set(inputs) - layers - tensors, layers=layers, tensors=tensors, outer=outer
+        inputs=inputs,
+        values=values - set(inputs) - layers - tensors,
+        layers=layers,
+        tensors=tensors,
+        buffers=frozenset(each.name for each in block.buffers),
+        outer=outer,
     )
 
 

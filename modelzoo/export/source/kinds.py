@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from modelzoo.catalog import functions
 from modelzoo.language.loops import SIDES
 from modelzoo.language.names import OWN, Names
-from modelzoo.language.pieces import called_name
+from modelzoo.language.pieces import assigned_names, called_name
 
 _NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
 _SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
@@ -24,11 +24,13 @@ class Kinds:
 
     Attributes:
         of: the kind of every local.
+        moved: the buffers that the text sets.
     """
 
     def __init__(self, names: Names, fill: bool, body: Sequence[ast.stmt]) -> None:
         self.names, self.fill = names, fill
-        self.of: dict[str, str] = {}
+        self.moved = assigned_names(body) & names.buffers
+        self.of: dict[str, str] = dict.fromkeys(self.moved, "tensor")
         self.settle(body)
 
     def settle(self, body: Sequence[ast.stmt]) -> None:

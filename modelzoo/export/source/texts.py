@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +20,7 @@ from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.language import syntax
 from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Names
-from modelzoo.language.pieces import called_name, index_of, text_of
+from modelzoo.language.pieces import assigned_names, called_name, index_of, text_of
 from modelzoo.names import is_index
 
 RANDOM = frozenset(
@@ -115,7 +115,7 @@ def method(
     plain = _Plain(names, imports, key, values, local, draw, sequences, kinds)
     if owner is not None:
         plain.makers = plain.makers_of(owner, scope, copy.deepcopy(body))
-    new = [plain.visit(each) for each in body]
+    new = [*plain.held(kinds.moved), *plain.block(body)]
     new = [*(plain.makers.statements() if plain.makers is not None else ()), *new]
     return Method(
         inputs=[local[each] for each in inputs],
@@ -170,6 +170,27 @@ class _Plain(ast.NodeTransformer):
 
     # -- rewriting
 
+    def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
+        found = (self.visit(each) for each in body)
+        return [one for each in found for one in (each if isinstance(each, list) else [each])]
+
+    def held(self, buffers: Iterable[str]) -> list[ast.stmt]:
+        """The values of buffers that the text sets, each as a tensor of its own."""
+        return [
+            trees.assigned(
+                trees.name(self.local[each]), trees.quoted("BUFFER.clone()", BUFFER=trees.child(_SELF, each))
+            )
+            for each in sorted(buffers)
+        ]
+
+    def visit_Assign(self, node: ast.Assign) -> list[ast.stmt]:
+        moved = assigned_names(node.targets) & self.kinds.moved
+        made: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
+        for each in sorted(moved):
+            given = {"BUFFER": trees.child(_SELF, each), "VALUE": trees.name(self.local[each])}
+            made += trees.statements("BUFFER.copy_(VALUE.detach())", **given)
+        return [*made, *self.held(moved)]
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if not self.kinds.is_own(node.value):
             return self.generic_visit(node)
@@ -177,7 +198,7 @@ class _Plain(ast.NodeTransformer):
         if number is not None and number >= 0 and all(map(is_index, self.names.layers)):
             name = str(number)
         if name is not None:
-            return trees.child(trees.name("self"), name)
+            return trees.child(_SELF, name)
         return ast.Subscript(trees.call(trees.name("tuple"), [_OWN]), self.visit(node.slice), ast.Load())
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -196,24 +217,24 @@ class _Plain(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return node if node.value is ... else trees.literal(node.value)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+    def visit_AugAssign(self, node: ast.AugAssign) -> list[ast.stmt]:
         old = ast.Name(id_of(node.target), ast.Load())
-        return self.visit(ast.Assign([node.target], ast.BinOp(old, node.op, node.value)))  # type: ignore[no-any-return]
+        return self.visit_Assign(ast.Assign([node.target], ast.BinOp(old, node.op, node.value)))
 
     def visit_If(self, node: ast.If) -> ast.AST:
         node.test = self.condition(node.test)
-        node.body, node.orelse = ([self.visit(each) for each in part] for part in (node.body, node.orelse))
+        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
         return node
 
     def visit_While(self, node: ast.While) -> ast.AST:
         node.test = self.condition(node.test)
-        node.body = [self.visit(each) for each in node.body]
+        node.body = self.block(node.body)
         return node
 
     def visit_For(self, node: ast.For) -> ast.AST:
         node.iter = iterated(node.iter, self.visit)
         node.target = self.visit(node.target)
-        node.body = [self.visit(each) for each in node.body]
+        node.body = self.block(node.body)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
@@ -263,4 +284,5 @@ class _Plain(ast.NodeTransformer):
         return self.visit(node)  # type: ignore[no-any-return]
 
 
+_SELF = trees.name("self")
 _OWN = trees.quoted("self._modules.values()")
