@@ -41,6 +41,7 @@ class Translation:
         loops: the places of its `while` loops, as watched code reports them.
         conditions: whether it has conditions on data.
         training: whether it reads `training` for more than the share that an attention drops.
+        makes: whether it makes a tensor from nothing.
     """
 
     code: CodeType | None
@@ -51,6 +52,7 @@ class Translation:
     loops: tuple[str, ...] = ()
     conditions: bool = False
     training: bool = False
+    makes: bool = False
 
 
 class _RefusedError(Exception):
@@ -102,6 +104,7 @@ def _translated(text: str, names: Names, name: str) -> Translation:
         loops=tuple(plain.loops),
         conditions=plain.values.has_conditions,
         training="training" in text and _tells_modes(statements),
+        makes=plain.values.calls.uses_device,
     )
 
 

@@ -25,6 +25,7 @@ from modelzoo.modules.misfits import Misfits, torch_layers
 from modelzoo.modules.recording import Largest, Record, recording
 from modelzoo.modules.skeleton import Skeleton, modules_of
 from modelzoo.modules.strict import strictly
+from modelzoo.modules.taken import noted
 from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.modules.uncompiled import uncompiled
 from modelzoo.modules.watch import Watch
@@ -68,7 +69,7 @@ def dry_run(
     failed: list[tuple[bool, ConfigError]] = []
     noticed = _Noticed(skeleton)
     try:
-        with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor):
+        with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor), noted(skeleton) as taken:
             for mode in modes.modes(skeleton):
                 if found and for_sizes and _is_sized(skeleton):
                     break
@@ -87,7 +88,7 @@ def dry_run(
         raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
-    asked.largest = noticed.largest
+    asked.largest, asked.taken = noticed.largest, taken
     asked.notes += noticed.notes()
     if any(each.requires_grad for each in skeleton.root.parameters()):
         asked.notes += noticed.floors

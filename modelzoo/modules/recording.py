@@ -19,6 +19,15 @@ from modelzoo.modules.torch_layers import TooLargeError
 MAX_ACTIVATIONS = 2**30
 """Up to this many bytes of what layers return a run on the CPU takes less time than the first operation on meta."""
 
+Way = tuple[Any, ...]
+"""The indices and keys that lead from an input to a tensor."""
+
+Inputs = dict[str, tuple[Way | None, Way | None]]
+"""Of a call, by input: the way to its first tensor, and to its first floating one; None if it has none."""
+
+Taken = dict[nn.Module, list[Inputs]]
+"""Of each call that differs from those before."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Largest:
@@ -52,6 +61,7 @@ class Record:
         flops: the floating-point operations of one forward pass, where they were counted.
         largest: the largest tensor on the way, from a gigabyte on.
         turns: how often each `while` of a module's text turned, by the module and its place; a dry run does not say.
+        taken: what blocks were given whose texts make tensors from nothing; only a dry run says it.
     """
 
     outputs: dict[nn.Module, Any] = field(default_factory=dict)
@@ -61,12 +71,14 @@ class Record:
     flops: int | None = None
     largest: Largest | None = None
     turns: dict[nn.Module, dict[str, int]] = field(default_factory=dict)
+    taken: Taken = field(default_factory=dict)
 
     def rename(self, others: Mapping[nn.Module, nn.Module]) -> None:
         """Says the same of the modules that took the places of others."""
         self.outputs = {others[each]: seen for each, seen in self.outputs.items() if each in others}
         self.calls = {others[each]: seen for each, seen in self.calls.items() if each in others}
         self.turns = {others[each]: seen for each, seen in self.turns.items() if each in others}
+        self.taken = {others[each]: seen for each, seen in self.taken.items() if each in others}
 
     def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
         """What modules returned, in the order of their calls."""

@@ -11,7 +11,7 @@ from modelzoo.catalog import makers
 from modelzoo.export.source import trees
 from modelzoo.export.source.floating import Numbers
 from modelzoo.export.source.naming import Scope
-from modelzoo.export.source.taken import Taken, Way
+from modelzoo.modules.recording import Inputs, Way
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Owner:
     """
 
     inputs: Mapping[str, bool]
-    taken: Callable[[], Taken]
+    taken: Callable[[], Sequence[Inputs]]
     own: str
     floats: Mapping[str, bool | None]
 
