@@ -302,19 +302,6 @@ def render(problems: Iterable[Problem], limit: int | None = IN_FULL) -> str:
     return "\n".join([*map(str, shown), *more])
 
 
-def in_full(count: object) -> int | None:
-    """How many problems are told in full, as the option `problems` says; None for all.
-
-    Raises:
-        ConfigError: it says something else.
-    """
-    if count == "all":
-        return None
-    if type(count) is not int or count < 1:
-        fail(Path(("problems",)), f"problems must be a positive integer or all, not {count!r}.", "Type problems=all.")
-    return count
-
-
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line, without the signs of Python.
 

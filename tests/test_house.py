@@ -52,7 +52,6 @@ LAZY: dict[tuple[str, str], str] = {
     ("cli.check", "config.search_path"): HYDRA_LATE,
     ("cli.check", "init.decide"): TORCH,
     ("cli.check", "plans.draft"): TORCH,
-    ("cli.check", "run.options"): TORCH,
     ("cli.check", "spec.parser"): TORCH,
     ("cli.launch", "register"): TORCH,
     ("cli.launch", "run.job"): TORCH,

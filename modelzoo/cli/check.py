@@ -17,9 +17,10 @@ from modelzoo.cli.run_file import reported
 from modelzoo.cli.typed import Typed, read_typed
 from modelzoo.config import modelfile
 from modelzoo.config.unused import unused
-from modelzoo.errors import IN_FULL, Code, ConfigError, Path, Problem, Problems, in_full, located, nearest, render
+from modelzoo.errors import Code, ConfigError, Path, Problem, Problems, located, nearest, render
 from modelzoo.escapes import json_text
 from modelzoo.plans import budget
+from modelzoo.plans.options import Options
 from modelzoo.terminal import say
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from modelzoo.plans.plan import Plan
 
 _MEANT_FOR_OTHERS = (Code.NO_TENSOR, Code.NO_VALUE)
-_FILE_OPTIONS = ("seed", "dtype", "max_steps", "training")
 
 
 def command(arguments: list[str]) -> int:
@@ -70,8 +70,11 @@ def _limit(typed: Typed) -> int | None:
     """How many problems of each config are told in full."""
     from modelzoo.config.config import nowhere
 
+    chosen = Options.of(typed.options)
     with located(typed.locate(nowhere)):
-        return in_full(typed.options.get("problems", IN_FULL))
+        if chosen.wrong:
+            raise ConfigError(chosen.wrong)
+    return chosen.in_full
 
 
 def _explain(found: list[Checked], limit: int | None) -> None:
@@ -298,13 +301,11 @@ def _composed(overrides: list[str]) -> Config:
 
 def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
     from modelzoo.plans import draft
-    from modelzoo.run.options import check_values
 
-    check_values(options)
-    chosen = {name: options[name] for name in _FILE_OPTIONS if name in options}
-    made = draft.draft(config.model, config.init, count=True, **chosen)
-    if options.get("memory") is not None:
-        budget.check(made.bytes, lambda: made.plan, options["memory"], made.record.largest)
+    chosen = Options.of(options)
+    made = draft.drafted(config, chosen, count=True)
+    if chosen.memory is not None:
+        budget.check(made.bytes, lambda: made.plan, chosen.memory, made.record.largest)
     return made
 
 

@@ -11,6 +11,7 @@ from modelzoo.config import config, modelfile
 from modelzoo.errors import Locate, Path, fail, located
 from modelzoo.export.source.model import written
 from modelzoo.plans import draft as drafts
+from modelzoo.plans.options import Options
 from modelzoo.terminal import say
 
 
@@ -49,5 +50,4 @@ def _composed(overrides: list[str]) -> str:
 
 def _written(given: config.Config, options: Mapping[str, Any], locate: Locate) -> str:
     with located(locate):
-        chosen = {name: options[name] for name in ("seed", "dtype") if name in options}
-        return written(drafts.draft(given.model, given.init, **chosen), given.model)
+        return written(drafts.drafted(given, Options.of(options)), given.model)

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modelzoo import files
-from modelzoo.config import answers, document, modelfile, plain
+from modelzoo.config import answers, modelfile, plain
 from modelzoo.config.places import Override
 from modelzoo.errors import ConfigError, Locate, Path, Problem, nearest
+from modelzoo.plans.options import NAMES
 
-_NOT_HERE = ("defaults", "hydra")
 _ROOTS = ("model", "init")
 
 
@@ -54,7 +54,7 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
     Raises:
         ConfigError: a text that is no override, and an option that does not exist.
     """
-    known = [*option_names(), *more]
+    known = [*NAMES, *more]
     options: dict[str, Any] = {}
     init: str | None = None
     typed_overrides: list[str] = []
@@ -83,15 +83,6 @@ def _overrides(texts: list[str], problems: list[Problem]) -> tuple[Override, ...
     except ConfigError as error:
         problems += error.problems
         return ()
-
-
-def option_names() -> list[str]:
-    """The options of `python run.py`, without what belongs to Hydra."""
-    from modelzoo.config import search_path
-
-    text = (search_path.conf_directory() / "config.yaml").read_text("utf-8")
-    root = document.read(text, "config.yaml").root
-    return [] if root is None else [key.value for key, _ in root.value if key.value not in _NOT_HERE]
 
 
 def _refused(text: str, name: str, equals: str, known: list[str]) -> Problem:

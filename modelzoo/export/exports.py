@@ -22,25 +22,24 @@ EXPORTERS = {
 """Name of an export -> the module whose `export(draft, model, config, directory) -> Path` writes it, and what it is."""
 
 
-def names(value: Any) -> tuple[str, ...]:
+def names(value: Any, problems: Problems) -> tuple[str, ...]:
     """The exports that an option asks for.
 
-    Raises:
-        ConfigError: it is no list of names, or there is no such export.
+    Args:
+        value: of the option.
+        problems: collects that it is no list of names, and exports that there are not.
 
-    >>> names(["source"]), names(None)
+    >>> names(["source"], Problems()), names(None, Problems())
     (('source',), ())
     """
-    given = [value] if isinstance(value, str) else [] if value is None else value
-    problems, key = Problems(), Path(("export",))
+    given, key = [value] if isinstance(value, str) else [] if value is None else value, Path(("export",))
     if not isinstance(given, (list, tuple)):
         problems.add(key, f"export must be a list of names, not {given!r}.", "Type export=[source].")
-        problems.check()
+        return ()
     for each in given:
         if each not in EXPORTERS:
             problems.add(key, f"there is no export {each!r}.", nearest(str(each), EXPORTERS), code=Code.UNKNOWN)
-    problems.check()
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(each for each in given if each in EXPORTERS))
 
 
 def write(

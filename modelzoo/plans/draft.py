@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from modelzoo import bounds, streams
 from modelzoo.catalog import functions
-from modelzoo.errors import Code, ConfigError, Path, Problem, Problems, fail, nearest
+from modelzoo.config.config import Config
+from modelzoo.errors import ConfigError, Problem, Problems, fail
 from modelzoo.init import decide, filling, ledger
 from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
 from modelzoo.language import runtime
@@ -22,8 +23,9 @@ from modelzoo.modules.failures import lacks_kernel
 from modelzoo.modules.inputs import example
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.modules.torch_layers import TooLargeError
-from modelzoo.plans import advice, ambient, further, origins, records
+from modelzoo.plans import advice, ambient, further, options, origins, records
 from modelzoo.plans.budget import check
+from modelzoo.plans.options import Options
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import module_records
 from modelzoo.spec import nodes, parser
@@ -80,6 +82,32 @@ class Draft:
         return sum(each.tensor.nbytes for each in self.table)
 
 
+def drafted(
+    config: Config,
+    chosen: Options,
+    *,
+    device: str | torch.device = "cpu",
+    count: bool = False,
+    wrong: Iterable[Problem] = (),
+) -> Draft:
+    """The draft of a config with its options; what is wrong with these is told together with the rest.
+
+    Args:
+        device, count, wrong: as for `draft`.
+    """
+    return draft(
+        config.model,
+        config.init,
+        seed=chosen.seed,
+        dtype=chosen.dtype,
+        device=device,
+        max_steps=chosen.max_steps,
+        training=chosen.training,
+        count=count,
+        wrong=(*chosen.wrong, *wrong),
+    )
+
+
 @ambient.kept()
 def draft(
     model: Any,
@@ -92,6 +120,7 @@ def draft(
     count: bool = False,
     planned: bool = True,
     training: bool = False,
+    wrong: Iterable[Problem] = (),
 ) -> Draft:
     """Decides everything about plain data, and makes its modules.
 
@@ -100,14 +129,15 @@ def draft(
         count: whether the plan knows the floating-point operations; it always does on meta.
         planned: whether the plan will be asked for what the modules return.
         training: whether that is what they return in training; an example that is too small for it is a mistake.
+        wrong: what is wrong beside it, to be told together.
     """
-    options: dict[str, Any] = {"seed": seed, "dtype": dtype, "max_steps": max_steps, "training": training}
+    given: dict[str, Any] = {"seed": seed, "dtype": dtype, "max_steps": max_steps, "training": training, "wrong": wrong}
     try:
-        return _drafted(model, init, device=device, count=count, planned=planned, **options)
+        return _drafted(model, init, device=device, count=count, planned=planned, **given)
     except ConfigError as error:
         if not any(each.repairs for each in error.problems):
             raise
-        attempt = partial(_drafted, device="meta", count=False, planned=False, **options)
+        attempt = partial(_drafted, device="meta", count=False, planned=False, **given)
         problems = advice.advised(error.problems, model, init, attempt)
         raise ConfigError(problems).with_traceback(error.__traceback__) from error.__cause__
 
@@ -123,9 +153,11 @@ def _drafted(
     count: bool,
     planned: bool,
     training: bool,
+    wrong: Iterable[Problem],
 ) -> Draft:
     problems = Problems()
-    _check_options(seed, dtype, max_steps, training, problems)
+    problems.found += wrong
+    options.check({"seed": seed, "dtype": dtype, "max_steps": max_steps, "training": training}, problems)
     node = parser.parse(model, problems)
     root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
     provenance = Provenance()
@@ -183,24 +215,6 @@ def sized(root: nodes.Block, provenance: Provenance, *, seed: int, dtype: str) -
     building.finish(skeleton, problems)
     problems.check()
     return instance
-
-
-def _check_options(seed: Any, dtype: Any, max_steps: Any, training: Any, problems: Problems) -> None:
-    if type(seed) is not int or seed < 0:
-        problems.add(Path(("seed",)), f"seed must be an integer of 0 or more, not {seed!r}.", "Type seed=0.")
-    if dtype not in ("float32", "float64", "float16", "bfloat16"):
-        problems.add(
-            Path(("dtype",)),
-            f"there is no floating dtype {dtype!r}.",
-            nearest(str(dtype), ("float32", "float64", "float16", "bfloat16")),
-            code=Code.UNKNOWN,
-        )
-    if type(max_steps) is not int or max_steps < 1:
-        problems.add(
-            Path(("max_steps",)), f"max_steps must be a positive integer, not {max_steps!r}.", "Type max_steps=10000."
-        )
-    if not isinstance(training, bool):
-        problems.add(Path(("training",)), f"training must be true or false, not {training!r}.", "Type training=true.")
 
 
 def _dry(

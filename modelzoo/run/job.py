@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,22 +14,22 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import bounds, files, terminal
+from modelzoo import files, terminal
 from modelzoo.catalog import metrics
 from modelzoo.config.config import Config
 from modelzoo.config.unused import unused
-from modelzoo.errors import Path, Problem, fail
+from modelzoo.errors import Path, Problem, Problems, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
 from modelzoo.modules import gradients, observe
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
 from modelzoo.plans.draft import Draft, example_inputs, fill
+from modelzoo.plans.options import Options, device_named
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
 from modelzoo.run import load, save
 from modelzoo.run.forward import explain_non_finite, forward
-from modelzoo.run.options import check_reporting, device_named, flag, with_threads
 from modelzoo.terminal import say
 
 
@@ -45,13 +46,12 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     Raises:
         ConfigError: everything that is wrong with the config, or what the forward pass met.
     """
-    options, start = config.options, time.perf_counter()
+    start, options, wrong = time.perf_counter(), Options.of(config.options), Problems()
     files.clear(directory)
-    check_reporting(options)
-    device = device_named(options.get("device", "cpu"))
-    exported = exports.names(options.get("export"))
-    with with_threads(options.get("threads")):
-        draft = drafted(config, device)
+    exported = exports.names(options.export, wrong)
+    device = device_named(options.device)
+    with with_threads(options.threads):
+        draft = drafts.drafted(config, options, device=device, wrong=wrong.found)
         for warning in (*draft.plan.warnings, *unused(config)):
             where, path = config.locate(warning.key, warning.line, warning.column)
             _warn(replace(warning, where=where, path=path))
@@ -60,30 +60,29 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         check_inputs(draft)
-        model = fill(draft, device, budget=options.get("memory"))
-        if options.get("load") is not None:
-            draft = replace(draft, loaded=load_weights(model, options))
+        model = fill(draft, device, budget=options.memory)
+        draft = replace(draft, loaded=load_weights(model, options))
         built = time.perf_counter()
         inputs = example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draft.plan.seed)
-            facts = _report(draft, model, inputs, config, directory, exported)
+            facts = _report(draft, model, inputs, config, options, directory, exported)
         ended = time.perf_counter()
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
 
 
-def drafted(config: Config, device: torch.device) -> Draft:
-    """The plan of a config, with its options."""
-    options = config.options
-    return drafts.draft(
-        config.model,
-        config.init,
-        seed=options.get("seed", 0),
-        dtype=options.get("dtype", "float32"),
-        device=device,
-        max_steps=options.get("max_steps", bounds.STEPS),
-        training=options.get("training", False),
-    )
+@contextmanager
+def with_threads(count: int | None) -> Iterator[None]:
+    """Torch's threads while a job runs; a sweep's next job finds the setting as it was."""
+    if count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _sizes(draft: Draft) -> dict[str, Any]:
@@ -91,13 +90,14 @@ def _sizes(draft: Draft) -> dict[str, Any]:
     return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
 
 
-def load_weights(model: nn.Module, options: dict[str, Any]) -> dict[str, str]:
+def load_weights(model: nn.Module, options: Options) -> dict[str, str]:
     """Puts the parameters of a checkpoint into a model, as the options say; returns the file of each name in it."""
-    strict = flag({"strict": True, **options}, "strict")
-    found = load.loaded(model, options["load"], strict=strict, rename=options.get("rename"))
+    if options.load is None:
+        return {}
+    found = load.loaded(model, options.load, strict=options.strict, rename=options.rename)
     for problem in found.left:
         _warn(problem)
-    return dict.fromkeys(found.names, pathlib.Path(options["load"]).name)
+    return dict.fromkeys(found.names, pathlib.Path(options.load).name)
 
 
 def _warn(problem: Problem) -> None:
@@ -110,15 +110,14 @@ def _report(
     model: nn.Module,
     inputs: dict[str, Tensor],
     config: Config,
+    options: Options,
     directory: pathlib.Path,
     exported: tuple[str, ...],
 ) -> dict[str, Any]:
-    options = config.options
-    backward = flag(options, "backward")
-    model.train(flag(options, "training"))
+    backward, show, seen = options.backward, options.show, None
+    model.train(options.training)
     plan = draft.plan.placed(config.locate)
     facts = rows(draft.plan, model)
-    show, seen = options.get("show"), None
     values: list[str] = []
     try:
         if show is not None and not backward:

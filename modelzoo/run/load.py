@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from modelzoo import bounds, files
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, fail, nearest
 from modelzoo.escapes import printable
+from modelzoo.plans import options
 from modelzoo.run import compare
 from modelzoo.run.stored import Stored, stored
 
@@ -76,12 +77,9 @@ def loaded(
     """As `load_parameters`, with what was copied."""
     from safetensors import SafetensorError
 
-    if not isinstance(path, (str, os.PathLike)):
-        fail(Path(("load",)), f"load must be the path of a file, not {path!r}.", "Type load=FILE.")
-    texts = rename is None or (isinstance(rename, Mapping) and all(isinstance(each, str) for each in rename.values()))
-    if not texts:
-        what = f"rename must be a mapping from names of the file to names of the model, not {rename!r}."
-        fail(Path(("rename",)), what, "Type rename={OLD: NEW}.")
+    for name, wrong in (("load", options.path("load", path)), ("rename", options.renaming("rename", rename))):
+        if wrong is not None:
+            fail(Path((name,)), *wrong)
     path = pathlib.Path(path)
     with suppress(RuntimeError):  # there is nobody of that name
         path = path.expanduser()

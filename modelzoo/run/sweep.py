@@ -32,6 +32,7 @@ from modelzoo import files, system
 from modelzoo.config.config import Config
 from modelzoo.errors import Path, fail, render
 from modelzoo.escapes import printable
+from modelzoo.plans.options import WITHOUT_EFFECT
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 RUNNING, DONE, REUSED, FAILED, DIED, NOT_RUN = "running", "done", "reused", "failed", "died", "not run"
 ELSEWHERE = "hydra.sweep.dir=DIR"
 FLAGS = ("-m", "--multirun")
-WITHOUT_EFFECT = ("problems", "traceback", "resume", "fail_fast", "threads", "memory")
-"""Options that change no result, so that a job that differs in them alone is not done again."""
 
 _PARTIAL = re.compile(r"([0-9a-f]{12}|job\d+)\.\d+\.partial")
 

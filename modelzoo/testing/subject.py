@@ -18,9 +18,9 @@ from modelzoo.modules.homes import tensors_of
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
+from modelzoo.plans.options import Options, device_named
 from modelzoo.run import forward as run_forward
 from modelzoo.run import job
-from modelzoo.run.options import device_named, flag
 from modelzoo.spec import parser
 
 
@@ -49,14 +49,13 @@ class Built:
 
 def build(config: Config) -> Built:
     """Builds as the main job does."""
-    options = config.options
+    options = Options.of({**config.options, "device": config.options.get("device") or "cpu"})
     with located(config.locate):
-        device = device_named(options.get("device") or "cpu")
-        draft = job.drafted(config, device)
-        model = drafts.fill(draft, device, budget=options.get("memory"))
-        if options.get("load") is not None:
-            job.load_weights(model, options)
-        model.train(flag(options, "training"))
+        device = device_named(options.device)
+        draft = drafts.drafted(config, options, device=device)
+        model = drafts.fill(draft, device, budget=options.memory)
+        job.load_weights(model, options)
+        model.train(options.training)
         inputs = example_inputs(draft, device)
     facts = {name: each for each in draft.plan.tensors for name in (each.name, *each.aliases)}
     names = tensors_of(model, every=True)

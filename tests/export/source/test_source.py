@@ -19,7 +19,7 @@ import modelzoo
 from modelzoo import register
 from modelzoo.cli.source import command
 from modelzoo.config.config import Config, nowhere
-from modelzoo.errors import ConfigError
+from modelzoo.errors import ConfigError, Problems
 from modelzoo.export import exports
 from modelzoo.export.source.model import source, written
 from modelzoo.modules.inputs import takes_names
@@ -625,7 +625,7 @@ def test_a_job_writes_what_export_names(tmp_path):
     model, init = compose("model=shared")
     draft = drafts.draft(model, init)
     given = Config(model=model, init=init, locate=nowhere)
-    paths = exports.write(exports.names(["source"]), draft, fill(draft, "cpu"), given, tmp_path)
+    paths = exports.write(exports.names(["source"], Problems()), draft, fill(draft, "cpu"), given, tmp_path)
     assert paths == [tmp_path / "model.py"]
     assert paths[0].read_text() == source(model, init)
 
@@ -638,8 +638,10 @@ def test_a_job_writes_what_export_names(tmp_path):
     ],
 )
 def test_an_unknown_export_is_explained(value, message):
+    problems = Problems()
+    assert exports.names(value, problems) == ()
     with pytest.raises(ConfigError) as caught:
-        exports.names(value)
+        problems.check()
     assert str(caught.value) == message
 
 
