@@ -211,6 +211,7 @@ def register_fill(call: Any = None, /, *, name: str = "") -> Any:
         return lambda tensor, generator: call(tensor, generator=generator, **arguments)
 
     sampler.__doc__ = call.__doc__
+    sampler.__wrapped__ = call  # type: ignore[attr-defined]
     fill = Fill(name=name, parameters=_parameters(call), sampler=sampler, elementwise=False, integers=True)
     REGISTERED.add(name, fill)
     return call

@@ -40,7 +40,7 @@ def launch() -> int:
         sys.argv[1:] = hydra_jobs.sweep_arguments(sys.argv[1:])
         failed: list[Exception] = []
         with composing(typed) as own:
-            own_code = _registered()
+            own_code, code = _registered()
 
             def task(cfg: DictConfig) -> None:
                 if own_code is not None:
@@ -48,7 +48,7 @@ def launch() -> int:
 
                     register.restore(own_code)
                 try:
-                    _job(cfg, failed)
+                    _job(cfg, failed, code)
                 except Exception as error:
                     own.append(error)
                     raise
@@ -72,19 +72,19 @@ def launch() -> int:
     return FAILED if failed else 0
 
 
-def _registered() -> Any:
-    """What the user's own code registered: a launcher's processes do not run that code again."""
+def _registered() -> tuple[Any, str]:
+    """What the user's own code registered, and its hash: a launcher's processes do not run that code again."""
     if "modelzoo.register" not in sys.modules:
-        return None
+        return None, ""
     from modelzoo import register
 
-    return register.registered()
+    return register.registered(), register.code()
 
 
-def _job(cfg: DictConfig, failed: list[Exception]) -> None:
+def _job(cfg: DictConfig, failed: list[Exception], code: str) -> None:
     """One job. What is wrong with it is printed at once; only in a sweep an exception tells Hydra that it failed."""
     if hydra_jobs.is_sweep():
-        _job_of_sweep(cfg)
+        _job_of_sweep(cfg, code)
         return
     options: dict[str, Any] = {}
     try:
@@ -105,7 +105,7 @@ def _job(cfg: DictConfig, failed: list[Exception]) -> None:
         report(told, shown is True, problems if type(problems) is int and problems > 0 else None)
 
 
-def _job_of_sweep(cfg: DictConfig) -> None:
+def _job_of_sweep(cfg: DictConfig, code: str) -> None:
     """One job of a sweep, in whatever process a launcher chose; what is wrong with it stands in its record."""
     import modelzoo
     from modelzoo.streams import SCHEME
@@ -114,7 +114,7 @@ def _job_of_sweep(cfg: DictConfig) -> None:
     number, overrides, threads = hydra_jobs.job_number(), hydra_jobs.typed(), hydra_jobs.threads_of_worker()
     try:
         config = compose.from_hydra(cfg)
-        folder = digest(config, modelzoo.__version__, SCHEME)
+        folder = digest(config, modelzoo.__version__, SCHEME, code)
         wrong = None
     except ConfigError as error:
         config, folder, wrong = Config(model=None, locate=nowhere), f"job{number}", error

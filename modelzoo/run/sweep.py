@@ -97,10 +97,13 @@ def name_of(arguments: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(kept)).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
-def digest(config: Config, version: str, scheme: int) -> str:
-    """The name of a job's folder: the hash of its resolved config, of the package's version and of the seed scheme."""
+def digest(config: Config, version: str, scheme: int, code: str = "") -> str:
+    """The name of a job's folder: the hash of its resolved config, of the package's version and of the seed scheme.
+
+    Where a user's own code was registered, that is told apart by a hash too: `code`.
+    """
     options = {name: value for name, value in config.options.items() if name not in WITHOUT_EFFECT}
-    content = [config.model, config.init, options, _stamp(options.get("load")), version, scheme]
+    content = [config.model, config.init, options, _stamp(options.get("load")), version, scheme, *filter(None, [code])]
     text = json.dumps(content, sort_keys=False, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from collections import Counter
 
 import pytest
 
+from modelzoo import register
+from modelzoo.catalog.registry import REGISTRIES
 from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError, Path, Problem
 from modelzoo.run import results
@@ -162,7 +165,8 @@ def test_the_name_of_a_job_is_decided_by_all_that_decides_its_results_and_nothin
     others.append(digest(config(seed=1, load=str(weights)), "1", 2))
     weights.write_text("ab")
     others.append(digest(config(seed=1, load=str(weights)), "1", 1))
-    assert len({base, *others}) == 5
+    others.append(digest(config(seed=1, load=str(weights)), "1", 1, "code"))
+    assert len({base, *others}) == 6
 
 
 def test_the_same_command_finds_the_same_directory():
@@ -347,6 +351,52 @@ def test_a_sweep_whose_first_line_is_read_alone_is_whole(tmp_path):
     process.stderr.close()
     assert process.wait() == 1
     assert [row["status"] for row in table(tmp_path)] == ["done"] * 3
+
+
+SCALED = """
+    import sys
+    from torch import nn
+    import modelzoo
+    from modelzoo.cli import main
+
+    @modelzoo.register.layer
+    class Scaled(nn.Module):
+        def forward(self, x):
+            return x * FACTOR
+
+    if __name__ == "__main__":
+        sys.exit(main())
+"""
+
+
+def test_a_job_is_done_again_when_the_code_of_its_layers_is_another(tmp_path):
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "own.yaml").write_text("inputs: {x: [2, 4]}\nlayers: [Scaled]\n")
+    script, seen = tmp_path / "run.py", []
+    for factor in ("2", "2", "3"):
+        script.write_text(textwrap.dedent(SCALED).replace("FACTOR", factor))
+        assert run("model=own", "seed=0", cwd=tmp_path, script=script).returncode == 0
+        seen.append(statuses(next(tmp_path.glob("multirun/*")))[0])
+    assert seen == [{"done": 1}, {"reused": 1}, {"done": 1}]
+
+
+def test_the_code_of_everything_that_is_registered_counts(tmp_path, monkeypatch):
+    found = [register.code()]
+    for kind, written in {
+        "fill": "def own(tensor, *, generator): return tensor.fill_(1)",
+        "function": "def own(x): return x",
+        "metric": "def own(model, inputs): return 1",
+    }.items():
+        for number in (1, 2):
+            module = types.ModuleType(f"own_{kind}_{number}")
+            file = tmp_path / f"{kind}{number}.py"
+            file.write_text(f"{written}  # {number}\n")
+            exec(compile(file.read_text(), str(file), "exec"), module.__dict__)
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+            getattr(register, kind)(module.own)
+            found.append(register.code())
+            next(each for each in REGISTRIES if each.kind == kind).pop("own")
+    assert len(set(found)) == len(found)
 
 
 DEADLY = """
