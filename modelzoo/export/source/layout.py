@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 WIDTH = 88
 
+_OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 _STRINGS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _POWER = re.compile(r"(?<![\w.)\]])([\w.]+) \*\* (-?[\w.]+)(?![\w.(\[])")
 
@@ -226,7 +227,8 @@ def _expression(tree: ast.expr, indent: int, used: int) -> str:
     if isinstance(tree, ast.Call) and _is_of_turns(tree):
         return _expression(tree.func, indent, used) + _expression(tree.args[0], indent, WIDTH)
     if isinstance(tree, ast.Call) and (tree.args or tree.keywords):
-        return _bracketed(f"{_expression(tree.func, indent, used)}(", _arguments(tree), ")", indent)
+        function = _expression(tree.func, indent, used) if _tightness(tree.func) == 9 else _part(tree.func, 9)
+        return _bracketed(f"{function}(", _arguments(tree), ")", indent)
     if isinstance(tree, ast.List):
         return _bracketed("[", [("", each) for each in tree.elts], "]", indent)
     if isinstance(tree, ast.Tuple):
@@ -248,21 +250,37 @@ def _expression(tree: ast.expr, indent: int, used: int) -> str:
 
 def _operands(tree: ast.expr) -> list[str]:
     """The parts of an expression, each but the first with the word or operator in front of it."""
+    tight = _tightness(tree)
     if isinstance(tree, ast.IfExp):
-        return [shown(tree.body), f"if {shown(tree.test)}", f"else {shown(tree.orelse)}"]
+        return [_part(tree.body, tight + 1), f"if {_part(tree.test, tight + 1)}", f"else {shown(tree.orelse)}"]
     if isinstance(tree, ast.BoolOp):
         word = "and" if isinstance(tree.op, ast.And) else "or"
-        first, *others = map(shown, tree.values)
+        first, *others = (_part(each, tight + 1) for each in tree.values)
         return [first, *(f"{word} {each}" for each in others)]
     if isinstance(tree, ast.BinOp) and isinstance(tree.op, (ast.Add, ast.Sub)):
-        left = _operands(tree.left) if _is_sum(tree.left) else [shown(tree.left)]
-        right = f"({shown(tree.right)})" if _is_sum(tree.right) else shown(tree.right)
-        return [*left, f"{'+' if isinstance(tree.op, ast.Add) else '-'} {right}"]
+        left = _operands(tree.left) if _tightness(tree.left) == tight else [_part(tree.left, tight)]
+        return [*left, f"{'+' if isinstance(tree.op, ast.Add) else '-'} {_part(tree.right, tight + 1)}"]
     return [shown(tree)]
 
 
-def _is_sum(tree: ast.expr) -> bool:
-    return isinstance(tree, ast.BinOp) and isinstance(tree.op, (ast.Add, ast.Sub))
+def _tightness(tree: ast.expr) -> int:
+    """How tightly the parts of an expression hold together, as Python reads it."""
+    if isinstance(tree, (ast.IfExp, ast.Lambda)):
+        return 0
+    if isinstance(tree, ast.BoolOp):
+        return 1 if isinstance(tree.op, ast.Or) else 2
+    if isinstance(tree, ast.UnaryOp):
+        return 3 if isinstance(tree.op, ast.Not) else 8
+    if isinstance(tree, ast.Compare):
+        return 4
+    if isinstance(tree, ast.BinOp):
+        return 6 if isinstance(tree.op, (ast.Add, ast.Sub)) else 5 if isinstance(tree.op, _OF_BITS) else 7
+    return 9
+
+
+def _part(tree: ast.expr, least: int) -> str:
+    """An expression inside another, in brackets where it holds together less tightly than that needs."""
+    return shown(tree) if _tightness(tree) >= least else f"({shown(tree)})"
 
 
 def _arguments(tree: ast.Call) -> list[tuple[str, ast.expr]]:
