@@ -70,9 +70,9 @@ def mask(lengths: list[int], longest: int) -> Tensor:
 
 
 def of_transformers(model: str, config: str, **options: Any) -> nn.Module:
-    """Its attention is that of torch, as the files have it, unless `options` say otherwise."""
+    """A model of transformers that keeps nothing for the next token."""
     module, _, name = model.rpartition(".")
-    made = getattr(library("transformers"), config)(**{"attn_implementation": "sdpa", "use_cache": False, **options})
+    made = getattr(library("transformers"), config)(**{"use_cache": False, **options})
     return getattr(importlib.import_module(f"transformers.{module}" if module else "transformers"), name)(made)
 
 
@@ -104,6 +104,14 @@ def t5(**options: Any) -> nn.Module:
 
 def detr_encoder(**options: Any) -> nn.Module:
     return of_transformers("models.detr.modeling_detr.DetrEncoder", "DetrConfig", **options)
+
+
+def mamba(**options: Any) -> nn.Module:
+    return of_transformers("MambaForCausalLM", "MambaConfig", **{"num_hidden_layers": 24, **options})
+
+
+def vilt(**options: Any) -> nn.Module:
+    return of_transformers("ViltModel", "ViltConfig", **options)
 
 
 def small_efficientnet() -> nn.Module:
@@ -214,6 +222,47 @@ PUBLISHED = {
         ),
         args={"depths": [2, 1, 1, 2], "dims": [8, 16, 24, 32], "heads": [2, 4, 4, 8], "classes": 10},
         inputs=lambda: {"x": numbers(2, 3, 64, 96)},
+    ),
+    "maxvit_t": Published(
+        full=lambda: library("torchvision.models").maxvit_t(),
+        small=lambda: library("torchvision.models").MaxVit((56, 56), 8, 7, [16, 24], [2, 1], 8, 0.2, num_classes=10),
+        args={"first": 8, "dims": [16, 24], "depths": [2, 1], "size": 8, "classes": 10},
+        inputs=lambda: {"x": numbers(2, 3, 56, 56)},
+    ),
+    "mamba": Published(
+        full=mamba,
+        small=lambda: mamba(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4, time_step_rank=1),
+        args={"vocab": 50, "dim": 16, "depth": 2, "state": 4},
+        inputs=lambda: {"input_ids": tokens(2, 7)},
+        output=lambda answer: answer.logits,
+    ),
+    "vilt": Published(
+        full=vilt,
+        small=lambda: vilt(
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=24,
+            image_size=32,
+            patch_size=8,
+            max_position_embeddings=12,
+        ),
+        args={"vocab": 50, "context": 12, "image": 32, "patch": 8, "dim": 16, "depth": 2, "heads": 4, "width": 24},
+        inputs=lambda: {
+            "input_ids": tokens(2, 7),
+            "attention_mask": mask([5, 7], 7),
+            "token_type_ids": tokens(2, 7, below=2, above=0),
+            "pixel_values": numbers(2, 3, 32, 32),
+            "pixel_mask": torch.stack([torch.ones(32, 32).long(), mask([24] * 16 + [0] * 16, 32)]),
+        },
+        output=lambda answer: (answer.last_hidden_state, answer.pooler_output),
+    ),
+    "tresnet_m": Published(
+        full=lambda: of_timm("tresnet_m"),
+        small=lambda: of_timm("tresnet_m", layers=[1, 2, 2, 1], width_factor=0.125, num_classes=10),
+        args={"depths": [1, 2, 2, 1], "width": 8, "classes": 10},
+        inputs=lambda: {"x": numbers(2, 3, 96, 96)},
     ),
 }
 
