@@ -23,6 +23,7 @@ from modelzoo.catalog.checks import (
     FLAG,
     FROM_0,
     INTEGER,
+    LAYER,
     MARGIN,
     NATURAL,
     NULL,
@@ -34,6 +35,7 @@ from modelzoo.catalog.checks import (
     Rule,
     integers,
     items_of,
+    must_be,
     numbers,
     one_of,
     or_else,
@@ -79,7 +81,7 @@ ARGUMENTS: Mapping[str, Rule] = MappingProxyType(
         "ignore_index": INTEGER,
         "blank": NATURAL,
         # an embedding with it rewrites its weight whenever it is called
-        "max_norm": Check("left out (it changes the weight in every forward)", NULL.fits),
+        "max_norm": Check("left out (it changes the weight in every forward)", NULL.fits, NULL.schemas),
         # true or false
         **dict.fromkeys(("bias", "head_bias", "add_bias_kv", "add_zero_attn", "affine", "elementwise_affine"), FLAG),
         **dict.fromkeys(("track_running_stats", "inplace", "batch_first", "bidirectional", "norm_first"), FLAG),
@@ -125,7 +127,7 @@ EXCEPTIONS: Mapping[tuple[str, str], Rule] = MappingProxyType(
         **_for(f"{_CONV} {_TRANSPOSED}", "stride", per_dimension(integers(1, most=bounds.STRIDE))),
         **_for(f"{_POOL} {_UNPOOL} {_LP}", "stride", lambda n: or_else(some(WINDOW, n), NULL)),
         **_for(_PAD, "padding", per_dimension(EDGE, times=2)),  # a negative one crops
-        **_for(_ADAPTIVE, "output_size", lambda n: or_else(WINDOW, some(or_else(WINDOW, NULL), n))),
+        **_for(_ADAPTIVE, "output_size", lambda n: some(or_else(WINDOW, or_else(WINDOW, NULL)), n)),
         **_for("AdaptiveAvgPool1d AdaptiveMaxPool1d", "output_size", some(WINDOW, 1)),
         **_for(_FRACTIONAL, "output_size", lambda n: or_else(some(WINDOW, n), NULL)),
         **_for("LPPool1d", "kernel_size", WINDOW),
@@ -165,7 +167,7 @@ def check_of(layer: Layer, argument: str) -> Check:
     """
     if layer.registered:
         wanted = constructors.wanted(layer, argument)
-        return Check(wanted.wants, lambda value: wanted.problem(value) is None)
+        return Check(wanted.wants, lambda value: wanted.problem(value) is None, wanted.schemas)
     if argument not in layer.signature:
         if "kwargs" not in layer.signature:
             raise KeyError(argument)
@@ -200,7 +202,7 @@ def takes_layer(layer: Layer, argument: str) -> bool:
     >>> takes_layer(find_layer("TransformerEncoder"), "norm"), takes_layer(find_layer("Linear"), "bias")
     (True, False)
     """
-    return check_of(layer, argument) is ANYTHING or A_LAYER.wants in check_of(layer, argument).wants
+    return check_of(layer, argument) is ANYTHING or LAYER in check_of(layer, argument).schemas
 
 
 def problem_with(layer: Layer, argument: str, value: object) -> str | None:
@@ -224,10 +226,10 @@ def problem_with(layer: Layer, argument: str, value: object) -> str | None:
     if check.fits(value):
         return None
     sizes = value if isinstance(value, (list, tuple)) else [value]
-    large = [each for each in sizes if type(each) is int and each > check.most and "integer" in check.wants]
+    large = [each for each in sizes if type(each) is int and check.most is not None and each > check.most]
     if large:
         return f"must be at most {check.most}, not {shortened(large[0])}"
-    return f"must be {check.wants}{';' if 'one of' in check.wants else ','} not {shortened(value)}"
+    return must_be(check.wants, value)
 
 
 def _each(*values: Any) -> Iterator[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""One check of a value: what it must be in words, and as a test."""
+"""One check of a value: what it must be in words, as a test, and as JSON Schema."""
 
 from __future__ import annotations
 
@@ -15,21 +15,38 @@ def words_of(text: str) -> list[str]:
     return text.split()
 
 
+Schema = dict[str, Any]
+"""A JSON Schema; below `items` stand the alternatives of each item, since more than these may be written there."""
+
+LAYER: Schema = {"type": ["object", "array"]}
+"""A layer, of which there is more to say where schemas are written."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """What the value of an argument must be: in words, and as a test; `most` is the bound of its integers."""
+    """What the value of an argument must be.
+
+    Attributes:
+        wants: in words.
+        fits: as a test.
+        schemas: as alternatives of JSON Schema.
+        most: the bound of its integers; None if it takes none.
+    """
 
     wants: str
     fits: Callable[[Any], bool]
-    most: int = bounds.ELEMENTS
+    schemas: tuple[Schema, ...] = ({},)
+    most: int | None = None
 
 
 def integers(low: int = -bounds.ELEMENTS, high: int = bounds.ELEMENTS, most: int = bounds.ELEMENTS) -> Check:
     """An integer from `low` to `high`; `most` bounds it where the words do not say so."""
     words = {-bounds.ELEMENTS: "an integer", -1: "an integer from -1", 0: "an integer from 0", 1: "a positive integer"}
     wants = words[low] if high == bounds.ELEMENTS else f"an integer from {low} to {high}"
+    schema = {"type": "integer", **({"minimum": low} if low > -bounds.ELEMENTS else {})}
     low, high = max(low, -most), min(high, most)
-    return Check(wants, lambda value: type(value) is int and low <= value <= high, most)
+    schema |= {"maximum": high} if high < bounds.ELEMENTS else {}
+    return Check(wants, lambda value: type(value) is int and low <= value <= high, (schema,), most)
 
 
 def numbers(low: float = -math.inf, high: float = math.inf, *, inside: bool = False) -> Check:
@@ -46,19 +63,22 @@ def numbers(low: float = -math.inf, high: float = math.inf, *, inside: bool = Fa
         ordinary = type(value) in (int, float) and -largest <= value <= largest  # nan fails as well
         return ordinary and (low < value < high if inside else low <= value <= high)
 
-    return Check(wants, fits)
+    edges = ("exclusiveMinimum", "exclusiveMaximum") if inside else ("minimum", "maximum")
+    limits = {edge: limit for edge, limit in zip(edges, (low, high), strict=True) if math.isfinite(limit)}
+    return Check(wants, fits, ({"type": "number", **limits},))
 
 
 def one_of(*texts: str) -> Check:
     """One of a few texts."""
     quoted = ", ".join(map(repr, texts))
-    return Check(f"one of {quoted}", lambda value: isinstance(value, str) and value in texts)
+    return Check(f"one of {quoted}", lambda value: isinstance(value, str) and value in texts, ({"enum": [*texts]},))
 
 
 def or_else(first: Check, second: Check) -> Check:
     """What one of two checks takes."""
-    most = min(first.most, second.most)
-    return Check(f"{first.wants} or {second.wants}", lambda value: first.fits(value) or second.fits(value), most)
+    wants, schemas = f"{first.wants} or {second.wants}", (*first.schemas, *second.schemas)
+    most = min((each.most for each in (first, second) if each.most is not None), default=None)
+    return Check(wants, lambda value: first.fits(value) or second.fits(value), schemas, most)
 
 
 def some(each: Check, length: int | None = None) -> Check:
@@ -70,7 +90,9 @@ def some(each: Check, length: int | None = None) -> Check:
             return each.fits(value)
         return bool(value) and (length is None or len(value) == length) and all(map(each.fits, value))
 
-    return Check(f"{each.wants} or {many}", fits, each.most)
+    count = {"minItems": 1} if length is None else {"minItems": length, "maxItems": length}
+    several = {"type": "array", "items": each.schemas, **count}
+    return Check(f"{each.wants} or {many}", fits, (*each.schemas, several), each.most)
 
 
 def items_of(each: Check, *, empty: bool = False) -> Check:
@@ -78,6 +100,7 @@ def items_of(each: Check, *, empty: bool = False) -> Check:
     return Check(
         f"a list, each {each.wants}",
         lambda value: isinstance(value, (list, tuple)) and (empty or bool(value)) and all(map(each.fits, value)),
+        ({"type": "array", "items": each.schemas},),
         each.most,
     )
 
@@ -87,10 +110,10 @@ def per_dimension(each: Check, times: int = 1) -> Callable[[int | None], Check]:
     return lambda dimensions: some(each, dimensions and times * dimensions)
 
 
-NULL = Check("null", lambda value: value is None)
+NULL = Check("null", lambda value: value is None, ({"type": "null"},))
 
 
-FLAG = Check("true or false", lambda value: type(value) is bool)
+FLAG = Check("true or false", lambda value: type(value) is bool, ({"type": "boolean"},))
 
 
 POSITIVE, NATURAL, INTEGER = integers(1), integers(0), integers()
@@ -108,11 +131,16 @@ NUMBER, FROM_0, ABOVE_0, SHARE = numbers(), numbers(0), numbers(0, inside=True),
 ANYTHING = Check("anything", lambda value: True)
 
 
-A_LAYER = Check("a layer", lambda value: not isinstance(value, (bool, int, float, str, type(None))))
+A_LAYER = Check("a layer", lambda value: not isinstance(value, (bool, int, float, str, type(None))), (LAYER,))
 
 
 Rule = Check | Callable[[int | None], Check]
 """A check, or one that depends on the number of spatial dimensions (the 2 of `Conv2d`)."""
+
+
+def must_be(wants: str, value: object) -> str:
+    """The rest of a sentence about a value that is not what it must be."""
+    return f"must be {wants}{';' if 'one of' in wants else ','} not {shortened(value)}"
 
 
 def shortened(value: object, longest: int = 60) -> str:

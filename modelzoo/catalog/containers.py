@@ -28,6 +28,7 @@ class Items(Wanted):
             self.wants = f"a list of {len(items)}{same if items else ''}"
         else:
             self.wants = "a list" if each == "anything" else f"a list, each {each}"
+            self.schemas = ({"type": "array"} if each == "anything" else {},)
 
     def suits(self, value: Any) -> bool:
         return isinstance(value, (list, tuple))
@@ -61,6 +62,7 @@ class Entries(Wanted):
     def __init__(self, key: Wanted, value: Wanted) -> None:
         self.key, self.value = key, DATA if value is ANYTHING else value
         self.wants = "a mapping" if value.wants == "anything" else f"a mapping, each {value.wants}"
+        self.schemas = ({"type": "object"} if value.wants == "anything" else {},)
 
     def suits(self, value: Any) -> bool:
         return isinstance(value, dict) and not is_layer(value, DATA.keys)

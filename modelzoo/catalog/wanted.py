@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from modelzoo.catalog.checks import shortened
+from modelzoo.catalog import checks
+from modelzoo.catalog.checks import Schema, shortened
 from modelzoo.catalog.functions import find_function
 from modelzoo.errors import Path
 
@@ -48,7 +49,7 @@ class Wrong:
 
 def must_be(wants: str, value: object) -> Wrong:
     """A value is not what it must be."""
-    return Wrong(f"must be {wants}{';' if 'one of' in wants else ','} not {shortened(value)}")
+    return Wrong(checks.must_be(wants, value))
 
 
 def is_layer(value: object, keys: frozenset[str] = NODE_KEYS) -> bool:
@@ -61,12 +62,14 @@ class Wanted:
 
     Attributes:
         wants: in words.
+        schemas: as alternatives of JSON Schema; anything where more would have to be said.
         layers: whether a text may be a layer here.
         like: what a list becomes.
         keys: those that tell a layer from a mapping.
     """
 
     wants = "anything"
+    schemas: tuple[Schema, ...] = ({},)
     layers = False
 
     def __init__(self, like: Callable[[Any], Any] = list, keys: frozenset[str] = NODE_KEYS) -> None:
@@ -104,11 +107,22 @@ DATA = Wanted(keys=frozenset(("_target_", "_ref_")))
 """Anything where a mapping is asked for: one with the key `layers` is no block there."""
 
 
+_JSON = {
+    (str,): "string",
+    (bool,): "boolean",
+    (int,): "integer",
+    (int, float): "number",
+    (type(None),): "null",
+}
+"""What JSON calls the types of plain values."""
+
+
 class Plain(Wanted):
     """A number, a text, true, false or null."""
 
     def __init__(self, wants: str, *types: type) -> None:
         self.wants, self.types = wants, types
+        self.schemas = ({"type": _JSON[types]},)
 
     def suits(self, value: Any) -> bool:
         return type(value) in self.types
@@ -128,7 +142,10 @@ class Choice(Plain):
 
     def __init__(self, choices: Iterable[tuple[Any, Any]], shown: Iterable[Any]) -> None:
         self.choices = {(type(each), each): given for each, given in choices}
-        self.wants = f"one of {', '.join(map(shortened, shown))}"
+        named = [*shown]
+        self.wants = f"one of {', '.join(map(shortened, named))}"
+        texts = [each for each in named if isinstance(each, str)]
+        self.schemas = (_suggesting(texts) if named[:1] == texts[:1] and texts else {},)
 
     def suits(self, value: Any) -> bool:
         return isinstance(value, _SCALARS) and (type(value), value) in self.choices
@@ -218,6 +235,7 @@ class Either(Wanted):
         self.layers = any(each.layers for each in members)
         words = dict.fromkeys(each.wants for each in members)
         self.wants = " or ".join(sorted(words, key=lambda each: " each " in each))
+        self.schemas = _of_several([schema for each in members for schema in each.schemas])
 
     def suits(self, value: Any) -> bool:
         return any(each.suits(value) for each in self.members)
@@ -241,3 +259,18 @@ class Either(Wanted):
 
     def python(self, value: Any) -> Any:
         return next(each for each in self.members if each.problem(value) is None).python(value)
+
+
+def _suggesting(texts: list[str]) -> Schema:
+    """Anything; an editor completes the texts."""
+    return {"anyOf": [{"enum": texts}, True]}
+
+
+def _of_several(schemas: list[Schema]) -> tuple[Schema, ...]:
+    """The alternatives of several; what is said of one is lost beside another of which nothing can be said."""
+    if all("type" in each for each in schemas):
+        return tuple(schemas)
+    first, *others = schemas
+    if "anyOf" not in first:
+        return ({},)
+    return (_suggesting([text for each in (first, *others) if "anyOf" in each for text in each["anyOf"][0]["enum"]]),)

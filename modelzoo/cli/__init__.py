@@ -5,8 +5,7 @@ In comes what was typed; out go an exit code and what is printed. `guard` is the
 
 The tools are a file each, with `command(arguments) -> int`: `run_file` (with `sandbox`, the process with limits in
 which a file from elsewhere is opened), `check` (with `checked`, what is known of a config), `where`, `source`,
-`listing` (with `page`, `facts`, `docstrings` and `examples`), `schema` (with `definitions`, `schemas` and
-`schema_words`).
+`listing` (with `page`, `facts`, `docstrings` and `examples`), `schema` (with `definitions` and `schemas`).
 
 >>> from modelzoo.__main__ import COMMANDS
 >>> sorted(COMMANDS)

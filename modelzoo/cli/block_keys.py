@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modelzoo.cli.schemas import COMPUTED, Schema, keys_named, mapping_of, or_computed, ref
+from modelzoo.catalog.checks import Schema
+from modelzoo.cli.schemas import COMPUTED, keys_named, mapping_of, or_computed, ref
 from modelzoo.names import Kind
 
 _TEST: Schema = {"type": ["boolean", "integer", "string", "null"]}

@@ -9,13 +9,13 @@ from typing import Any
 
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import distributions, fills, functions, layers, sizes
+from modelzoo.catalog.checks import Schema
 from modelzoo.catalog.fill import REQUIRED, Fill
 from modelzoo.catalog.layers import Layer
 from modelzoo.cli.block_keys import ITEM_KEYS, block_of
 from modelzoo.cli.docstrings import arguments_of, one_line
 from modelzoo.cli.facts import about_fill
-from modelzoo.cli.schema_words import of_own_words, of_words
-from modelzoo.cli.schemas import COMPUTED, Schema, keys_named, mapping_of, or_computed, ref, suggested
+from modelzoo.cli.schemas import COMPUTED, alternatives, keys_named, mapping_of, or_computed, ref, suggested
 from modelzoo.names import Kind
 
 
@@ -174,8 +174,7 @@ def _layer(layer: Layer) -> Schema:
 
 def _argument(layer: Layer, parameter: inspect.Parameter, about: str) -> Schema:
     check = catalog.check_of(layer, parameter.name)
-    words = of_own_words(check.wants) if layer.registered else of_words(check.wants, check.most)
-    found = {"description": about or check.wants, **or_computed(*words)}
+    found = {"description": about or check.wants, **or_computed(*alternatives(check.schemas))}
     if parameter.name in sizes.inferable(layer):
         found["anyOf"].append({"type": "null"})
         found["description"] += " If it is left out, the input decides."

@@ -8,9 +8,10 @@ import json
 import torch
 
 from modelzoo.catalog import registry
+from modelzoo.catalog.checks import Schema
 from modelzoo.cli.block_keys import block_of
 from modelzoo.cli.definitions import definitions_of
-from modelzoo.cli.schemas import Schema, keys_named, or_computed, ref
+from modelzoo.cli.schemas import keys_named, or_computed, ref
 from modelzoo.config import document, scalars
 from modelzoo.names import Kind
 from modelzoo.terminal import say

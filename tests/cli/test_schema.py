@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
@@ -287,3 +288,20 @@ def test_registered_layers_and_fills_belong_to_the_schema():
     assert not validator.is_valid(
         {"layers": [{"_target_": "ReLU", "_init_": {"a": {"_target_": "schema_spread", "w": 1}}}]}
     )
+
+
+@dataclasses.dataclass
+class Curve:
+    steps: int = 3
+
+
+def test_an_editor_completes_the_texts_of_a_registered_layer_and_no_keys_of_a_mapping_beside_them():
+    @register.layer
+    class SchemaCurved(torch.nn.Module):
+        def __init__(self, curve: Literal["flat", "steep"] | Curve = "flat", size: int | None = None) -> None:
+            super().__init__()
+
+    arguments_of = schema.schema()["definitions"]["layer.SchemaCurved"]["properties"]
+    computed = {"$ref": "#/definitions/computed"}
+    assert arguments_of["curve"]["anyOf"] == [{"anyOf": [{"enum": ["flat", "steep"]}, True]}, computed]
+    assert arguments_of["size"]["anyOf"] == [{"type": "integer"}, {"type": "null"}, computed]
