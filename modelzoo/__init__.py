@@ -3,6 +3,31 @@
 >>> import modelzoo
 >>> modelzoo.build({"layers": ["Linear(4, 8)", "ReLU", "Linear(8, 1)"]})[0]
 Linear(in_features=4, out_features=8, bias=True)
+
+What is wrong with a config is told all at once, each mistake with its place and what to type instead; of a file that is
+its line and column. Nothing is built by halves:
+
+>>> try:
+...     modelzoo.build({"layers": ["Liner(4, 8)", "ReLU(inplce=True)"]})
+... except modelzoo.ConfigError as error:
+...     print(error)
+...     print([problem.key for problem in error.problems])
+model.layers.0
+  there is no layer 'Liner'. Did you mean 'Linear'?
+model.layers.1
+  ReLU has no argument 'inplce'. Did you mean 'inplace'?
+[('model', 'layers', 0), ('model', 'layers', 1)]
+
+What a config says without effect is a warning; the tests of a project can make an error of it by
+`warnings.simplefilter("error", modelzoo.ConfigWarning)`:
+
+>>> import warnings
+>>> with warnings.catch_warnings(record=True) as told:
+...     warnings.simplefilter("always")
+...     _ = modelzoo.build({"layers": ["ReLU"]}, {"weights": {"layer": "Linear", "fill": 0}})
+>>> print(told[0].message)
+init.weights
+  the rule 'weights' (layer: Linear) selects no tensor of this model.
 """
 
 from __future__ import annotations

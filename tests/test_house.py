@@ -47,6 +47,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("cli", "cli.guard"): "`import modelzoo.cli` costs nothing",
     ("cli", "cli.launch"): "what goes wrong while it is imported is met by the guard",
     ("cli.check", "catalog.layers"): TORCH,
+    ("cli.check", "cli.rules"): TORCH,
     ("cli.check", "config.compose"): HYDRA_LATE,
     ("cli.check", "config.config"): CHILD,
     ("cli.check", "config.search_path"): HYDRA_LATE,

@@ -4,8 +4,9 @@ In comes what was typed; out go an exit code and what is printed. `guard` is the
 `stdio`, the standard streams. `launch` composes what was typed with Hydra, and hands it on.
 
 The tools are a file each, with `command(arguments) -> int`: `run_file` (with `sandbox`, the process with limits in
-which a file from elsewhere is opened), `check` (with `checked`, what is known of a config), `where`, `source`,
-`listing` (with `page`, `facts`, `docstrings` and `examples`), `schema` (with `definitions` and `schemas`).
+which a file from elsewhere is opened), `check` (with `checked`, what is known of a config, and `rules`, of a file of
+rules), `where`, `source`, `listing` (with `page`, `facts`, `docstrings` and `examples`), `schema` (with `definitions`
+and `schemas`).
 
 >>> from modelzoo.__main__ import COMMANDS
 >>> sorted(COMMANDS)

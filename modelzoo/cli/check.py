@@ -159,9 +159,16 @@ def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
     found, said = [Checked(config=file)], Typed.from_json(typed)
 
     def task() -> None:
+        from modelzoo.cli import rules
         from modelzoo.config import config
 
-        opened = config.from_mapping(file, said.init, said.overrides)
+        source: config.Source = file
+        if not said.init and not said.overrides:
+            source = modelfile.opened(file)
+            if "model" not in source:
+                found[0] = rules.checked(file, source)
+                return
+        opened = config.from_mapping(source, said.init, said.overrides)
         with located(said.locate(opened.locate)):
             found[0] = _planned(file, opened, said.options)
 

@@ -25,7 +25,8 @@ class Checked:
         problems: what is wrong with it; nothing in a config that can be built.
         warnings: rules without effect, definitions that hide a layer of torch, and what nothing uses.
         notes: what could not be checked.
-        parameters, bytes, flops: as in a plan; None where it has problems.
+        parameters, bytes, flops: as in a plan; None where it has problems, and for rules without a model.
+        rules: how many there are in a file that holds nothing else.
     """
 
     config: str
@@ -35,6 +36,7 @@ class Checked:
     parameters: int | None = None
     bytes: int | None = None
     flops: int | None = None
+    rules: int | None = None
 
     def line(self, width: int = 0) -> str:
         """One line for people.
@@ -42,6 +44,8 @@ class Checked:
         >>> print(Checked(config="tiny.yaml", parameters=12, bytes=48).line())
         ok      tiny.yaml  12 parameters, 48 bytes
         """
+        if self.rules is not None:
+            return f"ok      {self.config:<{width}}  {self.rules} rule{'s' * (self.rules > 1)}"
         if self.parameters is None or self.bytes is None:
             count = len(told_once(self.problems))
             return f"failed  {self.config:<{width}}  {count} problem{'s' * (count > 1)}"

@@ -75,8 +75,10 @@ def load(path: str | os.PathLike[str]) -> ModelFile:
     return opened(path, "model")
 
 
-def opened(path: str | os.PathLike[str], kind: str, overrides: Sequence[places.Override] = ()) -> ModelFile:
+def opened(path: str | os.PathLike[str], kind: str = "", overrides: Sequence[places.Override] = ()) -> ModelFile:
     """Reads a model file (`kind` is "model"), or a file of rules ("init"), whoever wrote it; see `opening.load`.
+
+    Without a `kind` it is what the file holds that decides.
 
     Raises:
         ConfigError: with file, line and column of everything that is no plain data; an override that does not fit.
@@ -87,11 +89,12 @@ def opened(path: str | os.PathLike[str], kind: str, overrides: Sequence[places.O
     _check_root(document, problems)
     problems.check()
     data = plain(document, problems)
+    kind = kind or ("init" if _is_rules(data) else "model")
     if kind == "model" and _is_rules(data):
         what = "This file has rules of an init, and no model."
         hint = f"Give them to a model: python -m modelzoo check MODEL.yaml init={shown}"
         raise ConfigError([Problem(where=document.place(Path()), what=what, hint=hint)])
-    whole = kind == "model" and "model" in data
+    whole = "model" in data if kind == "model" else [*data] == ["init"] and not _is_rule(data["init"])
     if whole:
         for name in data.keys() - {"model", "init"}:
             problems.add(Path((name,)), f"'{name}' stands beside 'model'.", _SHAPE)

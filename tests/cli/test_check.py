@@ -227,6 +227,7 @@ def test_json_holds_all_that_is_known(project: pathlib.Path, capsys: pytest.Capt
         "parameters": 10,
         "bytes": 40,
         "flops": 32,
+        "rules": None,
     }
     assert broken["ok"] is False
     assert broken["parameters"] is None
