@@ -217,7 +217,10 @@ class Judge:
 
         self.report("unchecked")
         error = self.refused
-        if isinstance(error, modelzoo.ConfigError) and not unchecked.explained(error) and unchecked.runs(FILE, works):
+        if error is None:
+            return
+        self.reached = "explained" if unchecked.explained(error) else "refused"
+        if self.reached == "refused" and unchecked.runs(FILE, works):
             self.tell("unchecked", "works although it is refused", said(error), str(error))
 
     def agree(self, plan: Plan | None, checked: Checked) -> None:
