@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+from modelzoo.catalog.checks import words_of
 from modelzoo.catalog.functions import DTYPES, METHODS, find_function
 from modelzoo.catalog.layers import find_layer
 from modelzoo.language import unrolled
@@ -24,8 +25,16 @@ _MODULES = (
 _FILLED = {"zero_": "zeros_like", "fill_": "full_like"}
 """What gives a tensor other values in place, and what makes one that has them."""
 
-_ALSO = {"absolute": "abs", "clip": "clamp", "concat": "cat", "concatenate": "cat", "swapaxes": "transpose"}
-"""Other names of functions."""
+_ALSO = {
+    **dict.fromkeys(("concat", "concatenate"), "cat"),
+    **dict.fromkeys(("divide", "true_divide"), "div"),
+    **dict.fromkeys(("swapaxes", "swapdims"), "transpose"),
+    **dict(zip(words_of("arccos arcsin arctan arctan2"), words_of("acos asin atan atan2"), strict=True)),
+    **dict(zip(words_of("greater greater_equal less less_equal not_equal"), words_of("gt ge lt le ne"), strict=True)),
+    **dict(zip(words_of("absolute clip fix moveaxis"), words_of("abs clamp trunc movedim"), strict=True)),
+    **dict(zip(words_of("multiply negative ravel subtract"), words_of("mul neg flatten sub"), strict=True)),
+}
+"""Other names of functions and methods."""
 
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
@@ -38,22 +47,7 @@ _DTYPES = {
 
 _OF_PYTHON = {"float": "float32", "int": "int64", "bool": "bool"}
 
-_OF_SIZES = frozenset(
-    [
-        "expand",
-        "new_ones",
-        "new_zeros",
-        "ones",
-        "permute",
-        "rand",
-        "randn",
-        "repeat",
-        "reshape",
-        "tile",
-        "view",
-        "zeros",
-    ]
-)
+_OF_SIZES = frozenset(words_of("expand new_ones new_zeros ones permute rand randn repeat reshape tile view zeros"))
 """What takes sizes one by one, or as one tuple."""
 
 _PLACES = ("device", "inplace", "pin_memory", "requires_grad", "non_blocking")
@@ -112,7 +106,19 @@ class Idioms(ast.NodeTransformer):
         before, self.before = self.before, []
         return [*before, ast.Assign([ast.Name(name, ast.Store())], ast.List([], ast.Load())), grown]
 
+    def written_out(self, node: ast.ListComp | ast.GeneratorExp) -> ast.List | None:
+        """A comprehension over what is written there as the list that it makes."""
+        only = node.generators[0]
+        turns = unrolled.turns(only.target, only.iter) if len(node.generators) == 1 and not only.ifs else None
+        if turns is None:
+            return None
+        self.met("a comprehension has no place here")
+        return ast.List([self.visit(unrolled.named(node.elt, each)) for each in turns], ast.Load())
+
     def visit_ListComp(self, node: ast.ListComp | ast.GeneratorExp) -> ast.AST:
+        written_out = self.written_out(node)
+        if written_out is not None:
+            return written_out
         name = self.fresh("items", "more", "others")
         outer, self.before = self.before, []
         self.before = [*outer, *self.gathered(node, name)]
@@ -244,6 +250,9 @@ class Idioms(ast.NodeTransformer):
         if is_in_place(name):
             self.met(f"'{name}' changes its tensor in place")
             name = method.attr = _FILLED.get(name, name.rstrip("_"))
+        if name not in METHODS and name in _ALSO:
+            self.met(f"'{name}' is another name of '{_ALSO[name]}'")
+            name = method.attr = _ALSO[name]
         if name not in METHODS and find_function(name) is not None:
             self.met(f"'{name}' is a function here")
             return ast.Call(load(name), [method.value, *node.args], node.keywords)

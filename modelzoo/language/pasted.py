@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from modelzoo.errors import TextError
+from modelzoo.language import unrolled
 from modelzoo.language.idioms import Formulas, Idioms, is_in_place, last_part
 from modelzoo.language.names import Names
-from modelzoo.language.pieces import called_name
+from modelzoo.language.pieces import called_name, load
 from modelzoo.language.unrolled import goes
 
 Read = Callable[[Sequence[ast.stmt], Names], list[TextError]]
@@ -88,11 +89,12 @@ class Statements(Idioms):
 
     def statement_assign(self, node: ast.Assign) -> list[ast.stmt]:
         only = node.targets[0] if len(node.targets) == 1 else None
-        if isinstance(only, ast.Name) and isinstance(node.value, ast.ListComp):
+        written_out = self.written_out(node.value) if isinstance(node.value, ast.ListComp) else None
+        if isinstance(only, ast.Name) and isinstance(node.value, ast.ListComp) and written_out is None:
             return self.gathered(node.value, only.id)
         if only is not None and self.made_layer(node.value, ast.unparse(only).removeprefix("self.")) is not None:
             return []
-        node.value = self.visit(node.value)
+        node.value = written_out or self.visit(node.value)
         before, self.before = self.before, []
         unchanged = isinstance(only, ast.Name) and ast.unparse(only) == ast.unparse(node.value)
         return before if unchanged else [*before, node]
@@ -126,11 +128,27 @@ class Statements(Idioms):
         if goes(node.iter, self.names.layers) and not self.deep:
             return [*before, node]
         self.deep = True
+        turns = unrolled.turns(node.target, node.iter)
+        if turns is not None and _may_be_written_out(node):
+            self.met("for goes over range(...) or layers")
+            return [*before, *self.statements([unrolled.named(each, turn) for turn in turns for each in node.body])]
+        if turns is not None:
+            name = self.fresh("items", "turns")
+            before.append(ast.Assign([ast.Name(name, ast.Store())], node.iter))
+            node.iter = load(name)
         body = self.statements(node.body)
         if goes(node.iter, self.names.layers):
             return [*before, ast.For(node.target, node.iter, body, node.orelse)]
         self.met("for goes over range(...) or layers")
         return [*before, self.loop(node.target, node.iter, body) or node]
+
+
+def _may_be_written_out(loop: ast.For) -> bool:
+    """Whether the turns of a loop may stand below each other: none ends it, or sets what the others are about."""
+    nodes = [node for each in loop.body for node in ast.walk(each)]
+    set_there = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    read = {node.id for each in (loop.target, loop.iter) for node in ast.walk(each) if isinstance(node, ast.Name)}
+    return not (loop.orelse or set_there & read or any(isinstance(node, (ast.Break, ast.Continue)) for node in nodes))
 
 
 def answered(statements: Sequence[ast.stmt], names: Names, errors: list[TextError], read: Read) -> list[TextError]:

@@ -1,9 +1,11 @@
-"""Loops over anything that has a length, as loops over its indices."""
+"""Loops over anything that has a length, as loops over its indices; over what is written there, turn by turn."""
 
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Container, Mapping
+from typing import TypeVar
 
 from modelzoo.language.loops import SIDES
 from modelzoo.language.pieces import call_of, called_name, load, number_of
@@ -40,6 +42,39 @@ def loop(
             return None
         steps = _range(lengths[0] if len(lengths) == 1 else call_of("min", *lengths))
     return ast.For(ast.Name(index, ast.Store()), steps, [_Named(named).visit(each) for each in body], [])
+
+
+def turns(target: ast.expr, iterated: ast.expr) -> list[dict[str, ast.expr]] | None:
+    """What the names that a loop sets stand for in each turn, where it goes over a list or tuple that is written there.
+
+    >>> [ast.unparse(turn["k"]) for turn in turns(ast.Name("k"), ast.parse("(a, b[0])", mode="eval").body)]
+    ['a', 'b[0]']
+    """
+    if not isinstance(iterated, (ast.List, ast.Tuple)):
+        return None
+    found = [_set(target, each) for each in iterated.elts]
+    return None if None in found else [each for each in found if each is not None]
+
+
+def _set(target: ast.expr, value: ast.expr) -> dict[str, ast.expr] | None:
+    """What each name stands for when a value is assigned; None if that cannot be said."""
+    if isinstance(target, ast.Name):
+        return None if isinstance(value, ast.Starred) else {target.id: value}
+    if not isinstance(target, ast.Tuple) or not isinstance(value, (ast.List, ast.Tuple)):
+        return None
+    pairs = [_set(one, other) for one, other in zip(target.elts, value.elts, strict=False)]
+    if None in pairs or len(target.elts) != len(value.elts):
+        return None
+    return {name: each for pair in pairs if pair is not None for name, each in pair.items()}
+
+
+Tree = TypeVar("Tree", ast.expr, ast.stmt)
+
+
+def named(tree: Tree, items: Mapping[str, ast.expr]) -> Tree:
+    """A copy of a tree with expressions in the place of names."""
+    changed: Tree = _Named(items).visit(copy.deepcopy(tree))
+    return changed
 
 
 class _Named(ast.NodeTransformer):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import modelzoo
 from modelzoo.language.compiler import translate
+from modelzoo.language.idioms import _ALSO
 from modelzoo.language.names import Names
 
 NAMES = Names(
@@ -134,3 +136,59 @@ def test_a_formula_is_answered_with_the_formula_to_write():
     with pytest.raises(modelzoo.ConfigError) as caught:
         modelzoo.plan({"args": {"dim": 16}, "layers": ["Linear(dim, int(math.sqrt(dim)))"]})
     assert [each.hint for each in caught.value.problems] == ["Write int(sqrt(dim))."]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("return cat([relu(each(x)) for each in (fc, scale)])", ""),  # a tensor is not called
+        ("y, z = [relu(each(x)) for each in (fc, layers)]\nreturn y + z", "y, z = [relu(fc(x)), relu(layers(x))]."),
+        ("y = [each + 1 for each in [x, y]]\nreturn y", "y = [x + 1, y + 1]."),
+        ("y = sum(each(t) for each, t in ((fc, x), (layers, y)))\nreturn y", "y = sum([fc(x), layers(y)])."),
+    ],
+)
+def test_a_comprehension_over_what_is_written_there_is_written_out(text, hint):
+    assert told(text) == [("a comprehension has no place here", f"Write {hint}" if hint else "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("for each in (fc, layers):\n    x = relu(each(x))\nreturn x", "\nx = relu(fc(x))\nx = relu(layers(x))"),
+        ("for k, t in [(2, x), (3, y)]:\n    z = k * t\nreturn z", "\nz = 2 * x\nz = 3 * y"),
+        (
+            "for t in (x, y):\n    x = x + t\nreturn x",  # each turn would change what the next one is about
+            "\nitems = (x, y)\nfor k in range(len(items)):\n    x = x + items[k]",
+        ),
+        (
+            "z = x\nfor t in [x, y]:\n    if t.sum() > 0:\n        break\n    z = z + t\nreturn z",
+            "\nitems = [x, y]\nfor k in range(len(items)):\n    if items[k].sum() > 0:\n        break\n    z = z + items[k]",
+        ),
+    ],
+)
+def test_a_loop_over_what_is_written_there_is_written_out_or_goes_by_index(text, hint):
+    assert told(text) == [("for goes over range(...) or layers", f"Write:{hint}")]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("x.swapaxes(0, 1)", "x.transpose(0, 1)"),
+        ("x.moveaxis(0, 1)", "x.movedim(0, 1)"),
+        ("x.multiply(y).subtract(1).ravel()", "x.mul(y).sub(1).flatten()"),
+        ("x.arctan2(y)", "atan2(x, y)"),
+        ("torch.swapdims(x, 0, 1)", "transpose(x, 0, 1)"),
+        ("torch.true_divide(x, y)", "x.div(y)"),
+    ],
+)
+def test_another_name_of_a_method_is_told_with_the_one_it_has_here(text, hint):
+    assert told(f"return {text}")[0][1] == f"Write return {hint}."
+
+
+@pytest.mark.parametrize("name", _ALSO)
+def test_every_other_name_is_torchs_for_what_has_the_name_here(name):
+    x, y = torch.rand(2, 3), torch.rand(2, 3) + 1
+    one = dict.fromkeys(["absolute", "arccos", "arcsin", "arctan", "fix", "negative", "ravel"], (x,))
+    dims = dict.fromkeys(["moveaxis", "swapaxes", "swapdims"], (x, 0, 1))
+    arguments = {**one, **dims, "concat": ([x, y],), "concatenate": ([x, y],), "clip": (x, 0.2, 0.5)}.get(name, (x, y))
+    assert torch.equal(getattr(torch, _ALSO[name])(*arguments), getattr(torch, name)(*arguments))
