@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from modelzoo import bounds
-from modelzoo.escapes import printable
+from modelzoo.escapes import html_table, printable
 from modelzoo.names import is_index
 from modelzoo.spelling import closest, compared, did_you_mean
 
@@ -154,6 +154,15 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return render(self.problems)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it as a value."""
+        rows = ((each.where, each.path, each.what, each.hint) for each in told_once(self.problems))
+        return html_table(("where", "key", "problem", "repair"), rows)
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows where nobody catches it: no way through our own code."""
+        return [type(self).__name__, *str(self).splitlines()]
 
 
 class ConfigWarning(UserWarning):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 
@@ -59,6 +60,18 @@ def cell(value: Any) -> Any:
         return value
     text = printable(value)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def html_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as a notebook shows it, in which no cell is markup.
+
+    >>> html_table(["where"], [["<b>"]])
+    '<table><tr><th>where</th></tr><tr><td style="text-align: left; white-space: pre-wrap">&lt;b&gt;</td></tr></table>'
+    """
+    head = "".join(f"<th>{escape(each)}</th>" for each in titles)
+    style = '<td style="text-align: left; white-space: pre-wrap">'
+    body = ("".join(f"{style}{escape(printable(each))}</td>" for each in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{each}</tr>' for each in (head, *body))}</table>"
 
 
 def one_line(text: str) -> str:

@@ -295,3 +295,19 @@ def test_only_names_that_do_not_exist_are_told_once_for_all_their_places() -> No
     others = [errors.Problem(path=str(key), key=key, what="there is no time.") for key in places]
     told = errors.told_once([*unknown, *others])
     assert [(each.path, each.hint) for each in told] == [("a", "The same at b."), ("a", ""), ("b", "")]
+
+
+def test_a_notebook_shows_what_is_wrong_as_a_table_and_no_way_through_our_code() -> None:
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build({"layers": {"<b>": "ReLU", "a": "Linaer(4, 8)"}})
+    error = caught.value
+    assert error._render_traceback_() == ["ConfigError", *str(error).splitlines()]
+    shown = error._repr_html_()
+    assert "<b>" not in shown
+    assert "model.layers.&lt;b&gt;" in shown
+    cells = [
+        ">model.layers.a</td>",
+        ">there is no layer &#x27;Linaer&#x27;.</td>",
+        ">Did you mean &#x27;Linear&#x27;?</td>",
+    ]
+    assert [shown.count(each) for each in cells] == [1, 1, 1]

@@ -18,9 +18,14 @@ from modelzoo.language.runtime import HELPERS, EndlessError, Operations, globals
 from modelzoo.language.syntax import formula_names
 
 
-def check_formula(tree: ast.expr, known: frozenset[str], closed: frozenset[str] = frozenset()) -> list[TextError]:
-    """What is wrong with a formula whose names may be those of `known`, and none of `closed`."""
-    names = Names(values=known, closed=closed, training=False)
+def check_formula(
+    tree: ast.expr,
+    known: frozenset[str],
+    closed: frozenset[str] = frozenset(),
+    outer: frozenset[str] = frozenset(),
+) -> list[TextError]:
+    """What is wrong with a formula whose names may be those of `known`, and none of `closed` or `outer`."""
+    names = Names(values=known, closed=closed, outer=outer, training=False)
     errors = _formula(tree, names)[1]
     return pasted.formula_answered(tree, names, errors, lambda new: _formula(new, names)[1]) if errors else []
 

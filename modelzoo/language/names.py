@@ -140,7 +140,10 @@ class Text:
 
     def unknown(self, node: ast.Name) -> None:
         name = node.id
-        if name in self.names.outer:
+        if name in self.names.outer and self.formula:
+            hint = f"For a layer again write {{'_ref_': '{name}'}}."
+            self.error(node, f"'{name}' is no arg, and a formula sees args alone", hint)
+        elif name in self.names.outer:
             hint = f"Add {name}: {{_ref_: {name}}} to this block's layers."
             self.error(node, f"'{name}' belongs to the block outside", hint)
         elif self.is_own(node):

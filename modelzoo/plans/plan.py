@@ -105,3 +105,7 @@ class Plan:
 
     def __str__(self) -> str:
         return self.summary().text()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.summary()._repr_html_()

@@ -5,9 +5,9 @@ with the values of the args: formulas are computed, references followed, copies 
 which the same module is the same object.
 
 Read in this order: `nodes` (what a config says), `visible` (what its names mean), `parser` (whatever may stand where a
-layer stands) and what it is made of: `keys`, `calls`, `rules`, `tensors`, `blocks`, `hiding`. Then `instances` (what is
-to be constructed), `provenance` (what became of each node), `resolve` and what it is made of: `evaluation`, `recipes`,
-`given`, `layers`, `references`, `copies`, `arrangement`.
+layer stands) and what it is made of: `keys`, `literals`, `calls`, `rules`, `tensors`, `blocks`, `hiding`. Then
+`instances` (what is to be constructed), `provenance` (what became of each node), `resolve` and what it is made of:
+`evaluation`, `recipes`, `given`, `layers`, `references`, `copies`, `arrangement`.
 
 >>> from modelzoo.errors import Problems
 >>> from modelzoo.spec import parser, resolve

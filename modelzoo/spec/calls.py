@@ -14,10 +14,9 @@ from modelzoo.errors import Beside, Code, Path, Problem, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
 from modelzoo.spec.keys import Keys
+from modelzoo.spec.literals import NO_LITERAL, literal, referring, refers
 from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node
-from modelzoo.spec.visible import Visible, dotted_name, is_layer
-
-_NO_LITERAL = object()
+from modelzoo.spec.visible import Visible, dotted_name, is_layer, joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +87,11 @@ class Calls:
 
     def from_tree(self, tree: ast.expr, key: Path, visible: Visible) -> Any:
         """A value of a text: a literal as itself, everything else as a formula."""
-        literal = _literal(tree)
-        if literal is not _NO_LITERAL:
-            return literal
+        found = literal(tree)
+        if found is not NO_LITERAL:
+            return found
+        if refers(tree):
+            return referring(tree, key, visible, self.from_tree, self.node)
         self.check_formula(tree, key, visible)
         return Formula(text=ast.unparse(tree), tree=tree, key=key)
 
@@ -178,7 +179,7 @@ class Calls:
         if layer.name in CONTAINERS:
             given = {key / "_args_" / index: each for index, each in enumerate(positional)}
             given |= {key / name: each for name, each in named.items()}
-            self.check_children(given, CONTAINERS[layer.name], key, at)
+            _check_children(self.keys, given, CONTAINERS[layer.name], key, at)
         return self.to_names(target, layers.accepted(layer), positional, named, key, at, spots)
 
     def check_arguments(self, names: Iterable[str], spots: Mapping[str, Spot]) -> None:
@@ -186,13 +187,6 @@ class Calls:
         for name in names:
             spot = spots[name]
             self.keys.check_name(name, spot.key, Kind.ARGUMENT, line=spot.line, column=spot.column)
-
-    def check_children(self, given: Mapping[Path, Any], kind: Kind, key: Path, at: dict[str, Any]) -> None:
-        """The names of the layers in a container, where they are written there."""
-        if len(given) == 1:
-            ((place, value),) = given.items()
-            for name in _children(value):
-                self.keys.check_name(name, key if at else place / name, kind, **at)
 
     def to_names(
         self,
@@ -270,7 +264,7 @@ class Calls:
             for each in tree.values:
                 self.check_formula(each, key, visible)
         elif isinstance(tree, ast.IfExp):  # a layer is neither true nor false
-            for error in formulas.check_formula(tree.test, visible.values, visible.closed):
+            for error in formulas.check_formula(tree.test, visible.values, visible.closed, joined(visible.outer)):
                 self.problems.add_text(key, error)
             for each in (tree.body, tree.orelse):
                 self.check_formula(each, key, visible)
@@ -278,7 +272,7 @@ class Calls:
             with self.problems.at(key):
                 self.call_of(tree, ast.unparse(tree), key, visible)
         elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
-            for error in formulas.check_formula(tree, visible.values, visible.closed):
+            for error in formulas.check_formula(tree, visible.values, visible.closed, joined(visible.outer)):
                 self.problems.add_text(key, error)
 
 
@@ -290,6 +284,14 @@ def _data_of(target: str, visible: Visible) -> Callable[[Any], bool]:
         return lambda _: False
     names: dict[Any, str] = dict(enumerate(layers.accepted(layer).positional))
     return lambda argument: constructors.takes_mapping(layer, names.get(argument, str(argument)))
+
+
+def _check_children(keys: Keys, given: Mapping[Path, Any], kind: Kind, key: Path, at: dict[str, Any]) -> None:
+    """The names of the layers in a container, where they are written there."""
+    if len(given) == 1:
+        ((place, value),) = given.items()
+        for name in _children(value):
+            keys.check_name(name, key if at else place / name, kind, **at)
 
 
 def _children(value: Any) -> Iterator[str]:
@@ -314,15 +316,3 @@ def _spot(keyword: ast.keyword, key: Path, wrong: tuple[Problem, ...]) -> Spot:
 
 def _is_starred(tree: ast.Call) -> bool:
     return ast.Starred in map(type, tree.args) or None in [each.arg for each in tree.keywords]
-
-
-def _literal(tree: ast.expr) -> Any:
-    if isinstance(tree, ast.Constant):
-        return _NO_LITERAL if isinstance(tree.value, (bytes, complex)) or tree.value is ... else tree.value
-    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
-        value = _literal(tree.operand)
-        return -value if isinstance(value, (int, float)) and not isinstance(value, bool) else _NO_LITERAL
-    if isinstance(tree, (ast.Tuple, ast.List)):
-        values = tuple(_literal(each) for each in tree.elts)
-        return _NO_LITERAL if any(each is _NO_LITERAL for each in values) else values
-    return _NO_LITERAL

@@ -253,6 +253,12 @@ def test_a_notebook_gets_a_table_with_every_cell_and_no_markup_of_others() -> No
     assert shown.endswith("0 in buffers, 16 bytes</div><div>8 FLOPs, 8 bytes of activations</div>")
 
 
+def test_a_notebook_shows_a_plan_as_its_summary() -> None:
+    plan = modelzoo.plan({"inputs": {"x": [2, 4]}, "layers": ["Linear(4, 2)"]})
+    assert plan._repr_html_() == plan.summary()._repr_html_()
+    assert plan._repr_html_().count("<tr") == 5
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
