@@ -46,20 +46,20 @@ def follow(table: list[Entry], problems: Problems) -> None:
             mine, its = ([*each.tensor.shape] for each in (entry, entry.original))
             shapes = f"'{entry.name}' has shape {mine} and '{decision.original}' {its}"
             problems.add(decision.key / "_ref_", f"{shapes}: a copy has the shape of its original.")
-    known = {id(entry) for entry in table if entry.original is None}
+    known = {entry for entry in table if entry.original is None}
     for entry, decision in copies:
-        way: dict[int, Entry] = {}
+        way: dict[Entry, None] = {}
         last: Entry | None = entry
-        while last is not None and id(last) not in known and id(last) not in way:
-            way[id(last)], last = last, last.original
+        while last is not None and last not in known and last not in way:
+            way[last], last = None, last.original
         known.update(way)
-        if last is not None and id(last) in way:
-            names = [each.name for each in way.values()]
-            circle = " -> ".join([*names[[*way].index(id(last)) :], last.name])
+        if last is not None and last in way:
+            names = [each.name for each in way]
+            circle = " -> ".join([*names[[*way].index(last) :], last.name])
             what = f"copies in a circle start with nothing: {circle}."
             problems.add(decision.key / "_ref_", what, "Let the rule select other tensors.")
         level = 0 if last is None else last.level
-        for each in reversed(way.values()):
+        for each in reversed(way):
             each.level = level = level + 1
 
 

@@ -31,7 +31,7 @@ class Home:
     decisions: tuple[Decision, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """A unique tensor with all its homes, and the fills that will be computed.
 

@@ -63,7 +63,7 @@ Grouped = Iterator[tuple[Entry, list[Home]]]
 
 def _grouped(found: Iterable[tuple[Entry, Home]]) -> Grouped:
     """Tensors with those of their homes that were found, which come one after the other."""
-    for _, group in itertools.groupby(found, key=lambda each: id(each[0])):
+    for _, group in itertools.groupby(found, key=lambda each: each[0]):
         pairs = list(group)
         yield pairs[0][0], [home for _, home in pairs]
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from modelzoo.catalog import sizes
 from modelzoo.errors import Beside, Path, Problem, Problems
 from modelzoo.modules.explain import COPIES
 from modelzoo.modules.skeleton import Skeleton
@@ -15,15 +16,15 @@ from modelzoo.spec.instances import Instance, LayerInstance
 _CONVOLUTIONS = tuple(f"{kind}{rank}d" for kind in ("Conv", "ConvTranspose") for rank in (1, 2, 3))
 _NORMS = tuple(f"{kind}{rank}d" for kind in ("BatchNorm", "InstanceNorm") for rank in (1, 2, 3))
 
-SIZES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+RETURNED: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "Linear": ("features", "in_features", "out_features"),
-        **dict.fromkeys(_CONVOLUTIONS, ("channels", "in_channels", "out_channels")),
-        **dict.fromkeys(_NORMS, ("channels", "num_features", "num_features")),
-        "GroupNorm": ("channels", "num_channels", "num_channels"),
+        "Linear": ("features", "out_features"),
+        **dict.fromkeys(_CONVOLUTIONS, ("channels", "out_channels")),
+        **dict.fromkeys(_NORMS, ("channels", "num_features")),
+        "GroupNorm": ("channels", "num_channels"),
     }
 )
-"""What a layer's sizes are of, the argument that says what it takes, and the one that says what it returns."""
+"""What a layer's size is of, and the argument that says how many it returns; `sizes` knows what it takes."""
 
 KEEPING = frozenset(
     [
@@ -73,10 +74,11 @@ def _check(sequence: Instance, problems: Problems) -> None:
     for each in sequence.children.values():
         if each is None or (isinstance(each, LayerInstance) and _name(each) in KEEPING):
             continue
-        if not isinstance(each, LayerInstance) or _name(each) not in SIZES:
+        if not isinstance(each, LayerInstance) or _name(each) not in RETURNED:
             kind, size = "", None
             continue
-        own, takes, returns = SIZES[each.layer.name]
+        own, returns = RETURNED[each.layer.name]
+        (takes,) = sizes.inferable(each.layer)
         wanted = each.arguments.get(takes)
         if own == kind and None not in (size, wanted) and wanted != size:
             what = f"{each.call()} takes {wanted} {own}, and the layer before it returns {size}."

@@ -124,11 +124,10 @@ class _Noticed:
 
     def number(self) -> None:
         """A dimension or a size that only values decide; what a layer counts for itself is none."""
-        frame = sys._getframe()
-        while frame.f_back is not None and not compiler.is_text(frame.f_code):
-            if isinstance(frame.f_locals.get("self"), nn.Module):
-                return
-            frame = frame.f_back
+        if any(
+            isinstance(each.f_locals.get("self"), nn.Module) for each in _frames() if not compiler.is_text(each.f_code)
+        ):
+            return
         self.numbers[f"a number is taken from data{_calling_line()}, and others were not tried"] = None
 
     def tensor(self, size: int) -> None:
@@ -306,12 +305,19 @@ def _quickly(
     return record
 
 
+def _frames() -> Iterator[FrameType]:
+    """The frames of what runs, the innermost first, up to the text that calls."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield frame
+        if compiler.is_text(frame.f_code):
+            return
+        frame = frame.f_back
+
+
 def _calling() -> FrameType | None:
     """The text that calls."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and not compiler.is_text(frame.f_code):
-        frame = frame.f_back
-    return frame
+    return next((each for each in _frames() if compiler.is_text(each.f_code)), None)
 
 
 def _calling_line() -> str:

@@ -114,9 +114,9 @@ class Memory:
     def repeat(self, first: nn.Module, module: nn.Module, inside: Returned) -> bool:
         """Adds what the modules inside `module` would return; whether those inside `first` are the same ones."""
         own = _counterparts(first, module)
-        if own is None or self.returned is None or not all(id(each) in own for each, _ in inside):
+        if own is None or self.returned is None or not all(each in own for each, _ in inside):
             return False
-        self.returned += [(own[id(each)], output) for each, output in inside]
+        self.returned += [(own[each], output) for each, output in inside]
         return True
 
 
@@ -143,12 +143,12 @@ def bytes_of(value: Any) -> int:
     return value.nbytes if isinstance(value, Tensor) else 0
 
 
-def _counterparts(first: nn.Module, other: nn.Module) -> dict[int, nn.Module] | None:
-    """The module of `other` for each of `first`, by its id; None where one is shared inside `first` and two there."""
+def _counterparts(first: nn.Module, other: nn.Module) -> dict[nn.Module, nn.Module] | None:
+    """The module of `other` for each of `first`; None where one is shared inside `first` and two there."""
     pairs = zip(first.named_modules(remove_duplicate=False), other.named_modules(remove_duplicate=False), strict=True)
-    found: dict[int, nn.Module] = {}
+    found: dict[nn.Module, nn.Module] = {}
     for (_, one), (_, same) in pairs:
-        if found.setdefault(id(one), same) is not same:
+        if found.setdefault(one, same) is not same:
             return None
     return found
 
@@ -192,15 +192,15 @@ class _Kinds:
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
         self.numbers: dict[Hashable, int] = {}
-        self.known = {id(module): self.number(group[0]) for group in skeleton.equal for module in group}
+        self.known = {module: self.number(group[0]) for group in skeleton.equal for module in group}
 
     def number(self, key: Hashable) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
 
     def of(self, module: nn.Module) -> int:
-        if id(module) not in self.known:
-            self.known[id(module)] = self.number(self.key(module))
-        return self.known[id(module)]
+        if module not in self.known:
+            self.known[module] = self.number(self.key(module))
+        return self.known[module]
 
     def key(self, module: nn.Module) -> Hashable:
         if type(module) in _CONTAINERS or isinstance(module, Generated):

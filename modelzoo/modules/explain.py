@@ -112,9 +112,9 @@ class Explaining:
     def __init__(self, skeleton: Skeleton, inputs: Mapping[str, Tensor]) -> None:
         self.skeleton = skeleton
         self.inputs = {id(each): name for name, each in inputs.items()}
-        self.names = {id(each): name for name, each in skeleton.root.named_modules()}
+        self.names = {each: name for name, each in skeleton.root.named_modules()}
         for unsized in skeleton.unsized:
-            self.names.update({id(layer): self.names.get(id(unsized), "") for layer in unsized.layer})
+            self.names.update({layer: self.names.get(unsized, "") for layer in unsized.layer})
 
     def layer(self, call: FailedCall, returned: equal.Returned | None) -> Problem:
         module, error, instance = call.module, call.error, _instance(self.skeleton, call.module)
@@ -126,7 +126,7 @@ class Explaining:
         else:
             misfit = self.misfit(module, instance, call)
             shown = instance.call() if instance is not None else type(module).__name__
-            subject = f"'{self.names.get(id(module), '')}' is {shown}"
+            subject = f"'{self.names.get(module, '')}' is {shown}"
             if misfit is None:
                 shown_as = _shown_with_dtype if is_of_dtypes(error) else shown_value
                 named = (f"{name}={shown_as(each)}" for name, each in call.keywords.items())
@@ -159,7 +159,7 @@ class Explaining:
             misuse.Misuse(
                 kind=instance.layer.name if isinstance(instance, LayerInstance) else "",
                 arguments=instance.arguments if isinstance(instance, LayerInstance) else {},
-                name=self.names.get(id(call.module), "").rpartition(".")[2],
+                name=self.names.get(call.module, "").rpartition(".")[2],
                 values=values,
                 error=call.error,
                 input=self.inputs.get(id(values[0]), "") if values else "",
@@ -207,7 +207,7 @@ class Explaining:
         for module in (*made, *last):
             instance = instances.get(module)
             key = Path(("model",)) if instance is None else instance.key
-            return Beside(text=text.replace("{name}", self.names.get(id(module), "")), key=key)
+            return Beside(text=text.replace("{name}", self.names.get(module, "")), key=key)
         return Beside(text="The input is the model's{}.", key=Path(("model", "inputs")))
 
 

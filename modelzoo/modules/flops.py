@@ -34,11 +34,15 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        packet = func.overloadpacket
-        formula = flop_registry.get(_FUSED if packet.__name__ == f"{_FUSED.__name__}_for_cpu" else packet)
-        if formula is not None:
-            self.total += formula(*args, **kwargs, out_val=result)
+        self.total += known(func, args, kwargs, result) or 0
         return result
+
+
+def known(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
+    """The floating-point operations of an operation that was done; None where torch has no formula."""
+    packet = func.overloadpacket
+    formula = flop_registry.get(_FUSED if packet.__name__ == f"{_FUSED.__name__}_for_cpu" else packet)
+    return None if formula is None else int(formula(*args, **kwargs, out_val=result))
 
 
 @contextmanager

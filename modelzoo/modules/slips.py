@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -17,6 +17,8 @@ from modelzoo.language import compiler
 from modelzoo.language.pieces import call_of
 
 _OF_TUPLES = re.compile("tuple indices|'tuple' object|not tuple|'tuple' and")
+
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Slip:
     def tensors(self) -> dict[str, list[int]]:
         """The shapes of the tensors that are named in the line."""
         return {name: list(value.shape) for name, value in self.values.items() if isinstance(value, Tensor)}
+
+    def parts(self, kind: type[_Node]) -> Iterator[_Node]:
+        """What the line has of a kind, the outer ones first."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, kind))
 
     def held(self) -> str:
         """What the tensors are, as a sentence."""
@@ -83,9 +89,7 @@ def _shortcut(slip: Slip) -> str:
     """Two tensors of other shapes, as in a residual block whose layers change the shape."""
     if "must match the size of tensor" not in slip.why:
         return ""
-    for node in ast.walk(slip.tree):
-        if not isinstance(node, ast.BinOp):
-            continue
+    for node in slip.parts(ast.BinOp):
         for side, other in (("right", "left"), ("left", "right")):
             shapes = [slip.tensors().get(ast.unparse(getattr(node, each)), []) for each in (side, other)]
             layer = _layer_between(*shapes) if all(shapes) else ""
@@ -114,8 +118,8 @@ def _flattened(slip: Slip) -> str:
     """`view` with other sizes than the tensor has."""
     if "is invalid for input of size" not in slip.why:
         return ""
-    for node in ast.walk(slip.tree):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or len(node.args) != 2:
+    for node in slip.parts(ast.Call):
+        if not isinstance(node.func, ast.Attribute) or len(node.args) != 2:
             continue
         name = ast.unparse(node.func.value)
         shape = slip.tensors().get(name, [])
@@ -128,9 +132,9 @@ def _in_a_list(slip: Slip) -> str:
     """`cat(x, y)`."""
     if "argument 'tensors'" not in slip.why:
         return ""
-    for node in ast.walk(slip.tree):
-        tensors = [each for each in getattr(node, "args", ()) if ast.unparse(each) in slip.tensors()]
-        if isinstance(node, ast.Call) and len(tensors) > 1 and tensors == node.args[: len(tensors)]:
+    for node in slip.parts(ast.Call):
+        tensors = [each for each in node.args if ast.unparse(each) in slip.tensors()]
+        if len(tensors) > 1 and tensors == node.args[: len(tensors)]:
             node.args = [ast.List(tensors, ast.Load()), *node.args[len(tensors) :]]
             return f"Write {ast.unparse(node)}."
     return ""

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.flop_counter import flop_registry
 
+from modelzoo.modules import flops
 from modelzoo.modules.torch_layers import TooLargeError
 
 MOST = 2**33
@@ -164,13 +164,13 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.done += made + _elements((args, kwargs))
         if not any(each.alias_info for each in func._schema.returns):
             self.done += sum(each.nbytes for each in tree_leaves(result) if isinstance(each, Tensor)) * FRESH
-        packet = func.overloadpacket
-        if packet in flop_registry:
-            self.done += flop_registry[packet](*args, **kwargs, out_val=result) // FUSED
-        elif packet.__name__ in _WINDOWS:
+        name, operations = func.overloadpacket.__name__, flops.known(func, args, kwargs, result)
+        if operations is not None:
+            self.done += operations // FUSED
+        elif name in _WINDOWS:
             sizes = args[1]
-            self.done += made * math.prod(sizes) ** (_WINDOWS[packet.__name__] // len(sizes))
-        elif packet.__name__ == "_cdist_forward":
+            self.done += made * math.prod(sizes) ** (_WINDOWS[name] // len(sizes))
+        elif name == "_cdist_forward":
             self.done += made * args[0].shape[-1]
         return result
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from modelzoo.errors import ConfigError
 from modelzoo.modules import explain, gradients
 from modelzoo.modules.inputs import call_with
+from modelzoo.modules.recording import calls
 from modelzoo.plans.draft import Draft
 from modelzoo.terminal import say
 
@@ -40,16 +41,11 @@ def explain_non_finite(draft: Draft, model: nn.Module, inputs: dict[str, Tensor]
     names = {module: name or "the model" for name, module in model.named_modules()}
 
     def after(module: nn.Module, _: Any, made: Any) -> None:
-        if not first and not is_finite(made):
+        if not first and module in names and not is_finite(made):
             first.append(names[module])
 
-    handles = [module.register_forward_hook(after) for module in model.modules()]
-    try:
-        with torch.no_grad():
-            forward(draft, model, inputs, False)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with calls(after):
+        forward(draft, model, inputs, False)
     by = f"'{first[0]}' made it first" if first else "no layer made it alone"
     given = "" if is_finite(tuple(inputs.values())) else "; the input has one already"
     say(f"warning: the output has a value that is not finite: {by}{given}")

@@ -164,13 +164,13 @@ class Children:
             yield from self.outer.visible()
 
 
-def names_in(instance: Instance, known: dict[int, int]) -> int:
+def names_in(instance: Instance, known: dict[Instance, int]) -> int:
     """How many names an instance and all inside it have, which one that stands in two places has twice."""
-    if id(instance) not in known:
+    if instance not in known:
         given = instance.given if isinstance(instance, LayerInstance) else ()
         parts = instances_in((*instance.children.values(), *given))
-        known[id(instance)] = 1 + sum(names_in(each, known) for each in parts)
-    return known[id(instance)]
+        known[instance] = 1 + sum(names_in(each, known) for each in parts)
+    return known[instance]
 
 
 def instances_in(value: Any) -> Iterator[Instance]:
@@ -184,12 +184,12 @@ def instances_in(value: Any) -> Iterator[Instance]:
 
 def walk(instance: Instance) -> Iterator[Instance]:
     """Every instance once, the root first."""
-    seen: set[int] = set()
+    seen: set[Instance] = set()
     stack = [instance]
     while stack:
         each = stack.pop()
-        if id(each) in seen:
+        if each in seen:
             continue
-        seen.add(id(each))
+        seen.add(each)
         yield each
         stack.extend(child for child in reversed(list(each.children.values())) if child is not None)

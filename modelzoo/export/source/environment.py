@@ -12,6 +12,7 @@ from modelzoo.export.source.needs import Needs
 from modelzoo.export.source.occurrences import Occurrences
 from modelzoo.export.source.taken import Calls
 from modelzoo.spec import nodes
+from modelzoo.spec.instances import Instance
 from modelzoo.spec.visible import Visible
 
 
@@ -31,7 +32,7 @@ class Class:
         names: how the values that its `__init__` sees are called there.
         free: the values of blocks around it that it takes as arguments.
         parameters: its own args, each with its default, or None.
-        lifted: arguments for sizes that instances disagree about, with the value of each instance (by its id).
+        lifted: arguments for sizes that instances disagree about, with the value of each instance.
         modules: arguments for layers of blocks around it, by their place.
     """
 
@@ -42,7 +43,7 @@ class Class:
     names: dict[str, ast.expr] = field(default_factory=dict)
     free: list[str] = field(default_factory=list)
     parameters: dict[str, ast.expr | None] = field(default_factory=dict)
-    lifted: dict[str, dict[int, Any]] = field(default_factory=dict)
+    lifted: dict[str, dict[Instance, Any]] = field(default_factory=dict)
     modules: dict[tuple[int, str], tuple[Frame, str]] = field(default_factory=dict)
     open: bool = True
     recursive: bool = False

@@ -197,7 +197,7 @@ def _called(
         block = seen.block_of(each.made)
         if block is not None and id(block) in seen.holders:
             for name, values in env.source.definition(block).lifted.items():
-                lifted.setdefault(name, []).append((each, values[id(each.made)]))
+                lifted.setdefault(name, []).append((each, values[each.made]))
     if sizes_of and not given and not named:  # the first argument of every layer that can be left without
         given = [settled("size", sizes_of, place.key, env)]
     named = [*named, *((name, settled(name, each, place.key, env)) for name, each in lifted.items())]
@@ -209,8 +209,8 @@ def _construction(cls: Class, given: Mapping[str, ast.expr], node: nodes.Node, e
     positional = [env.names[name] for name in cls.free]
     positional += [given[name] for name, default in cls.parameters.items() if default is None]
     for name, values in cls.lifted.items():
-        made = [each for each in env.source.seen.everywhere(node) if id(each.made) in values]
-        sizes: Sizes = [(each, values[id(each.made)]) for each in made]
+        seen = env.source.seen.everywhere(node)
+        sizes: Sizes = [(each, values[each.made]) for each in seen if each.made is not None and each.made in values]
         positional.append(settled(name, sizes, node.key, env))
     named = [(name, _reach(frame, layer, env)) for (_, layer), (frame, name) in cls.modules.items()]
     named += [(cls.called(name), given[name]) for name, each in cls.parameters.items() if name in given and each]

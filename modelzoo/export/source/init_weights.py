@@ -79,9 +79,9 @@ class Weights:
     def statements(self) -> list[ast.stmt]:
         """The body of the method."""
         body: list[ast.stmt] = []
-        held: dict[int, list[str]] = {id(entry): [] for entry in self.table}
-        wanted = {id(entry): [each.rule for each in entry.chain if each.strength >= 2] for entry in self.table}
-        final = {rule for entry in self.table if entry.level == 0 for rule in wanted[id(entry)]}
+        held: dict[ledger.Entry, list[str]] = {entry: [] for entry in self.table}
+        wanted = {entry: [each.rule for each in entry.chain if each.strength >= 2] for entry in self.table}
+        final = {rule for entry in self.table if entry.level == 0 for rule in wanted[entry]}
         loop, inside = "", list[ast.stmt]()
         for rule in self.init.rules:
             for way in self.ways.of(rule, wanted) if rule.decides in final else ():
@@ -98,7 +98,7 @@ class Weights:
                     continue
                 loop, inside = way.loop, one
                 body += self.looped(loop, inside)
-        wrong = [entry for entry in self.table if held[id(entry)] != wanted[id(entry)] or self.replaced(entry)]
+        wrong = [entry for entry in self.table if held[entry] != wanted[entry] or self.replaced(entry)]
         for level in sorted({entry.level for entry in self.table}):
             body += self.exceptions([each for each in wrong if each.level == level])
             body += self.padding([each for each in self.table if each.level == level])
@@ -191,7 +191,7 @@ class Weights:
             names = {home.name: entry for entry in self.table for home in entry.homes if entry.kind == "parameter"}
             patterns = dict.fromkeys(re.sub(r"\d+", "*", entry.name) for entry in group)
             chosen = [entry for name, entry in names.items() if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
-            if {id(each) for each in chosen} == {id(each) for each in group} and len(patterns) < len(group):
+            if {*chosen} == {*group} and len(patterns) < len(group):
                 for pattern in patterns:
                     yield "first names", self.ways.glob(pattern), self.parameter
                 return

@@ -123,19 +123,17 @@ def _differs(seen: Seen, value: Any, here: Sizes) -> bool:
     return all(repr(value) != repr(other) for each, other in here if each.index == seen.index)
 
 
-def _turns(values: Sizes) -> tuple[dict[int, dict[int | None, Any]], dict[int, Instance]]:
+def _turns(values: Sizes) -> dict[Instance, dict[int | None, Any]]:
     """The sizes of each owner, by the turn of a repeat."""
-    turns: dict[int, dict[int | None, Any]] = {}
-    owners: dict[int, Instance] = {}
+    turns: dict[Instance, dict[int | None, Any]] = {}
     for each, value in values:
         assert each.owner is not None
-        owners[id(each.owner)] = each.owner
-        turns.setdefault(id(each.owner), {})[each.index] = value
-    return turns, owners
+        turns.setdefault(each.owner, {})[each.index] = value
+    return turns
 
 
 def _by_turn(values: Sizes, env: Env) -> ast.expr | None:
-    turns = [*_turns(values)[0].values()]
+    turns = [*_turns(values).values()]
     if env.index is None or not all(each == turns[0] and [*each] == [*range(len(each))] for each in turns):
         return None
     return ast.Subscript(trees.literal(tuple(turns[0].values())), env.index, ast.Load())
@@ -143,8 +141,7 @@ def _by_turn(values: Sizes, env: Env) -> ast.expr | None:
 
 def _by_args(values: Sizes, env: Env) -> ast.expr | None:
     """An arg, a multiple of one, or the product of two, that has the size in every instance."""
-    by_owner, owners = _turns(values)
-    pairs = [(args_of(owners[owner]), value) for owner, each in by_owner.items() for value in each.values()]
+    pairs = [(args_of(owner), value) for owner, each in _turns(values).items() for value in each.values()]
     args = env.cls.names
     for arg, tree in args.items():
         if all(given.get(arg) == value for given, value in pairs):
@@ -164,7 +161,7 @@ def _by_args(values: Sizes, env: Env) -> ast.expr | None:
 
 def _lifted(name: str, values: Sizes, key: Path, env: Env) -> ast.expr:
     """One argument more, which every use of the class gives."""
-    by_owner, _ = _turns(values)
+    by_owner = _turns(values)
     turns = [*by_owner.values()]
     lifted = env.cls.scope.fresh(name)
     if all(len({repr(value) for value in each.values()}) == 1 for each in turns):

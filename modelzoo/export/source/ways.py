@@ -27,13 +27,13 @@ class Way:
         test: the condition inside the loop; None for none.
         target: the tensor.
         weight: the one whose `fan_in` and `fan_out` are meant, where it is not that: of a bias the weight of its layer.
-        reached: the tensors it selects, by the ids of their entries, once for each time.
+        reached: the tensors it selects, once for each time.
     """
 
     loop: str
     test: ast.expr | None
     target: ast.expr
-    reached: tuple[int, ...]
+    reached: tuple[ledger.Entry, ...]
     weight: ast.expr | None = None
 
 
@@ -58,14 +58,14 @@ class Ways:
         self.source, self.root, self.skeleton, self.table = source, root, skeleton, table
         self.module, self.name, self.parameter = module, name, parameter
 
-    def of(self, rule: nodes.Rule, wanted: Mapping[int, list[str]]) -> list[Way]:
+    def of(self, rule: nodes.Rule, wanted: Mapping[ledger.Entry, list[str]]) -> list[Way]:
         """How a rule selects, one way after the other; none if Python cannot say it as simply.
 
         Args:
-            wanted: the rules whose fills count, by the ids of entries.
+            wanted: the rules whose fills count, of each tensor.
         """
         found = [_without_vectors(rule, each, wanted, self.table) for each in self.selecting(rule)]
-        vectors = {id(each) for each in self.table if each.tensor.ndim < 2} if rule.fill.reads_fans else set()
+        vectors = {each for each in self.table if each.tensor.ndim < 2} if rule.fill.reads_fans else set()
         mixed = any(not vectors.isdisjoint(each.reached) and not vectors.issuperset(each.reached) for each in found)
         some = [each for each in found if not vectors.isdisjoint(each.reached)]
         if mixed or any(each.weight is None for each in some):
@@ -90,7 +90,7 @@ class Ways:
             test = trees.quoted("LAST == PARAM", LAST=local, PARAM=trees.literal(params[0]))
         else:
             test = trees.quoted("LAST in PARAMS", LAST=local, PARAMS=trees.literal(params))
-        reached = [id(e) for e in self.table for h in e.homes if e.kind == "parameter" and h.local in params]
+        reached = [e for e in self.table for h in e.homes if e.kind == "parameter" and h.local in params]
         end, last = trees.literal(-len(params[0])), trees.literal(ledger.weight_of(params[0]))
         weight = trees.quoted("self.get_parameter(NAME[:END] + LAST)", NAME=self.name, END=end, LAST=last)
         return Way(loop="names", test=test, target=self.parameter, reached=tuple(reached), weight=weight)
@@ -101,9 +101,9 @@ class Ways:
         if exact is not None:
             owner, dot, local = pattern.rpartition(".")
             weight = self.path(owner + dot + ledger.weight_of(local))
-            return Way(loop="", test=None, target=self.path(pattern), reached=(id(exact),), weight=weight)
+            return Way(loop="", test=None, target=self.path(pattern), reached=(exact,), weight=weight)
         match = re.compile(fnmatch.translate(pattern)).match
-        reached = tuple(id(entry) for entry, home in homes if entry.kind == "parameter" and match(home.name))
+        reached = tuple(entry for entry, home in homes if entry.kind == "parameter" and match(home.name))
         if pattern == "*":
             reached = tuple(dict.fromkeys(reached))
             return Way(loop="parameters", test=None, target=self.parameter, reached=reached)
@@ -132,9 +132,7 @@ class Ways:
             return
         modules = [each for each in self.skeleton.root.modules() if names & selection.types(self.skeleton, each)]
         homes = [(entry, home) for entry in self.table if entry.kind == "parameter" for home in entry.homes]
-        reached = [
-            id(entry) for module in modules for entry, home in homes if home.owner is module and home.local == param
-        ]
+        reached = [entry for module in modules for entry, home in homes if home.owner is module and home.local == param]
         kind = kinds[0] if len(kinds) == 1 else ast.Tuple(kinds, ast.Load())
         target, weight = (trees.attribute(self.module, each) for each in (param, ledger.weight_of(param)))
         tests = [trees.quoted("isinstance(MODULE, KIND)", MODULE=self.module, KIND=kind)]
@@ -145,9 +143,11 @@ class Ways:
         yield Way(loop="modules", test=trees.everything(tests), target=target, reached=tuple(reached), weight=weight)
 
 
-def _without_vectors(rule: nodes.Rule, way: Way, wanted: Mapping[int, list[str]], table: Iterable[ledger.Entry]) -> Way:
+def _without_vectors(
+    rule: nodes.Rule, way: Way, wanted: Mapping[ledger.Entry, list[str]], table: Iterable[ledger.Entry]
+) -> Way:
     """A rule without the vectors that later ones overwrite: its fill may not be one for them, as fans are not."""
-    vectors = {id(each) for each in table if each.tensor.ndim < 2} & {*way.reached}
+    vectors = {each for each in table if each.tensor.ndim < 2} & {*way.reached}
     plain = rule.fill.name in ("constant", "zeros", "ones", "normal", "uniform", "trunc_normal")
     if plain or not vectors or any(rule.decides in wanted[each] for each in vectors):
         return way
