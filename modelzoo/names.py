@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -145,3 +146,32 @@ def names_of(owner: str) -> frozenset[str]:
 @cache
 def _compiled(kind: Kind) -> re.Pattern[str]:
     return re.compile(kind.pattern())
+
+
+_NUMBER = re.compile(r"(?<![^.#])[0-9]{1,18}(?![^.])")
+"""A part of a dotted name that is a number."""
+
+
+def without_numbers(name: str) -> str:
+    """What the names of all copies of a tensor have in common.
+
+    >>> without_numbers("h.0.fc1.weight")
+    'h.#.fc1.weight'
+    """
+    return _NUMBER.sub("#", name)
+
+
+def as_one(names: Sequence[str]) -> str:
+    """Names that differ in their numbers alone, as one.
+
+    >>> as_one(["h.0.fc.weight", "h.1.fc.weight", "h.2.fc.weight"])
+    'h.0-2.fc.weight'
+    """
+    columns = zip(*([int(each) for each in _NUMBER.findall(name)] for name in names), strict=True)
+    spans = iter([(min(column), max(column)) for column in columns])
+
+    def span(match: re.Match[str]) -> str:
+        least, most = next(spans)
+        return match[0] if least == most else f"{least}-{most}"
+
+    return _NUMBER.sub(span, names[0])

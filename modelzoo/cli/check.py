@@ -234,7 +234,7 @@ def _every_pair(models: list[str], inits: list[str], overrides: list[str]) -> It
         try:
             config = _composed([f"model={name}", *overrides])
             with located(config.locate):
-                made = _draft(config, config.options)
+                made = _draft(config, Options.of(config.options))
         except ConfigError as error:
             yield Checked(config=" ".join([f"model={name}", *overrides]), problems=error.problems)
             continue
@@ -306,10 +306,9 @@ def _composed(overrides: list[str]) -> Config:
 # --- planning ------------------------------------------------------------------------------------------------------
 
 
-def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
+def _draft(config: Config, chosen: Options) -> draft.Draft:
     from modelzoo.plans import draft
 
-    chosen = Options.of(options)
     made = draft.drafted(config, chosen, count=True)
     if chosen.memory is not None:
         budget.check(made.bytes, lambda: made.plan, chosen.memory, made.record.largest)
@@ -317,8 +316,15 @@ def _draft(config: Config, options: dict[str, Any]) -> draft.Draft:
 
 
 def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:
-    plan = _draft(config, options).plan
-    return _facts(shown_as, plan, plan.warnings, config)
+    from modelzoo.run import load
+
+    chosen = Options.of(options)
+    made = _draft(config, chosen)
+    found = _facts(shown_as, made.plan, made.plan.warnings, config)
+    loaded = load.planned(made.skeleton.root, chosen.load)
+    if loaded is None:
+        return found
+    return replace(found, warnings=(*found.warnings, *loaded.left), notes=(*found.notes, load.summary(loaded)))
 
 
 def _facts(shown_as: str, plan: Plan, warnings: Iterable[Problem], config: Config) -> Checked:

@@ -17,6 +17,7 @@ from modelzoo.cli.guard import FAILED, flag, report
 from modelzoo.config import compose, search_path
 from modelzoo.config.compose import composing
 from modelzoo.config.config import Config, nowhere
+from modelzoo.config.shorthand import written_out
 from modelzoo.errors import IN_FULL, ConfigError, located
 from modelzoo.run import hydra_jobs
 from modelzoo.run.progress import Watch
@@ -36,6 +37,7 @@ def launch() -> int:
         gc.enable()  # Hydra composes all jobs of a sweep at once; else `_thaw` is called when the imports are done
     try:
         search_path.register()
+        sys.argv[1:] = written_out(sys.argv[1:])
         typed = hydra_jobs.overrides_of(sys.argv[1:])
         sys.argv[1:] = hydra_jobs.sweep_arguments(sys.argv[1:])
         failed: list[Exception] = []

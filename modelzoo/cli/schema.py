@@ -6,6 +6,7 @@ import argparse
 import json
 
 import torch
+import yaml
 
 from modelzoo.catalog import registry
 from modelzoo.catalog.checks import Schema
@@ -125,19 +126,25 @@ def _config_file() -> Schema:
     written = (search_path.conf_directory() / "config.yaml").read_text("utf-8")
     root = document.read(written, "config.yaml").root
     assert root is not None
-    lines = written.splitlines()
     options: Schema = {"defaults": _DEFAULTS, "hydra": {"description": "Hydra's own options."}}
-    for key, value in root.value:
-        if key.value not in options:
-            comment = lines[key.start_mark.line].partition("  # ")[2]
-            default = {"default": scalars.scalar(value.value)} if isinstance(value.value, str) else {}
-            kind = or_computed({"type": "boolean"}) if isinstance(default.get("default"), bool) else {}
-            options[key.value] = {"description": comment, **kind, **default}
+    options |= {name: each for name, each in _options(root, written.splitlines()).items() if name not in options}
     return {
         "description": "The options of the main job, and which model and init it takes.",
         "type": "object",
         "properties": options,
     }
+
+
+def _options(node: yaml.Node, lines: list[str]) -> Schema:
+    """The options in a mapping; what is a mapping itself has a short form, a text."""
+    found: Schema = {}
+    for key, value in node.value:
+        comment = lines[key.start_mark.line].partition("  # ")[2]
+        default = {"default": scalars.scalar(value.value)} if isinstance(value.value, str) else {}
+        kind = or_computed({"type": "boolean"}) if isinstance(default.get("default"), bool) else {}
+        inside = {"properties": _options(value, lines)} if isinstance(value, yaml.MappingNode) else {}
+        found[key.value] = {"description": comment, **kind, **default, **inside}
+    return found
 
 
 _NEEDED = {"init": ("computed", "fill", "rule", "args", "name.arg", "name.rule"), "config": ("computed",)}

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modelzoo import files
+from modelzoo.cli import typed_load
 from modelzoo.config import answers, modelfile, plain
 from modelzoo.config.places import Override
 from modelzoo.errors import ConfigError, Locate, Path, Problem, nearest
@@ -58,6 +59,7 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
     options: dict[str, Any] = {}
     init: str | None = None
     typed_overrides: list[str] = []
+    of_load: list[str] = []
     problems: list[Problem] = []
     for text in texts:
         name, equals, value = text.partition("=")
@@ -65,11 +67,17 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
             typed_overrides.append(text)
         elif name == "init" and equals:
             init = None if value == "null" else _rules(text, value, problems)
+        elif typed_load.is_of_load(name) and equals:
+            of_load.append(text)
         elif name in known and equals:
             options[name] = plain.typed(value)
         else:
             problems.append(_refused(text, name, equals, known))
     overrides = _overrides(typed_overrides, problems) if typed_overrides else ()
+    try:
+        options |= {"load": typed_load.option(of_load)} if of_load else {}
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
     return Typed(options=options, init=init, overrides=overrides)
@@ -121,6 +129,8 @@ def _typed(locate: Locate, options: Mapping[str, Any]) -> Locate:
 
     def at(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
         name = key[0] if len(key) == 1 else ""
+        if key[:1] == ("load",) and "load" in options:
+            return "command line", typed_load.shown(key, options["load"])
         if name not in options:
             return locate(key, line, column)
         value = options[str(name)]

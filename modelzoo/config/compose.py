@@ -16,6 +16,7 @@ from modelzoo.config.omega import plain, plain_list, referred
 from modelzoo.config.places import Places
 from modelzoo.config.plain import misread_numbers
 from modelzoo.config.search_path import CONFIG_NAME, INITIALIZE, conf_directory, may_misread, places, register
+from modelzoo.config.shorthand import written_out
 from modelzoo.errors import ConfigError, Problems, located
 
 
@@ -32,7 +33,7 @@ def compose(overrides: list[str]) -> Config:
 def _compose(overrides: list[str]) -> DictConfig:
     register()
     with hydra.initialize_config_dir(str(conf_directory()), **INITIALIZE):
-        return hydra.compose(CONFIG_NAME, overrides)
+        return hydra.compose(CONFIG_NAME, written_out(overrides))
 
 
 def stands_alone(key: str, overrides: list[str]) -> bool:

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from modelzoo import files
 from modelzoo.config.document import read
 from modelzoo.config.places import File, Override, Places, parts
+from modelzoo.config.shorthand import written_out
 
 CONFIG_NAME = "config"
 
@@ -157,7 +158,7 @@ def sources(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str) -> 
         loader = running.config_loader()
     else:
         loader = ConfigLoaderImpl(create_automatic_config_search_path(None, None, str(conf_directory())))
-    defaults = loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN)
+    defaults = loader.compute_defaults_list(config_name, written_out(overrides), RunMode.RUN)
     for default in defaults.defaults:
         result = loader.repository.load_config(default.config_path)
         if result is None or not result.path.startswith("file://"):

@@ -45,7 +45,7 @@ class Draft:
         given: what the example inputs are made from.
         provenance: what each node of the config became.
         values: the args of the root, with their values.
-        loaded: the files that tensors got other values from, by the names of the tensors.
+        loaded: where the other values stand that tensors got, as in "x.safetensors#fc.weight", by their names.
     """
 
     skeleton: Skeleton

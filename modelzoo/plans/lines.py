@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelzoo.escapes import one_line
+from modelzoo.names import as_one, without_numbers
+from modelzoo.plans.records import LOADED
 from modelzoo.plans.rows import Row
 from modelzoo.plans.statistics import pool
 
@@ -127,7 +129,8 @@ def _signature(node: _Node, top: str) -> tuple[Any, ...]:
     row = node.row
     shape = _loose(row.shape) if row.kind == "module" else row.shape
     same_as = row.same_as.removeprefix(top)
-    facts = replace(row, name=row.name[len(top) :], shape=shape, statistics=None, same_as=same_as)
+    fill = without_numbers(row.fill) if row.fill.startswith(LOADED) else row.fill
+    facts = replace(row, name=row.name[len(top) :], shape=shape, fill=fill, statistics=None, same_as=same_as)
     return (facts, *(_signature(each, top) for each in node.children))
 
 
@@ -140,7 +143,9 @@ def _merged(group: Sequence[_Node]) -> _Node:
     known = [(math.prod(first.row.shape), each) for each in seen if each]
     equal = all(node.row.shape == first.row.shape for node in group)
     shape = first.row.shape if equal else _loose(first.row.shape)
-    row = replace(first.row, shape=shape, statistics=pool(known) if known else None)
+    fills = [node.row.fill for node in group]
+    fill = as_one(fills) if len(dict.fromkeys(fills)) > 1 else fills[0]
+    row = replace(first.row, shape=shape, fill=fill, statistics=pool(known) if known else None)
     children = [_merged(same) for same in zip(*(node.children for node in group), strict=True)]
     return _Node(row, children)
 

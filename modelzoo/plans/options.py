@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from modelzoo import bounds
 from modelzoo.errors import IN_FULL, ConfigError, Path, Problem, Problems, TextError, fail, nearest
 from modelzoo.modules import memory as memories
 from modelzoo.spelling import closest, did_you_mean
+from modelzoo.weights.request import Request, asked
 
 if TYPE_CHECKING:
     import torch
@@ -67,21 +67,6 @@ def _device(name: str, value: Any) -> Wrong:
     return None
 
 
-def path(name: str, value: Any) -> Wrong:
-    """What is wrong with the path of a file."""
-    if isinstance(value, (str, os.PathLike)):
-        return None
-    return f"{name} must be the path of a file, not {value!r}.", f"Type {name}=FILE."
-
-
-def renaming(name: str, value: Any) -> Wrong:
-    """What is wrong with other names for the tensors of a file."""
-    if value is None or (isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values())):
-        return None
-    what = f"{name} must be a mapping from names of the file to names of the model, not {value!r}."
-    return what, f"Type {name}={{OLD: NEW}}."
-
-
 def _memory(name: str, value: Any) -> Wrong:
     try:
         memories.size(value)
@@ -120,9 +105,7 @@ class Options:
     training: bool = field(default=False, metadata=_rules(_flag))
     backward: bool = field(default=False, metadata=_rules(_flag))
     show: Any = field(default=None, metadata=_rules(_anything))
-    load: str | None = field(default=None, metadata=_rules(_or_null(path)))
-    strict: bool = field(default=True, metadata=_rules(_flag))
-    rename: Mapping[str, str] | None = field(default=None, metadata=_rules(renaming))
+    load: Request | None = field(default=None, metadata=_rules(_anything))  # `weights` knows what there is
     export: Any = field(default=(), metadata=_rules(_anything))  # `exports` knows what there is
     max_steps: int = field(default=bounds.STEPS, metadata=_rules(_positive(bounds.STEPS)))
     memory: int | str | None = field(default=None, metadata=_rules(_or_null(_memory), decides=False))
@@ -144,6 +127,7 @@ class Options:
         problems = Problems()
         check(given, problems)
         right = {name: value for name, value in given.items() if name in _TABLE and not _wrong(name, value)}
+        right["load"] = asked(given.get("load"), Problems())
         return cls(**right, wrong=tuple(problems.found))
 
     @property
@@ -165,6 +149,8 @@ def check(given: Mapping[str, Any], problems: Problems) -> None:
     for name, value in given.items():
         if name in _TABLE and (wrong := _wrong(name, value)):
             problems.add(Path((name,)), *wrong)
+        elif name == "load":
+            asked(value, problems)
 
 
 def _wrong(name: str, value: Any) -> Wrong:

@@ -19,6 +19,9 @@ from modelzoo.modules.homes import homes, named_in
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.instances import LayerInstance
 
+LOADED = "load: "
+"""What the fill of a tensor begins with that got its value from a file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRecord:
@@ -104,7 +107,7 @@ def _draws(entry: Entry) -> bool:
 
 
 def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str]) -> tuple[TensorRecord, ...]:
-    """The ledger; what was `loaded` is filled by its file."""
+    """The ledger; what was `loaded` is filled by its file, at the place that is told."""
     return tuple(
         TensorRecord(
             name=entry.name,
@@ -115,7 +118,7 @@ def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str]) -> tuple[T
             persistent=entry.persistent,
             trainable=entry.kind == "parameter" and entry.tensor.requires_grad,
             owner=entry.owner,
-            fill=loaded.get(entry.name) or " -> ".join(entry.fills),
+            fill=f"{LOADED}{loaded[entry.name]}" if entry.name in loaded else " -> ".join(entry.fills),
             rule="load" if entry.name in loaded else entry.chain[-1].rule,
             matched=entry.matched,
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),

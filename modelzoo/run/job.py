@@ -56,12 +56,13 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             where, path = config.locate(warning.key, warning.line, warning.column)
             _warn(replace(warning, where=where, path=path))
         if device.type == "meta":
+            draft = replace(draft, loaded=load.told(load.planned(draft.skeleton.root, options.load)))
             terminal.show(inspection.summary(replace(draft.plan, warnings=())))
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         check_inputs(draft)
         model = fill(draft, device, budget=options.memory)
-        draft = replace(draft, loaded=load_weights(model, options))
+        draft = replace(draft, loaded=load.told(load.loaded(model, options.load)))
         built = time.perf_counter()
         inputs = example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
@@ -88,16 +89,6 @@ def with_threads(count: int | None) -> Iterator[None]:
 def _sizes(draft: Draft) -> dict[str, Any]:
     plan = draft.plan
     return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
-
-
-def load_weights(model: nn.Module, options: Options) -> dict[str, str]:
-    """Puts the parameters of a checkpoint into a model, as the options say; returns the file of each name in it."""
-    if options.load is None:
-        return {}
-    found = load.loaded(model, options.load, strict=options.strict, rename=options.rename)
-    for problem in found.left:
-        _warn(problem)
-    return dict.fromkeys(found.names, pathlib.Path(options.load).name)
 
 
 def _warn(problem: Problem) -> None:

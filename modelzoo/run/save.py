@@ -18,6 +18,7 @@ from modelzoo.modules.homes import tensors_of
 from modelzoo.plans.rows import Row
 from modelzoo.plans.rows import rows as rows_of
 from modelzoo.plans.statistics import Statistics
+from modelzoo.weights.tensor_files import METADATA
 
 if TYPE_CHECKING:
     from modelzoo.plans import plan as planned
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 TENSORS = "parameters.safetensors"
 FACTS = "parameters.json"
-METADATA = "modelzoo"
 
 
 def write_parameters(

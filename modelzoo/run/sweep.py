@@ -33,6 +33,7 @@ from modelzoo.config.config import Config
 from modelzoo.errors import Path, fail, render
 from modelzoo.escapes import printable
 from modelzoo.plans.options import WITHOUT_EFFECT
+from modelzoo.weights.request import file_of
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -103,7 +104,8 @@ def digest(config: Config, version: str, scheme: int, code: str = "") -> str:
     Where a user's own code was registered, that is told apart by a hash too: `code`.
     """
     options = {name: value for name, value in config.options.items() if name not in WITHOUT_EFFECT}
-    content = [config.model, config.init, options, _stamp(options.get("load")), version, scheme, *filter(None, [code])]
+    weights = _stamp(file_of(options.get("load")))
+    content = [config.model, config.init, options, weights, version, scheme, *filter(None, [code])]
     text = json.dumps(content, sort_keys=False, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
 from modelzoo.plans.options import Options, device_named
 from modelzoo.run import forward as run_forward
-from modelzoo.run import job
+from modelzoo.run import job, load
 from modelzoo.spec import parser
 
 
@@ -54,7 +54,8 @@ def build(config: Config) -> Built:
         device = device_named(options.device)
         draft = drafts.drafted(config, options, device=device)
         model = drafts.fill(draft, device, budget=options.memory)
-        job.load_weights(model, options)
+        found = load.loaded(model, options.load)
+        draft = replace(draft, loaded={} if found is None else found.fills)
         model.train(options.training)
         inputs = example_inputs(draft, device)
     facts = {name: each for each in draft.plan.tensors for name in (each.name, *each.aliases)}

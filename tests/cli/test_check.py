@@ -178,7 +178,7 @@ def test_a_memory_budget_holds_for_plans_too(project: pathlib.Path, capsys: pyte
 @pytest.mark.parametrize(
     ("option", "answer"),
     [
-        ("strict=perhaps", "strict must be true or false, not 'perhaps'. Type strict=true."),
+        ("load.strict=perhaps", "load.strict must be true or false, not 'perhaps'. Type 'load.strict=false'."),
         ("resume=x", "resume must be true or false, not 'x'. Type resume=true."),
         ("device=cup", "there is no device 'cup'. Did you mean 'cpu'?"),
     ],

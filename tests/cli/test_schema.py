@@ -222,8 +222,8 @@ def test_options_of_the_main_job_are_explained_and_checked(mistakes):
         "description": "decides every random value, each tensor's by its name",
         "default": 0,
     }
-    assert mistakes("{seed: 3, strict: '${training}'}", "config") == []
-    assert mistakes("strict: maybe", "config") == ["strict"]
+    assert mistakes("{seed: 3, load: {strict: '${training}'}}", "config") == []
+    assert mistakes("{load: {strict: maybe}, resume: maybe}", "config") == ["load.strict", "resume"]
 
 
 # --- the catalog ---------------------------------------------------------------------------------------------------

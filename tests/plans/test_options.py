@@ -20,8 +20,10 @@ def test_the_table_has_the_options_that_ship_in_their_order_with_their_defaults(
     assert [*options] == [*NAMES]
     assert {name: [*value] if isinstance(value, tuple) else value for name, value in defaults.items()} == {
         **options,
+        "load": None,
         "wrong": [],
     }
+    assert Options.of({"load": options["load"]}) == Options()
 
 
 @pytest.mark.parametrize("command", ["check", "run", "source"])
@@ -30,16 +32,16 @@ def test_all_wrong_options_are_told_together_and_with_what_is_wrong_with_the_mod
 ) -> None:
     monkeypatch.chdir(tmp_path)
     pathlib.Path("m.yaml").write_text('layers: ["Linaer(2, 4)"]\n')
-    typed = ["seed=-1", "threads=0", "resume=2", "dtype=flaot16", "load=3", "rename=a"]
+    typed = ["seed=-1", "threads=0", "resume=2", "dtype=flaot16", "load=3", "load.rename=a"]
     assert main([command, "m.yaml", *typed]) == 1
     told = (
         "command line  seed=-1\n  seed must be an integer of 0 or more, not -1. Type seed=0.\n"
         "command line  threads=0\n  threads must be a positive integer, not 0. Type threads=2.\n"
         "command line  resume=2\n  resume must be true or false, not 2. Type resume=true.\n"
         "command line  dtype=flaot16\n  there is no floating dtype 'flaot16'. Did you mean 'float16'?\n"
+        "command line  load.rename=a\n"
+        "  load.rename must be a mapping from regular expressions to texts, not 'a'. Type 'load.rename={OLD: NEW}'.\n"
         "command line  load=3\n  load must be the path of a file, not 3. Type load=FILE.\n"
-        "command line  rename=a\n"
-        "  rename must be a mapping from names of the file to names of the model, not 'a'. Type rename={OLD: NEW}.\n"
         "m.yaml:1:11  model.layers.0\n  there is no layer 'Linaer'. Did you mean 'Linear'?\n"
     )
     assert capfd.readouterr().err.endswith(told)

@@ -135,7 +135,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_named_at_once(tmp_path, mo
         "  The file has no such tensor. Did you mean 'transformer.ln_f.gamma'?\n"
         "x.safetensors  transformer.ln_f.gamma\n"
         "  The model has no such tensor. Did you mean 'transformer.ln_f.weight'? "
-        "To give it another name, type rename={transformer.ln_f.gamma: transformer.ln_f.weight}\n"
+        "To give it another name, type 'load.rename={gamma: weight}'\n"
         "x.safetensors  transformer.wte.weight\n"
         "  The dtype is I32 in the file and torch.float32 in the model.\n"
         "x.safetensors  transformer.wpe.weight\n"
@@ -185,7 +185,7 @@ def test_not_strict_leaves_another_shape_as_it_is_and_refuses_a_file_without_a_k
 
 def test_the_main_job_names_what_it_left_out(tmp_path, reference, capsys):
     path = edited(reference, tmp_path / "x.safetensors", **{"transformer.ln_f.bias": None})
-    job(tmp_path, load=path, strict=False)
+    job(tmp_path, load={"file": path, "strict": False})
     assert capsys.readouterr().out.startswith(f"warning: {path}  transformer.ln_f.bias: The file has no such tensor.\n")
 
 
@@ -199,7 +199,10 @@ def test_run_py_is_strict_if_nothing_else_is_said(tmp_path, reference):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "x.safetensors  transformer.ln_f.bias\n  The file has no such tensor.\n"
+    assert done.stderr == (
+        "x.safetensors  transformer.ln_f.bias\n"
+        "  The file has no such tensor. To leave it as it starts here, type 'load.skip=[transformer.ln_f.bias]'\n"
+    )
 
 
 def test_a_checkpoint_of_another_size_says_so_for_every_tensor_once(tmp_path, model, reference):
@@ -257,7 +260,7 @@ def test_a_file_with_more_than_the_model_needs_is_refused_with_the_way_out(tmp_p
     model = modelzoo.build(SMALL)
     assert refused(model, path) == (
         "x.safetensors  fc.mask\n"
-        "  The model has no such tensor. To leave out what the model does not have, type strict=false.\n"
+        "  The model has no such tensor. To leave out what the model does not have, type 'load.skip=[fc.mask, mask]' or load.strict=false\n"
         "x.safetensors  mask\n  The model has no such tensor."
     )
     assert len(load_parameters(model, path, strict=False)) == 2
@@ -267,28 +270,28 @@ def test_tensors_of_a_file_may_be_given_other_names(tmp_path):
     path = tmp_path / "x.safetensors"
     other = small(path, lambda name: name.replace("fc.", "linear.").replace("bn.weight", "gamma"))
     model = modelzoo.build(SMALL)
-    text = refused(model, path)
-    assert "type rename={linear: fc}" in refused(model, path, rename={"gamma": "bn.weight"})
-    assert "type rename={gamma: " in text
+    assert "type 'load.rename={linear: fc}'" in refused(model, path, rename={"gamma": "bn.weight"})
+    assert "type 'load.rename={linear: fc, gamma: bn.weight}'" in refused(model, path)
     assert load_parameters(model, path, rename={"linear": "fc", "gamma": "bn.weight"}) == ()
     assert torch.equal(model.fc.bias, other.fc.bias)
     with pytest.raises(modelzoo.ConfigError) as error:
         load_parameters(model, path, rename=["linear"])
     assert str(error.value) == (
-        "rename\n  rename must be a mapping from names of the file to names of the model, not ['linear']. "
-        "Type rename={OLD: NEW}."
+        "load.rename\n  load.rename must be a mapping from regular expressions to texts, not ['linear']. "
+        "Type 'load.rename={OLD: NEW}'."
     )
 
 
 def test_the_fill_of_a_loaded_tensor_is_the_file(tmp_path, capsys):
     path = tmp_path / "threes.safetensors"
     small(path, lambda name: "" if name == "fc.bias" else name)
-    config = Config(model=SMALL, options={"load": str(path), "strict": False}, locate=nowhere)
+    config = Config(model=SMALL, options={"load": {"file": str(path), "strict": False}}, locate=nowhere)
     run(config, tmp_path)
-    lines = [line for line in capsys.readouterr().out.splitlines() if "weight" in line or "bias" in line]
-    assert [("threes.safetensors" in line) for line in lines[1:5]] == [True, False, True, True]
+    _, table = capsys.readouterr().out.split("\nname ")
+    lines = [line for line in table.splitlines() if "weight" in line or "bias" in line]
+    assert [("load: threes.safetensors#" in line) for line in lines[:4]] == [True, False, True, True]
     found = {each["name"]: each for each in json.loads((tmp_path / "parameters.json").read_text())["tensors"]}
-    assert (found["fc.weight"]["fill"], found["fc.weight"]["rule"]) == ("threes.safetensors", "load")
+    assert (found["fc.weight"]["fill"], found["fc.weight"]["rule"]) == ("load: threes.safetensors#fc.weight", "load")
     assert found["fc.bias"]["rule"] == "torch"
 
 

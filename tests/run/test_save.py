@@ -485,7 +485,7 @@ def test_all_that_does_not_fit_is_said_at_once_and_nothing_is_changed(tmp_path: 
         x.safetensors  hidden.weight
           The file has no such tensor. Did you mean 'hiden.weight'?
         x.safetensors  hiden.weight
-          The model has no such tensor. Did you mean 'hidden.weight'? To give it another name, type rename={hiden: hidden}
+          The model has no such tensor. Did you mean 'hidden.weight'? To give it another name, type 'load.rename={hiden: hidden}'
         x.safetensors  zzz
           The model has no such tensor. Known: hidden.weight.
         x.safetensors  middle.weight
@@ -512,26 +512,17 @@ def test_aliases_from_a_stranger_are_no_trap(tmp_path: pathlib.Path) -> None:
         assert model.weight.item() == 7
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".PT"])
-def test_a_pickle_is_not_opened(tmp_path: pathlib.Path, suffix: str) -> None:
-    path = tmp_path / f"x{suffix}"
-    torch.save({"weight": torch.zeros(1)}, path)
-    assert problem_of(nn.Linear(1, 1), path) == (
-        f"x{suffix}\n  This is a pickle: opening one can run its author's code. If you trust it, convert it once in "
-        "Python (its weights may be under another key than 'state_dict') and load the result: "
-        f"weights = torch.load('x{suffix}', weights_only=True); safetensors.torch.save_file("
-        "{k: v.clone() for k, v in weights.get('state_dict', weights).items()}, 'x.safetensors')"
-    )
-
-
 def test_a_file_that_is_not_there_or_no_file_or_no_safetensors_is_explained(tmp_path: pathlib.Path) -> None:
     model = nn.Linear(1, 1)
-    hint = "Type the path of a .safetensors file: load=FILE"
+    hint = "Type the path of a file of weights: load=FILE"
     assert problem_of(model, tmp_path / "x.safetensors") == f"x.safetensors\n  There is no such file. {hint}"
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    for name in ("folder", "pipe"):
-        assert problem_of(model, tmp_path / name) == f"{name}\n  This is no regular file. {hint}"
+    assert problem_of(model, tmp_path / "pipe") == f"pipe\n  This is no regular file. {hint}"
+    assert problem_of(model, tmp_path / "folder") == (
+        "folder\n  This folder is no checkpoint of torch.distributed: it has no '.metadata'. "
+        "Type the path of a file in it: load=FILE"
+    )
     for content in (b"", b"PK\x03\x04 a zip, as torch.save writes it", b"\xff" * 64):
         (tmp_path / "y.safetensors").write_bytes(content)
         assert problem_of(model, tmp_path / "y.safetensors").startswith(

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo.run import stored
 from modelzoo.run.load import load_parameters
+from modelzoo.weights import tensor_files
 
 BIAS = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 WEIGHT = {"dtype": "F32", "shape": [4, 4], "data_offsets": [16, 80]}
@@ -92,7 +92,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a shape that is not that of its values": (content({**FITTING, "weight": {**WEIGHT, "shape": [4, 5]}}), CANNOT),
     "no size in a huge shape": (
         content({"bias": BIAS, "weight": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [16, 16]}}, b"\0" * 16),
-        "x.safetensors  weight\n  The shape is [0, 9223372036854775808] in the file and [4, 4] in the model.",
+        "x.safetensors  weight\n  The shape is [0, 9223372036854775808] in the file and [4, 4] in the model. "
+        "To load everything else, type 'load.skip=[weight]'",
     ),
     "many dimensions": (
         content({**FITTING, "weight": {**WEIGHT, "shape": [4, 4, *[1] * 100_000]}}),
@@ -154,7 +155,7 @@ def test_metadata_that_is_not_ours_says_nothing(about: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16", "F64", "F8_E4M3", "F8_E5M2"])
 def test_floating_dtypes_are_converted(dtype: str, tmp_path: Path) -> None:
-    value = torch.full((4, 4), 0.5).to(getattr(torch, stored.DTYPES[dtype]))
+    value = torch.full((4, 4), 0.5).to(getattr(torch, tensor_files.DTYPES[dtype]))
     safetensors.torch.save_file({"weight": value, "bias": torch.zeros(4)}, tmp_path / "x.safetensors")
     model = nn.Linear(4, 4)
     load_parameters(model, tmp_path / "x.safetensors")
