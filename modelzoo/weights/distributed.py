@@ -70,7 +70,7 @@ def stored(path: pathlib.Path) -> Iterator[Stored]:
         found = _listed(path)
         tensors, ways, pieces = found["state_dict_metadata"], found.get("planner_data"), _places(found["storage_data"])
         for name, about in tensors.items():
-            if "size" not in about.state:  # what is no tensor
+            if about.state is None:  # what is no tensor
                 continue
             dtype = about.state["properties"].state[0]
             shape = _sizes(about.state["size"])
@@ -152,7 +152,7 @@ def _places(stored: Any) -> dict[str, dict[tuple[int, ...], dict[str, Any]]]:
     """Where the pieces of each tensor lie, by where they begin in it."""
     found: dict[str, dict[tuple[int, ...], dict[str, Any]]] = {}
     for index, info in stored.items():
-        start = index.state["offset"]
+        start = index.state.get("offset")
         if start is not None:
             found.setdefault(index.state["fqn"], {})[_sizes(start)] = info.state
     return found
