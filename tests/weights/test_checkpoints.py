@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 import modelzoo
 from modelzoo.config.compose import compose
-from modelzoo.run import load
+from modelzoo.weights import loading
+from modelzoo.weights.request import parsed
 from tests.helpers import zoo_language, zoo_vision
 
 MLP = {"inputs": {"x": [2, 4]}, "layers": {"fc": "Linear(4, 8)", "bn": "BatchNorm1d(8)", "head": "Linear(8, 3)"}}
@@ -63,13 +64,13 @@ def built(*overrides: str) -> nn.Module:
     """What a command line builds and loads."""
     config = compose([*overrides])
     model = modelzoo.build(config.model)
-    load.loaded(model, config.options["load"])
+    loading.load(model, parsed(config.options["load"]))
     return model.eval()
 
 
 def loaded(path: Path, **options: Any) -> nn.Module:
     model = modelzoo.build(MLP)
-    load.loaded(model, {"file": path, **options})
+    loading.load(model, parsed({"file": path, **options}))
     return model.eval()
 
 
@@ -402,7 +403,7 @@ def test_a_matrix_stored_the_other_way_round_and_in_one_with_others_is_turned_an
         "transpose": ["*.c_attn.weight"],
         "split": {r"attn\.c_attn\.(weight|bias)": [r"q.\1", r"k.\1", r"v.\1"]},
     }
-    load.loaded(model, option)
+    loading.load(model, parsed(option))
     torch.testing.assert_close(torch.cat(model(X), 1), fused(X))
 
 
