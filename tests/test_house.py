@@ -46,7 +46,6 @@ CHILD = "the child process imports it, which the limits are imposed on first"
 LAZY: dict[tuple[str, str], str] = {
     ("cli", "cli.guard"): "`import modelzoo.cli` costs nothing",
     ("cli", "cli.launch"): "what goes wrong while it is imported is met by the guard",
-    ("cli.check", "catalog.layers"): TORCH,
     ("cli.check", "cli.rules"): TORCH,
     ("cli.check", "config.compose"): HYDRA_LATE,
     ("cli.check", "config.config"): CHILD,
@@ -55,6 +54,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("cli.check", "plans.draft"): TORCH,
     ("cli.check", "run.load"): TORCH,
     ("cli.check", "spec.parser"): TORCH,
+    ("cli.hidden", "catalog.layers"): TORCH,
     ("cli.launch", "register"): TORCH,
     ("cli.launch", "run.job"): TORCH,
     ("cli.launch", "streams"): TORCH,

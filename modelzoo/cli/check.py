@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelzoo.cli import sandbox
 from modelzoo.cli.checked import SENT, Checked
+from modelzoo.cli.hidden import hiding
 from modelzoo.cli.run_file import reported
 from modelzoo.cli.typed import Typed, read_typed
 from modelzoo.config import modelfile
 from modelzoo.config.unused import unused
-from modelzoo.errors import Code, ConfigError, Path, Problem, Problems, located, nearest, render
+from modelzoo.errors import Code, ConfigError, Problem, Problems, located, nearest, render
 from modelzoo.escapes import json_text
 from modelzoo.plans import budget
 from modelzoo.plans.options import Options
@@ -330,27 +331,9 @@ def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:
 def _facts(shown_as: str, plan: Plan, warnings: Iterable[Problem], config: Config) -> Checked:
     return Checked(
         config=shown_as,
-        warnings=(*(each.located(config.locate) for each in warnings), *_hiding(config), *unused(config)),
+        warnings=(*(each.located(config.locate) for each in warnings), *hiding(config), *unused(config)),
         notes=plan.notes,
         parameters=plan.parameters,
         bytes=plan.bytes,
         flops=plan.flops,
     )
-
-
-def _hiding(config: Config) -> Iterator[Problem]:
-    """Definitions that hide a layer of torch."""
-    from modelzoo.catalog.layers import LAYERS
-
-    waiting: list[tuple[Path, Any]] = [(Path(("model",)), config.model)]
-    while waiting:
-        key, value = waiting.pop()
-        if isinstance(value, list):
-            waiting.extend((key / index, each) for index, each in enumerate(value))
-        elif isinstance(value, dict):
-            waiting.extend((key / name, each) for name, each in value.items())
-            if key[-1] == "blocks":
-                for name in value.keys() & LAYERS.keys():
-                    what = f"This definition hides torch's '{name}'."
-                    where, path = config.locate(key / name, 0, 0)
-                    yield Problem(where=where, path=path, what=what, hint=f"torch.nn.{name} is always torch's.")

@@ -97,7 +97,7 @@ def _decided(
     left = refusal.left(path, found, request, targets, attempt if refused else None)
     idle = refusal.idle(request, naming, names)
     if refused or idle:
-        raise ConfigError([*refusal.account(path, found), *idle, *(left.all() if refused else [])])
+        raise ConfigError([*idle, *(left.all() if refused else [])])
     return Loaded(file=path, key=key, match=found, left=tuple(left.all()))
 
 

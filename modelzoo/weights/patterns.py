@@ -29,7 +29,7 @@ def rule(old: str, new: str) -> Rule:
     """A rule that can be carried out.
 
     Raises:
-        ValueError: what is no regular expression, or refers to a group that it does not have.
+        ValueError: what is no regular expression.
 
     >>> rule("layer.(", "x")
     Traceback (most recent call last):
@@ -38,13 +38,9 @@ def rule(old: str, new: str) -> Rule:
     import regex
 
     try:
-        compiled = regex.compile(old)
+        regex.compile(old)
     except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(f"'{old}' is no regular expression: {error}") from error
-    try:
-        compiled.sub(new, "")
-    except (regex.error, IndexError, ValueError) as error:
-        raise ValueError(f"'{new}' cannot take the place of '{old}': {error}") from error
     return Rule(old, new)
 
 
@@ -56,7 +52,7 @@ class Renaming:
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
-        self.end = time.monotonic() + seconds
+        self.seconds, self.end = seconds, time.monotonic() + seconds
         self.compiled: dict[str, Any] = {}
 
     def renamed(self, name: str, rules: Iterable[Rule]) -> str:
@@ -84,11 +80,16 @@ class Renaming:
         return found
 
     def _in_time(self, each: Rule, name: str, work: Any) -> Any:
+        import regex
+
         try:
             return work(max(self.end - time.monotonic(), 1e-3))
         except TimeoutError as error:
-            what = f"'{each.old}' takes more than {SECONDS:g} seconds on the names of this file, as on '{name[:80]}'."
+            what = f"'{each.old}' takes more than {self.seconds:g} seconds on names of this file, as '{name[:80]}'."
             fail(Path(("load", "rename")), what, "Write it without a repetition inside a repetition.", cause=error)
+        except (regex.error, IndexError) as error:  # it refers to a group that there is not
+            what = f"'{each.new}' cannot take the place of '{each.old}': {error}."
+            fail(Path(("load", "rename")), what, r"Write \1 for what the first brackets find.", cause=error)
 
 
 def chosen(name: str, globs: Iterable[str]) -> bool:

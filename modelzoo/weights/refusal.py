@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from modelzoo.errors import IN_FULL, Path, Problem, nearest
 from modelzoo.escapes import printable
+from modelzoo.spelling import closest, did_you_mean
 from modelzoo.weights import repairs
 from modelzoo.weights.matching import Match
 from modelzoo.weights.names import Naming, Target
@@ -17,14 +18,15 @@ from modelzoo.weights.request import Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What does not fit: of which kind, and its problem."""
+    """What does not fit: how many of each kind, where not all are shown, and the problem of each."""
 
+    account: list[Problem]
     missing: list[Problem]
     unexpected: list[Problem]
     others: list[Problem]
 
     def all(self) -> list[Problem]:
-        return [*self.missing, *self.unexpected, *self.others]
+        return [*self.account, *self.missing, *self.unexpected, *self.others]
 
 
 def left(path: pathlib.Path, found: Match, request: Request, targets: list[Target], attempt: Attempt | None) -> Left:
@@ -40,12 +42,12 @@ def left(path: pathlib.Path, found: Match, request: Request, targets: list[Targe
     if unexpected and not missing and not found.misfits:  # then none is the misspelt name of another
         unexpected = [replace(each, hint="") for each in unexpected]
     others = [_problem(path, each.name, each.what) for each in found.misfits]
-    if attempt is not None:
-        for each in (unexpected, missing, others):
-            if each:
-                each[0] = _with(each[0], _advice(found, request, targets, attempt))
-                break
-    return Left(missing=missing, unexpected=unexpected, others=others)
+    counts = [] if attempt is None else _account(path, found)
+    for each in (counts, unexpected, missing, others):
+        if each and attempt is not None:  # where it is seen
+            each[0] = _with(each[0], _advice(found, request, targets, attempt))
+            break
+    return Left(account=counts, missing=missing, unexpected=unexpected, others=others)
 
 
 def _advice(found: Match, request: Request, targets: list[Target], attempt: Attempt) -> str:
@@ -85,7 +87,7 @@ def _each(path: pathlib.Path, names: list[str], what: str, near: Collection[str]
         yield _problem(path, name, what, nearest(name, near) if index < looked else "")
 
 
-def account(path: pathlib.Path, found: Match) -> list[Problem]:
+def _account(path: pathlib.Path, found: Match) -> list[Problem]:
     """How many of each, where not all of them are shown."""
     missing, unexpected, misfits = len(found.missing), len(found.unexpected), len(found.misfits)
     if missing + unexpected + misfits <= IN_FULL:
@@ -104,11 +106,11 @@ def idle(request: Request, naming: Naming, names: Collection[str]) -> list[Probl
     for option, pattern in request.typed:
         if (option, pattern) in naming.used:
             continue
-        near = [*naming.known] if option in ("skip", "only", "join") else [*names]
-        inside = any(each.startswith(f"{pattern}.") for each in (*naming.known, *names))
-        layer = f"'{pattern}' is a layer: write {pattern}.*"
+        near = dict.fromkeys(naming.known if option in ("skip", "only", "join") else names)
+        owners = dict.fromkeys(each.rpartition(".")[0] for each in near)
         what = f"load.{option} has '{pattern}', which means no tensor here."
-        hint = layer if inside else nearest(pattern, near)
+        layer = f"'{pattern}' is a layer: write {pattern}.*"
+        hint = layer if pattern in owners else did_you_mean(closest(pattern.rstrip(".*"), [*owners, *near]))
         key = Path(("load", option))
         found.append(Problem(path=str(key), key=key, what=what, hint=printable(hint, lines=False)))
     return found

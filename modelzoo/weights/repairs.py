@@ -85,7 +85,9 @@ def _rules(old: list[str], new: list[str]) -> Iterator[Rule]:
     if not middle and before:
         middle, other = before[-1:], [*before[-1:], *other]
     if not middle:
-        yield rule(r"\A", f"{'.'.join(other)}.")
+        more = ".".join(other)
+        yield rule(r"\A", f"{more}.")
+        yield rule(r"\A(\d+)\b", rf"{more}.\1") if old[0].isdigit() else rule(rf"\A{old[0]}\b", f"{more}.{old[0]}")
         return
     for parts, others in dict.fromkeys((_numbered(middle, other), (tuple(middle), tuple(other)))):
         text, becomes = ".".join(parts), ".".join(others)

@@ -7,7 +7,8 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 import torch
@@ -32,8 +33,11 @@ def stored(path: pathlib.Path) -> Iterator[Stored]:
     Raises:
         ConfigError: it is none that can be read, or holds more than data.
     """
-    mapped = _checked(path)
-    yield from _tensors(path, load(path, path, mmap=mapped))
+    sizes = _checked(path)
+    found = [*_tensors(path, load(path, path, mmap=sizes is not None))]
+    if sizes is not None:
+        _check_sizes(path, found, sizes)
+    yield from (tensor(path, keys, value) for keys, value in found)
 
 
 def load(path: pathlib.Path, file: pathlib.Path | IO[bytes], *, mmap: bool = False) -> Any:
@@ -60,23 +64,28 @@ def load(path: pathlib.Path, file: pathlib.Path | IO[bytes], *, mmap: bool = Fal
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        if "TorchScript" in str(error):
-            what = "This file is TorchScript, which is code as well as weights."
-            hint = "Save the weights alone, where it was made: torch.save(module.state_dict(), FILE)."
-            files.fail(path, what, hint, cause=error)
         unreadable(path, KIND, error)
 
 
-def _checked(path: pathlib.Path) -> bool:
-    """Looks at the pickles of a file, and returns whether its values can be mapped into memory."""
+def _checked(path: pathlib.Path) -> Counter[int] | None:
+    """Looks at the pickles of a file.
+
+    Returns:
+        How many of its parts have which size; None for the format in which values cannot be mapped into memory.
+    """
     try:
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
                 for _ in range(OLD):
                     check_depth(file)
-            return False
+            return None
         with zipfile.ZipFile(path) as archive:
-            for each in archive.infolist():
+            parts = archive.infolist()
+            if any(each.filename.endswith("/constants.pkl") for each in parts):
+                what = "This file is TorchScript, which is code as well as weights."
+                hint = "Save the weights alone, where it was made: torch.save(module.state_dict(), FILE)."
+                files.fail(path, what, hint)
+            for each in parts:
                 if each.compress_type != zipfile.ZIP_STORED:
                     unreadable(path, KIND, "a part of it is compressed, which torch.save does not do")
                 if each.filename.endswith(".pkl"):
@@ -87,10 +96,19 @@ def _checked(path: pathlib.Path) -> bool:
                         check_depth(file)
     except (zipfile.BadZipFile, ValueError, KeyError, AssertionError, NotImplementedError, EOFError) as error:
         unreadable(path, KIND, error)
-    return True
+    return Counter(each.file_size for each in parts)
 
 
-def _tensors(path: pathlib.Path, data: Any) -> Iterator[Stored]:
+def _check_sizes(path: pathlib.Path, found: Iterable[tuple[tuple[str, ...], Tensor]], sizes: Counter[int]) -> None:
+    """Refuses tensors that are larger than their part of a file: what follows it there would be read as theirs."""
+    dense = [value for _, value in found if value.layout == torch.strided and not value.is_meta]
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (value.untyped_storage() for value in dense)}
+    for size, count in Counter(size for size in storages.values() if size).items():
+        if sizes[size] < count:
+            unreadable(path, KIND, f"it has a tensor of {size:,} bytes, and no part of that size for it")
+
+
+def _tensors(path: pathlib.Path, data: Any) -> Iterator[tuple[tuple[str, ...], Tensor]]:
     """The tensors of nested mappings, in their order."""
     if not isinstance(data, Mapping):
         hint = "Save a state dict: torch.save(model.state_dict(), FILE)."
@@ -103,7 +121,7 @@ def _tensors(path: pathlib.Path, data: Any) -> Iterator[Stored]:
         if seen > COUNT:
             files.fail(path, f"This file has more than {COUNT:,} values.")
         if isinstance(value, Tensor):
-            yield tensor(path, keys, value)
+            yield keys, value
         elif isinstance(value, Mapping) and len(keys) < LEVELS:
             waiting += [((*keys, str(key)), each) for key, each in reversed(list(value.items()))]
 
