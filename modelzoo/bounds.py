@@ -18,6 +18,7 @@ ITEMS: Final = 10_000
 NAME: Final = 64
 ARGS: Final = 1_000
 DEFINITIONS: Final = 1_000
+LIBRARIES: Final = 20
 
 # a text that is code
 TEXT: Final = 10_000

@@ -82,6 +82,13 @@ def block_of(node: str) -> Schema:
         "blocks": mapping_of(
             description="Definitions, used by their names: Block(dim).",
             **keys_named(Kind.BLOCK),
+            properties={
+                "_from_": {
+                    "description": "Files of definitions beside this one.",
+                    "type": ["string", "array"],
+                    "items": {"type": "string"},
+                }
+            },
             additionalProperties={
                 "type": ["object", "array", "string"],
                 "pattern": COMPUTED,

@@ -76,7 +76,7 @@ def _opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfi
     if isinstance(source, modelfile.ModelFile):
         if not overrides:
             return source
-        return modelfile.resolved(dict(source), Data(data=source, locate=source.locate), overrides)
+        return modelfile.resolved(dict(source), [Data(data=source, locate=source.locate)], overrides)
     if isinstance(source, (str, os.PathLike)):
         return modelfile.opened(source, kind, overrides)
     data = _plain(source)
@@ -86,7 +86,7 @@ def _opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfi
     with located(nowhere):
         check_plain(data, problems)
         problems.check()
-    return modelfile.resolved(data, Data(data=data, locate=nowhere), overrides)
+    return modelfile.resolved(data, [Data(data=data, locate=nowhere)], overrides)
 
 
 def _plain(source: Any) -> Any:

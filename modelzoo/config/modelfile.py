@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from modelzoo import bounds
-from modelzoo.config import changes, interpolation, places
+from modelzoo.config import changes, interpolation, library, places
 from modelzoo.config.document import Document, read
 from modelzoo.config.plain import plain
 from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, located
@@ -102,13 +102,15 @@ def opened(path: str | os.PathLike[str], kind: str = "", overrides: Sequence[pla
     file = places.File(document=document, package=() if whole else (kind,))
     with located(places.Places(sources=lambda: [file]).locate):
         problems.check()
-    return resolved(data if whole else {kind: data}, file, overrides)
+        data, beside = library.included(data if whole else {kind: data}, pathlib.Path(path), _text, problems)
+        problems.check()
+    return resolved(data, [*beside, file], overrides)
 
 
 def resolved(
-    data: dict[str, Any], source: places.File | places.Data, overrides: Sequence[places.Override]
+    data: dict[str, Any], sources: Sequence[places.File | places.Data], overrides: Sequence[places.Override]
 ) -> ModelFile:
-    """Data from one source, changed by overrides, with every reference followed.
+    """Data from their sources, changed by overrides, with every reference followed.
 
     Raises:
         ConfigError: an override that does not fit, or a wrong reference.
@@ -116,7 +118,7 @@ def resolved(
     problems = Problems()
     data = changes.apply(data, overrides, problems)
     problems.check()
-    where = places.Places(sources=lambda: [source, *overrides])
+    where = places.Places(sources=lambda: [*sources, *overrides])
     referred = interpolation.referred(data)
     with located(where.locate):
         data = interpolation.resolve(data, problems)

@@ -74,10 +74,7 @@ class Blocks:
         args = self.tensors.args(value.get("args"), key / "args", visible)
         inputs = self.tensors.inputs(value.get("inputs"), key / "inputs", visible, args)
         own = frozenset(each.name for each in args)
-        definitions = value.get("blocks") or {}
-        if not isinstance(definitions, Mapping):
-            self.problems.add(key / "blocks", f"blocks must be a mapping of definitions, not {kind_of(definitions)}")
-            definitions = {}
+        definitions = self.definitions(value.get("blocks") or {}, key / "blocks")
         self.keys.check_count(visible.signatures, definitions, key / "blocks", bounds.DEFINITIONS, "definitions")
         signatures = {str(each): self.signature_of(body, key / "blocks" / each) for each, body in definitions.items()}
         inside = replace(visible, values=visible.values | own, signatures={**visible.signatures, **signatures})
@@ -117,6 +114,16 @@ class Blocks:
         if not block.unpacked:  # their names are known when they are counted
             self.check_forward(block, inside, owned)
         return block
+
+    def definitions(self, value: Any, key: Path) -> Mapping[Any, Any]:
+        """The definitions of a block as they are written."""
+        if not isinstance(value, Mapping):
+            self.problems.add(key, f"blocks must be a mapping of definitions, not {kind_of(value)}")
+            return {}
+        if "_from_" in value:
+            what = "_from_ names files beside a model file that is opened by itself, for the whole model."
+            self.problems.add(key / "_from_", what, "In a composed config write defaults: [/parts@blocks: name].")
+        return {name: each for name, each in value.items() if name != "_from_"}
 
     def unpacks(self, node: Any, key: Path, listed: bool) -> bool:
         """Whether the layers of a node, or the copies of a repeat in a mapping, stand in its place."""
