@@ -4,7 +4,7 @@ A fence claims something by its language, and a test holds it to that:
 
     yaml     a model file that builds; with a first line `# conf/model/own.yaml` it is that file for all that follows
              (and `# conf/init/own.yaml` holds rules, for the last file of `conf/model` shown before;
-             `# test_own.yaml` holds tests, which pass)
+             `# conf/load/names/own.yaml` names of weights; `# test_own.yaml` holds tests, which pass)
     text     the whole message that answers the YAML before it
     console  commands after `$ `, each with all that it prints; a line `...` stands for lines left out, and ` ...`
              for the end of a line
@@ -42,6 +42,7 @@ from modelzoo import cli
 from modelzoo.__main__ import main as tools
 from modelzoo.config import compose
 from modelzoo.config.document import Document, read
+from modelzoo.plans.options import Options
 from modelzoo.testing import cases, checker
 from modelzoo.testing.case import Case
 
@@ -150,6 +151,8 @@ def build(part: Part) -> str:
     """Builds what a YAML fence holds; returns the message that answers it, if there is one."""
     if pathlib.Path(part.name).name.startswith("test_"):
         return tested(pathlib.Path(part.name))
+    if part.name.startswith("conf/load/names/"):
+        return "".join(map(str, Options.of({"load": {"file": "x", "names": yaml.safe_load(part.text)}}).wrong))
     try:
         built = modelzoo.build(*described(part))
         assert list(built.modules())
@@ -256,8 +259,8 @@ def agrees(shown: str, printed: str) -> bool:
 
 
 def is_message(shown: str) -> bool:
-    """Whether an output shows what is wrong: a place, and a sentence below it."""
-    return re.search(r"^(?:command line|[\w./-]+:\d+:\d+)  .*\n  \S", shown, re.M) is not None
+    """Whether an output shows what is wrong: a place, or a file of weights, and a sentence below it."""
+    return re.search(r"^(?:command line|[\w./-]+:\d+:\d+|[\w./-]+\.ckpt)  .*\n  \S", shown, re.M) is not None
 
 
 def session(part: Part) -> str:
