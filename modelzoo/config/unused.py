@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _BLOCK = ("layers", "forward")
+_CALLED = "Nothing calls this layer."
 _NAMING = ("layers", "blocks", "args")  # the keys of what stands there are names, and none of the language's
 
 
@@ -45,10 +46,15 @@ def unused(config: Config) -> Iterator[Problem]:
 
 
 def _placed(config: Config, block: Path, key: Path, what: str, hint: str) -> Iterator[Problem]:
-    """The warning, unless what nothing uses stands in another file than its block, which took over the rest of that."""
+    """The warning, unless what nothing uses stands in another file than its block, which took over the rest of that.
+
+    A layer that stayed when two files were merged has parameters, and is told.
+    """
     (where, path), (of_block, _) = config.locate(key, 0, 0), config.locate(block, 0, 0)
     files = {each.partition(":")[0] for each in (where, of_block)} - {"command line"}
-    if len(files) < 2:
+    if len(files) > 1 and what == _CALLED:
+        hint = f"It stays, since the two files are merged: write {key[-1]}: null in {of_block.partition(':')[0]}."
+    if len(files) < 2 or what == _CALLED:
         yield Problem(where=where, path=path, what=what, hint=hint, key=key)
 
 
@@ -119,7 +125,7 @@ def _in_block(
         unpacked = isinstance(value, Mapping) and value.get("_unpack_") is True  # copies have names of their own
         read = "layers" in called or called.issuperset(_WORD.findall(str(name)))
         if value is not None and not read and not unpacked:
-            yield key / "layers" / name, "Nothing calls this layer.", "Call it in forward, or remove it."
+            yield key / "layers" / name, _CALLED, "Call it in forward, or remove it."
     for kind in ("parameters", "buffers"):
         own = block.get(kind)
         for name in own if isinstance(own, Mapping) else ():

@@ -105,6 +105,23 @@ def test_what_another_file_brought_is_no_mistake_of_this_one(tmp_path, monkeypat
     assert [str(each.key) for each in unused(compose.compose(["model=own"]))] == ["model.args.wide"]
 
 
+def test_a_layer_that_stays_when_files_are_merged_is_told_with_what_leaves_it_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = pathlib.Path("conf", "model")
+    folder.mkdir(parents=True)
+    base = "layers:\n  body:\n    layers: {a: 'Linear(8, 8)'}\n    forward: a(x)\n"
+    own = "defaults: [base, _self_]\nlayers:\n  body:\n    layers: {b: 'Linear(8, 8)'}\n    forward: b(x)\n"
+    (folder / "base.yaml").write_text(base)
+    (folder / "own.yaml").write_text(own)
+    (found,) = unused(compose.compose(["model=own"]))
+    assert str(found) == (
+        "conf/model/base.yaml:3:14  model.layers.body.layers.a\n"
+        "  Nothing calls this layer. It stays, since the two files are merged: write a: null in conf/model/own.yaml."
+    )
+    (folder / "own.yaml").write_text(own.replace("{b:", "{a: null, b:"))
+    assert [*unused(compose.compose(["model=own"]))] == []
+
+
 NAMED_AS_KEYS = """
 args: {depth: 2, dim: 4}
 inputs: {x: [2, dim]}
