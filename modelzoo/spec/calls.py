@@ -13,6 +13,7 @@ from modelzoo.catalog import constructors, layers
 from modelzoo.errors import Beside, Code, Path, Problem, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
+from modelzoo.spec import choices
 from modelzoo.spec.keys import Keys
 from modelzoo.spec.literals import NO_LITERAL, literal, referring, refers
 from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node
@@ -45,11 +46,15 @@ class Calls:
             if text == "???":
                 raise TextError("this layer is required", f"Type {key}=...")
             tree = syntax.parse_expression(text)
-            if isinstance(tree, (ast.IfExp, ast.Subscript)) or (isinstance(tree, ast.Constant) and tree.value is None):
-                self.check_formula(tree, key, visible)
-                return Computed(formula=Formula(text=text.lstrip("= "), tree=tree, key=key), key=key)
+            if choices.is_choice(tree):
+                return self.choice(tree, text, key, visible)
             return self.call_of(tree, text, key, visible)
         return None
+
+    def choice(self, tree: ast.expr, text: str, key: Path, visible: Visible) -> Computed:
+        """A layer that a formula chooses."""
+        self.check_formula(tree, key, visible)
+        return Computed(formula=Formula(text=text.lstrip("= "), tree=tree, key=key), key=key)
 
     def call_of(
         self,
@@ -95,7 +100,7 @@ class Calls:
         self.check_formula(tree, key, visible)
         return Formula(text=ast.unparse(tree), tree=tree, key=key)
 
-    def call(self, value: dict[str, Any], key: Path, visible: Visible) -> Call | None:
+    def call(self, value: dict[str, Any], key: Path, visible: Visible) -> Call | Computed | None:
         """A layer written as a mapping."""
         target = value.pop("_target_")
         positional = value.pop("_args_", [])
@@ -121,16 +126,14 @@ class Calls:
         ]
         for name in [name for name in value if str(name).startswith("_")]:
             del value[name]
-            known = ("_target_", "_args_", *NODE_KEYS, "_ref_")
-            what = (
-                "is not accepted: a layer is built, not prepared" if name == "_partial_" else "is not a key of a layer"
-            )
-            self.problems.add(
-                key / name, f"'{name}' {what}.", nearest(str(name), known) if name != "_partial_" else "Remove it."
-            )
+            self.problems.add(key / name, *_of_no_layer(str(name)))
         named = {str(name): self.value(each, key / name, visible, takes_data(name)) for name, each in value.items()}
         with self.problems.at(key / "_target_"):
             tree = syntax.parse_expression(target)
+            if choices.is_choice(tree):
+                if items or named:
+                    raise TextError("a layer that is chosen has no arguments beside it", choices.with_arguments(tree))
+                return replace(self.choice(tree, target, key / "_target_", visible), key=key)
             if isinstance(tree, ast.Call):
                 call = self.call_of(tree, target, key / "_target_", visible, items, named)
                 return None if call is None else replace(call, key=key)
@@ -274,6 +277,13 @@ class Calls:
         elif not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
             for error in formulas.check_formula(tree, visible.values, visible.closed, joined(visible.outer)):
                 self.problems.add_text(key, error)
+
+
+def _of_no_layer(name: str) -> tuple[str, str]:
+    """What is wrong with a key that begins as those of the language do, and the repair."""
+    if name == "_partial_":
+        return "'_partial_' is not accepted: a layer is built, not prepared.", "Remove it."
+    return f"'{name}' is not a key of a layer.", nearest(name, ("_target_", "_args_", *NODE_KEYS, "_ref_"))
 
 
 def _data_of(target: str, visible: Visible) -> Callable[[Any], bool]:

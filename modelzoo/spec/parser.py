@@ -19,6 +19,7 @@ from modelzoo.spec.nodes import (
     BLOCK_KEYS,
     SCALARS,
     Call,
+    Computed,
     Condition,
     Formula,
     Freeze,
@@ -178,7 +179,10 @@ class Parser:
         if "_target_" in value:
             init = self.rules.init(value.pop("_init_", None), key / "_init_", visible)
             call = self.calls.call(value, key, visible)
-            return call and replace(call, init=init)
+            if init and isinstance(call, Computed):
+                what = "_init_ is of one layer, and not of one that is chosen."
+                self.problems.add(key / "_init_", what, "Write it on a block around it.")
+            return replace(call, init=init) if isinstance(call, Call) else call
         if not {"layers", "forward"} & value.keys():
             known = ("_target_", "_ref_", *BLOCK_KEYS)
             wrong = [each for each in value if each not in known]
