@@ -17,7 +17,7 @@ from modelzoo.spec import choices
 from modelzoo.spec.keys import Keys
 from modelzoo.spec.literals import NO_LITERAL, literal, referring, refers
 from modelzoo.spec.nodes import CONTAINERS, NODE_KEYS, Call, Computed, Formula, Node
-from modelzoo.spec.visible import Visible, dotted_name, is_layer, joined
+from modelzoo.spec.visible import Visible, dotted_name, is_layer, joined, layers_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,11 +260,8 @@ class Calls:
 
     def check_formula(self, tree: ast.expr, key: Path, visible: Visible) -> None:
         """Every name must be a value or a layer that can be seen from here; layers may be called in arguments."""
-        if isinstance(tree, (ast.Tuple, ast.List)):
-            for each in tree.elts:
-                self.check_formula(each, key, visible)
-        elif isinstance(tree, ast.Dict):
-            for each in tree.values:
+        if isinstance(tree, (ast.Tuple, ast.List, ast.Dict)):
+            for each in tree.values if isinstance(tree, ast.Dict) else tree.elts:
                 self.check_formula(each, key, visible)
         elif isinstance(tree, ast.IfExp):  # a layer is neither true nor false
             for error in formulas.check_formula(tree.test, visible.values, visible.closed, joined(visible.outer)):
@@ -284,6 +281,16 @@ def _of_no_layer(name: str) -> tuple[str, str]:
     if name == "_partial_":
         return "'_partial_' is not accepted: a layer is built, not prepared.", "Remove it."
     return f"'{name}' is not a key of a layer.", nearest(name, ("_target_", "_args_", *NODE_KEYS, "_ref_"))
+
+
+def plain(calls: Calls, value: Any, key: Path, visible: Visible) -> Any:
+    """A value where text is code, and none of it a layer: a condition, a count, a size."""
+    before = len(calls.problems.found)
+    found = calls.code(value, key, visible)
+    for what in layers_in(found, visible):
+        del calls.problems.found[before:]  # what is wrong with it as a layer
+        calls.problems.add(key, what)
+    return found
 
 
 def _data_of(target: str, visible: Visible) -> Callable[[Any], bool]:

@@ -12,7 +12,7 @@ from modelzoo.language import syntax
 from modelzoo.names import Kind
 from modelzoo.spec import misplaced
 from modelzoo.spec.blocks import Blocks
-from modelzoo.spec.calls import Calls
+from modelzoo.spec.calls import Calls, plain
 from modelzoo.spec.cuts import in_yaml
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import (
@@ -148,17 +148,17 @@ class Parser:
         if node is None:
             return None
         if freeze is not None:
-            node = Freeze(node=node, test=self.calls.code(freeze, key / "_freeze_", inside), key=key)
+            node = Freeze(node=node, test=plain(self.calls, freeze, key / "_freeze_", inside), key=key)
         if pattern is not None and (repeat is None or not isinstance(pattern, str)):
             self.problems.add(
                 key / "_name_", "_name_ is a text and needs _repeat_", 'Write _repeat_: 4 and _name_: "block{i}".'
             )
         if repeat is not None:
-            count = self.calls.code(repeat, key / "_repeat_", visible)
+            count = plain(self.calls, repeat, key / "_repeat_", visible)
             named = self.pattern(pattern, key / "_name_", inside) if isinstance(pattern, str) else "{i}"
             node = Repeat(node=node, count=count, name=named, key=key)
         if test is not None:
-            node = Condition(node=node, test=self.calls.code(test, key / "_if_", visible), key=key)
+            node = Condition(node=node, test=plain(self.calls, test, key / "_if_", visible), key=key)
         return node
 
     def pattern(self, pattern: str, key: Path, visible: Visible) -> str:

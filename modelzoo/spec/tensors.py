@@ -12,7 +12,7 @@ from modelzoo import bounds
 from modelzoo.errors import Path
 from modelzoo.language import syntax
 from modelzoo.names import Kind
-from modelzoo.spec.calls import Calls
+from modelzoo.spec.calls import Calls, plain
 from modelzoo.spec.keys import Keys, kind_of
 from modelzoo.spec.nodes import REQUIRED, TENSOR_KEYS, Formula, Input, OwnTensor, Parameter
 from modelzoo.spec.rules import Rules
@@ -103,7 +103,7 @@ class Tensors:
         return Input(name=name, shape=self.shape(example, key, visible), key=key)
 
     def shape(self, value: Any, key: Path, visible: Visible) -> tuple[Any, ...]:
-        value = self.calls.code(value, key, visible) if isinstance(value, str) else value
+        value = plain(self.calls, value, key, visible) if isinstance(value, str) else value
         if isinstance(value, Formula):
             return (value,)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -111,7 +111,7 @@ class Tensors:
         if not isinstance(value, (list, tuple)):
             self.problems.add(key, f"a shape is a list of sizes, not {value!r}", "Write [2, 20].")
             return ()
-        return tuple(self.calls.code(each, key / index, visible) for index, each in enumerate(value))
+        return tuple(plain(self.calls, each, key / index, visible) for index, each in enumerate(value))
 
     def tensors(self, value: Any, key: Path, visible: Visible, *, buffers: bool) -> tuple[OwnTensor, ...]:
         if value is None:
@@ -125,7 +125,7 @@ class Tensors:
 
     def test(self, value: Mapping[str, Any], key: Path, visible: Visible) -> Any:
         """When a tensor or a tie is there."""
-        return True if value.get("_if_") is None else self.calls.code(value["_if_"], key / "_if_", visible)
+        return True if value.get("_if_") is None else plain(self.calls, value["_if_"], key / "_if_", visible)
 
     def tensor(self, name: str, value: Any, key: Path, visible: Visible, buffer: bool) -> OwnTensor:
         self.keys.check_name(name, key, Kind.BUFFER if buffer else Kind.PARAMETER)

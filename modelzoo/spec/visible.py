@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from modelzoo.catalog import fills, functions
 from modelzoo.catalog.layers import find_layer
 from modelzoo.language import syntax
 from modelzoo.language.names import Names
-from modelzoo.spec.nodes import FILL_INPUTS, Block, Parameter
+from modelzoo.spec.nodes import FILL_INPUTS, Block, Call, Formula, Parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,25 @@ def is_layer(tree: ast.expr, values: Container[str], blocks: Container[str]) -> 
     if function is not None and function.number and name not in blocks:  # what is called is never the number
         return False
     return name in blocks or name in values or (function is None and find_layer(name) is not None)
+
+
+def layers_in(value: Any, visible: Visible) -> Iterator[str]:
+    """What to say of layers where none may be: a value is one, holds one, or may be one where a formula chooses."""
+    if isinstance(value, Call):
+        is_value = value.target in visible.values
+        yield f"'{value.target}' is a {'value, not a function' if is_value else 'layer, not a value'}."
+    elif isinstance(value, Formula):
+        yield from layers_in(value.tree, visible)
+    elif isinstance(value, ast.IfExp):
+        yield from layers_in((value.body, value.orelse), visible)
+    elif isinstance(value, (ast.Tuple, ast.List)):
+        yield from layers_in(tuple(value.elts), visible)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from layers_in(each, visible)
+    elif isinstance(value, ast.expr) and is_layer(value, visible.values, visible.signatures):
+        target = ast.unparse(value.func if isinstance(value, ast.Call) else value)
+        yield from layers_in(Call(target=target), visible)
 
 
 @lru_cache(maxsize=1_024)

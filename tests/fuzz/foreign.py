@@ -23,8 +23,8 @@ BUILTINS = set(
     "property next hasattr NotImplementedError ValueError RuntimeError".split()
 )
 SPECIAL = {"__init__"}
-OF_MODULES = {name for name in dir(nn.Module()) if name.startswith("_")}
-"""A layer may be called `_x`, but not what a module has for itself."""
+OF_MODULES = {name for name in dir(nn.Module()) if name.startswith("_")} - {"_modules"}
+"""A layer may be called `_x`, but not what a module has for itself; only in `_modules` stand layers like `block1-0`."""
 REFUSED = (
     ast.AsyncFunctionDef,
     ast.AsyncFor,
