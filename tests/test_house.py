@@ -201,6 +201,23 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
+def read_messages(text: str, file: str) -> Iterator[str]:
+    """Where code asks what our own messages say: for that there are codes."""
+    for node in ast.walk(ast.parse(text)):
+        asked: list[ast.expr] = []
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            asked = node.comparators
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            method = node.func.attr
+            asked = [node.func.value] if method in ("startswith", "endswith", "partition", "split", "find") else []
+            asked += node.args if method in ("search", "match", "fullmatch", "findall") else []
+        yield from (
+            f"{file}:{node.lineno}"
+            for each in asked
+            if isinstance(each, ast.Attribute) and each.attr in ("what", "hint", "wants")
+        )
+
+
 def long_ones(text: str, file: str) -> Iterator[str]:
     """A file, and classes and functions in it, that have too many lines."""
     if len(text.splitlines()) > FILE:
@@ -233,6 +250,10 @@ def test_only_the_border_imports_hydra_and_omegaconf() -> None:
 
 def test_no_name_with_an_underscore_is_used_outside_its_file() -> None:
     assert [found for name, path in files().items() for found in foreign_private(path.read_text(), name)] == []
+
+
+def test_no_code_reads_what_a_message_says() -> None:
+    assert [each for name, path in files().items() for each in read_messages(path.read_text(), name)] == []
 
 
 def test_no_package_has_the_name_of_a_public_function() -> None:
@@ -294,6 +315,14 @@ def test_an_import_upwards_and_a_circle_are_found() -> None:
 def test_a_private_name_of_another_file_is_found() -> None:
     text = "from modelzoo.errors import _hidden\nfrom modelzoo import api\napi._secret, api.__doc__, api.build"
     assert [*foreign_private(text, "cli.check")] == ["cli.check: _hidden", "cli.check: api._secret"]
+
+
+def test_code_that_reads_a_message_is_found() -> None:
+    text = (
+        'if problem.what.startswith("there is no"): pass\nif "Known" not in each.hint: pass\n'
+        're.search("a", error.what)\nwhat = each.what in (1, 2)\nsay(problem.what)\n'
+    )
+    assert [*read_messages(text, "api")] == ["api:1", "api:2", "api:3"]
 
 
 def test_what_is_too_long_is_found() -> None:
