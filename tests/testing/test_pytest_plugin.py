@@ -596,7 +596,7 @@ def test_collecting_imports_no_torch_and_nothing_at_all_where_there_is_no_file(p
         assert "test_it.yaml" in done.stdout
         assert "torch" not in loaded.split()
     else:
-        own = ("bounds", "errors", "escapes", "names", "testing", "testing.pytest_plugin")
+        own = ("bounds", "errors", "escapes", "names", "spelling", "testing", "testing.pytest_plugin")
         assert loaded.split() == ["modelzoo", *(f"modelzoo.{each}" for each in own)]
 
 
