@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-
-_LOAD = re.compile(r"load=(?!\s*\{)")
 
 
 def written_out(arguments: Iterable[str]) -> list[str]:
     """`load=FILE` as the key of the file; as Hydra reads it, it would choose a config of a group.
 
-    >>> written_out(["model=mlp", "load=x.safetensors", "load.strict=false", "load={file: x.pt, skip: [head.*]}"])
-    ['model=mlp', 'load.file=x.safetensors', 'load.strict=false', 'load={file: x.pt, skip: [head.*]}']
+    A `=` in the name of the file, as trainers write it, needs no quotes of its own.
+
+    >>> written_out(["model=mlp", "load=x.safetensors", "load.strict=false", "load=epoch=3-step=9.ckpt"])
+    ['model=mlp', 'load.file=x.safetensors', 'load.strict=false', "load.file='epoch=3-step=9.ckpt'"]
+    >>> written_out(["load={file: x.pt, skip: [head.*]}", "load='a=1.pt'", "load=a.pt,b.pt"])
+    ['load={file: x.pt, skip: [head.*]}', "load.file='a=1.pt'", 'load.file=a.pt,b.pt']
     """
-    return [_LOAD.sub("load.file=", each, count=1) if _LOAD.match(each) else each for each in arguments]
+    return [_written_out(each) for each in arguments]
+
+
+def _written_out(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if name != "load" or not equals or value.lstrip().startswith("{"):
+        return argument
+    bare = "=" in value and not any(sign in value for sign in "'\",()[]{}")
+    return f"load.file='{value}'" if bare else f"load.file={value}"

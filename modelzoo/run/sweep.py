@@ -111,9 +111,10 @@ def digest(config: Config, version: str, scheme: int, code: str = "") -> str:
 
 
 def _stamp(path: Any) -> Any:
-    """What tells that a file of weights is another one now."""
+    """What tells that a file of weights is another one now; of a folder that is the list in it."""
     try:
-        return (found := pathlib.Path(path).stat()).st_size, found.st_mtime_ns
+        file = pathlib.Path(path)
+        return (found := (file / ".metadata" if file.is_dir() else file).stat()).st_size, found.st_mtime_ns
     except (OSError, TypeError):
         return None
 

@@ -23,9 +23,11 @@ the counters of `AveragedModel` and of norms."""
 def is_known(each: Stored) -> bool:
     """Whether a tensor is one that a model can do without: its name, dtype and shape are those of a known constant.
 
-    >>> mask = Stored(path=("h.0.attn.bias",), shape=(1, 1, 8, 8), written="BOOL", dtype=None, read=lambda: None)
-    >>> is_known(mask)
-    False
+    >>> import torch
+    >>> from dataclasses import replace
+    >>> mask = Stored(path=("h.0.attn.bias",), shape=(1, 1, 8, 8), written="BOOL", dtype=torch.bool, read=None)
+    >>> is_known(mask), is_known(replace(mask, shape=(8,)))
+    (True, False)
     """
     return any(
         name.fullmatch(each.name) and _is(kind, each) and fits(each.shape)  # type: ignore[no-untyped-call]
