@@ -31,7 +31,6 @@ from modelzoo.spec.visible import names_of
 
 _SELF = trees.name("self")
 _SUPER = trees.statements("super().__init__()")
-_NUMBERED = "LAYERS = GIVEN\nfor LAYER in LAYERS: self.add_module(str(len(self._modules)), LAYER)"
 
 
 def source_of(
@@ -206,7 +205,10 @@ def _contents(cls: Class, env: Env) -> tuple[list[ast.stmt], ast.stmt | None]:
         inside = env.within(frame_of(block, env, hoist_all=True))
         named = {each: trees.name(cls.scope.fresh(each.lower())) for each in ("LAYERS", "LAYER")}
         given = ast.List(flat(items(block, inside)), ast.Load())
-        init = [*_SUPER, *body, *own, *trees.statements(_NUMBERED, GIVEN=given, **named)]
+        numbered = trees.statements(
+            "LAYERS = GIVEN\nfor LAYER in LAYERS: self.add_module(str(len(self._modules)), LAYER)", GIVEN=given, **named
+        )
+        init = [*_SUPER, *body, *own, *numbered]
     else:
         inside = env.within(frame_of(block, env))
         init = [*_SUPER, *body[:start], *own]
