@@ -23,7 +23,7 @@ def hiding(config: Config) -> Iterator[Problem]:
         elif isinstance(value, dict):
             waiting.extend((key / name, each) for name, each in value.items())
             if key[-1] == "blocks":
-                for name in value.keys() & LAYERS.keys():
+                for name in (each for each in value if each in LAYERS):
                     what = f"This definition hides torch's '{name}'."
                     where, path = config.locate(key / name, 0, 0)
                     yield Problem(where=where, path=path, what=what, hint=f"torch.nn.{name} is always torch's.")
