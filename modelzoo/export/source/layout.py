@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
+from modelzoo.export.source import trees
+
 WIDTH = 88
 
 _OF_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
@@ -111,7 +113,18 @@ def _statement(node: ast.stmt, indent: int) -> list[str]:
         return [f"{pad}for {_target(node.target)} in {shown(node.iter)}:", *_lines(node.body, indent + 4)]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
         return [pad + ast.unparse(ast.Module([node], []))]  # with the quotes of a docstring
-    return (pad + _broken(node, indent)).split("\n")
+    return _commented((pad + _broken(node, indent)).split("\n"), node, pad)
+
+
+def _commented(lines: list[str], node: ast.stmt, pad: str) -> list[str]:
+    """A statement, with the sizes in it that the config left out: behind it, or above where that would be too long."""
+    sizes = dict.fromkeys(f"{argument}={shown(value)}" for argument, value in trees.inferred_in(node))
+    if not sizes:
+        return lines
+    comment = f"# inferred: {', '.join(sizes)}"
+    if len(lines) == 1 and len(lines[0]) + 2 + len(comment) <= WIDTH:
+        return [f"{lines[0]}  {comment}"]
+    return [pad + comment, *lines]
 
 
 def _branches(node: ast.If, indent: int, word: str = "if") -> list[str]:

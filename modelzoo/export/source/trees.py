@@ -11,7 +11,7 @@ import copy
 import keyword
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -117,6 +117,23 @@ def quoted(template: str, **holes: Hole) -> ast.expr:
     found = _Filled(holes).visit(copy.deepcopy(_parsed(template, "eval")))
     assert isinstance(found, ast.Expression)
     return found.body
+
+
+def inferred(argument: str, value: ast.expr) -> ast.expr:
+    """A value that stands in no config, since the example input decides it: the layout says so in a comment."""
+    vars(value)["inferred"] = argument
+    return value
+
+
+def inferred_in(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """What `inferred` marked in a tree.
+
+    >>> [(argument, ast.unparse(value)) for argument, value in inferred_in(inferred("in_features", literal(8)))]
+    [('in_features', '8')]
+    """
+    for each in ast.walk(tree):
+        if isinstance(each, ast.expr) and "inferred" in vars(each):
+            yield vars(each)["inferred"], each
 
 
 def statements(template: str, **holes: Hole) -> list[ast.stmt]:

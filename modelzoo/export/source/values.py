@@ -99,13 +99,16 @@ def settled(name: str, values: Sizes, key: Path, env: Env) -> ast.expr:
     follows one in a way that is not seen here, the size stays a number and the arg is pinned.
     """
     if len({repr(value) for _, value in values}) == 1:
-        return trees.literal(values[0][1])
+        return trees.inferred(name, trees.literal(values[0][1]))
     here = [(each, value) for each, value in values if not each.variant]
     agreed = len({repr(value) for _, value in here}) == 1
     lost = next((each for each, _ in values if each.owner is None), None)
     if lost is not None and not agreed:
         fail(key, f"{name} was left out of a layer that is given as an argument.", f"Write {name}=...")
-    found = None if lost is not None else _by_turn(values, env) or _by_args(values, env)
+    turned = None if lost is not None else _by_turn(values, env)
+    if turned is not None:
+        return trees.inferred(name, turned)
+    found = None if lost is not None else _by_args(values, env)
     if found is not None:
         return found
     root = env.cls.block is env.source.root
@@ -114,7 +117,7 @@ def settled(name: str, values: Sizes, key: Path, env: Env) -> ast.expr:
         if fixed is not None:
             changed = {each.variant for each, value in values if each.variant and _differs(each, value, here)}
             env.source.pinned.update(changed)
-            return fixed
+            return trees.inferred(name, fixed)
     return _lifted(name, values, key, env)
 
 

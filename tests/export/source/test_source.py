@@ -738,3 +738,21 @@ def test_an_arg_that_is_no_layer_and_that_a_condition_keeps_from_being_made_stay
     layers = {"d": {"_target_": "Dropout", "_if_": condition}, "act": "ReLU"}
     text = assert_same({"args": {"Dropout": value}, "inputs": {"x": [2]}, "layers": layers})
     assert f"Dropout={tuple(value) if isinstance(value, list) else value!r}".replace("'", '"') in text
+
+
+def test_a_size_that_the_example_input_decides_is_marked_by_a_comment() -> None:
+    layers = {"flat": "Flatten", "fc": "Linear(out_features=120)", "more": "Linear(120, 8)"}
+    text = assert_same({"inputs": {"x": [2, 6, 5, 5]}, "layers": layers})
+    assert body(text).splitlines()[3:] == [
+        "        self.flat = nn.Flatten()",
+        "        self.fc = nn.Linear(150, 120)  # inferred: in_features=150",
+        "        self.more = nn.Linear(120, 8)",
+    ]
+
+
+def test_a_comment_that_is_too_long_for_its_line_stands_above_it() -> None:
+    text = assert_same({"inputs": {"x": [2, 3]}, "layers": [{"_target_": "Linear(out_features=8)", "_repeat_": 2}]})
+    assert body(text).splitlines()[2:] == [
+        "        # inferred: in_features=(3, 8)[i]",
+        "        super().__init__(nn.Sequential(*(nn.Linear((3, 8)[i], 8) for i in range(2))))",
+    ]
