@@ -79,7 +79,7 @@ def _holds_number(values: Iterable[Any]) -> bool:
     """Whether a tensor that may stand for a dimension or a size is among arguments, or in a list of them."""
     for each in values:
         if isinstance(each, Tensor):
-            if each.numel() == 1 and not each.is_floating_point():
+            if each.numel() == 1:
                 return True
         elif type(each) in (list, tuple) and _holds_number(each):
             return True

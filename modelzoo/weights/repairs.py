@@ -40,7 +40,7 @@ def renaming(found: Match, request: Request, attempt: Attempt) -> tuple[Match, t
         best, chosen = found, rules
         for each in _candidates(found):
             tried = attempt(replace(request, rename=(*request.rename, *rules, each)))
-            if tried is not None and tried.left < best.left:
+            if tried is not None and _apart(tried) < _apart(best):
                 best, chosen = tried, (*rules, each)
         if chosen == rules:
             break
@@ -48,6 +48,11 @@ def renaming(found: Match, request: Request, attempt: Attempt) -> tuple[Match, t
         if not (found.missing and found.unexpected):
             break
     return found, rules
+
+
+def _apart(found: Match) -> int:
+    """How many names have found no partner; a tensor of another shape is none."""
+    return found.left + len(found.misfits)
 
 
 def _candidates(found: Match) -> Iterator[Rule]:

@@ -23,8 +23,8 @@ BUILTINS = set(
     "property next hasattr NotImplementedError ValueError RuntimeError".split()
 )
 SPECIAL = {"__init__"}
-OF_MODULES = {name for name in dir(nn.Module()) if name.startswith("_")} - {"_modules"}
-"""A layer may be called `_x`, but not what a module has for itself; only in `_modules` stand layers like `block1-0`."""
+OF_MODULES = {name for name in dir(nn.Module()) if name.startswith("_")}
+"""A layer may be called `_x`, but not what a module has for itself."""
 REFUSED = (
     ast.AsyncFunctionDef,
     ast.AsyncFor,
@@ -87,13 +87,29 @@ def _names(tree: ast.Module) -> Iterator[str]:
 
 def _attributes(tree: ast.AST) -> Iterator[str]:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    read = {id(node) for node in _layers(tree, called)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and id(node) not in read:
             of_super = node.attr in SPECIAL and ast.unparse(node.value) == "super()" and id(node) in called
             if not of_super and (node.attr.startswith("__") or node.attr in OF_MODULES):
                 yield f".{node.attr}"
         elif isinstance(node, ast.FunctionDef) and node.name.startswith("__") and node.name not in SPECIAL:
             yield f"def {node.name}"
+
+
+def _layers(tree: ast.AST, called: set[int]) -> Iterator[ast.expr]:
+    """Where `_modules`, in which layers like `block1-0` stand, is only read: by a key, one by one, or counted."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            of: ast.AST = node.value
+        elif isinstance(node, ast.Attribute) and node.attr in ("values", "items") and id(node) in called:
+            of = node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "len" and node.args:
+            of = node.args[0]
+        else:
+            continue
+        if isinstance(of, ast.Attribute) and of.attr == "_modules":
+            yield of
 
 
 def _kinds(tree: ast.AST) -> Iterator[str]:

@@ -239,7 +239,16 @@ def test_what_depends_on_data_ends_the_check_on_meta_with_a_note(call):
 
 @pytest.mark.parametrize(
     "call",
-    ["softmax(x, argmin(x))", "x.sum(argmin(x))", "cummax(x, argmin(x))", "zeros([argmin(x) + 1, 3])", "x[argmin(x)]"],
+    [
+        "arange(x.sum(), x.sum() + 4)",
+        "full([2], x.mean())",
+        "x.add(x, alpha=x.amax())",
+        "softmax(x, argmin(x))",
+        "x.sum(argmin(x))",
+        "cummax(x, argmin(x))",
+        "zeros([argmin(x) + 1, 3])",
+        "x[argmin(x)]",
+    ],
 )
 def test_a_dimension_or_a_size_that_data_decides_is_told_for_others_may_not_fit(call):
     plan = modelzoo.plan({"inputs": {"x": [2, 3]}, "forward": f"return {call}"})

@@ -262,6 +262,8 @@ for each in fork.judged(["works", "dies", "leaves", "hangs", "works"], 1):
         ("class A:\n    def __del__(self):\n        pass", ["def __del__"]),
         ("class A:\n    def f(self):\n        self.__class__ = A", [".__class__"]),
         ("class A:\n    def f(self):\n        self._modules.clear()", ["._modules"]),
+        ("class A:\n    def f(self):\n        self._modules['a'] = A", ["._modules"]),
+        ("class A:\n    def f(self):\n        return self._modules['a'](len(self._modules))", []),
         ("class A:\n    def f(self):\n        return self._x", []),
         ("def f(x):\n    global y", ["Global"]),
         ("def f(x=lambda: 1):\n    return x()", []),

@@ -1170,13 +1170,18 @@ def test_names_are_locals_then_what_the_block_owns_then_training_then_functions(
         ("args: {n: 1}", "n"),
         ("layers: {n: ReLU}", "n"),
         ("parameters: {n: {shape: [], fill: 0}}", "n"),
-        ("buffers: {n: {shape: [], fill: 0}}", "n"),
         ("", "training"),
     ],
 )
 def test_a_name_that_the_block_owns_is_not_assigned(more, name):
     assert refused(f"{name} = x\nreturn x", more) == (
         f"'{name}' belongs to the block and cannot be assigned. Take another name."
+    )
+
+
+def test_a_buffer_is_assigned_in_training_alone():
+    assert refused("n = x\nreturn x", "buffers: {n: {shape: [], fill: 0}}") == (
+        "'n' is a buffer, and is set in training alone. Write if training: above it."
     )
 
 

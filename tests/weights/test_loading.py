@@ -270,8 +270,9 @@ def test_ten_hash_seeds_give_one_answer(tmp_path: Path) -> None:
     saved(
         {"x.c.weight": torch.ones(4, 4), "x.b.bias": torch.ones(4), "mask": torch.ones(2)}, tmp_path / "x.safetensors"
     )
+    saved({"bias": torch.zeros(1)}, tmp_path / "bias.safetensors")  # of any of six layers
     code = """
-import modelzoo
+import modelzoo, torch
 from modelzoo.run.load import load_parameters
 model = modelzoo.build({"layers": {name: ["Linear(4, 4)"] for name in "abcdef"}})
 for file in ("part", "x"):
@@ -279,6 +280,8 @@ for file in ("part", "x"):
         try: print(load_parameters(model, f"{file}.safetensors", strict=strict))
         except modelzoo.ConfigError as error: print(error)
 print([(name, each.sum().item()) for name, each in model.state_dict().items()])
+try: load_parameters(torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in "abcdef"}), "bias.safetensors")
+except modelzoo.ConfigError as error: print("of six:", error)
 """
 
     def said(seed: int) -> str:
@@ -290,6 +293,7 @@ print([(name, each.sum().item()) for name, each in model.state_dict().items()])
         answers = [*pool.map(said, range(10))]
     assert len(dict.fromkeys(answers)) == 1
     assert "fit the model in several ways" in answers[0]
+    assert "a.bias" not in answers[0].partition("of six:")[2]
 
 
 def test_nothing_in_this_room_is_a_set() -> None:

@@ -7,11 +7,11 @@ off the instances: a number where all agree, else an argument more.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from modelzoo import names
-from modelzoo.errors import fail
+from modelzoo.errors import Path, fail
 from modelzoo.export.source import expressions, tensors, trees
 from modelzoo.export.source.environment import Class, DeadError, Env, Source
 from modelzoo.export.source.floating import floats_of
@@ -25,6 +25,7 @@ from modelzoo.export.source.sequences import flat, frame_of, items, siblings, ti
 from modelzoo.export.source.taken import Calls
 from modelzoo.export.source.texts import method
 from modelzoo.export.source.values import FALSE, is_there, test
+from modelzoo.init import ledger
 from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
 from modelzoo.spec.visible import names_of
@@ -58,12 +59,19 @@ def source_of(
         child=expressions.child,
         write=write,
         calls=Calls(draft, seen.block_of),
+        erased=_erased(draft.table),
         pinned={*pinned},
     )
     scope.take("Model")
     if isinstance(node, nodes.Block):
         return source, write(source, node, None, dict(node.blocks))
     return source, _layer(source, node, root)
+
+
+def _erased(table: Iterable[ledger.Entry]) -> frozenset[Path]:
+    """The keys of own fills that count for no tensor."""
+    given = {each.key for entry in table for home in entry.homes for each in home.decisions if each.strength == 1}
+    return frozenset(given - {each.key for entry in table for each in entry.chain})
 
 
 def _layer(source: Source, node: nodes.Node, block: nodes.Block) -> Class:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelzoo.errors import Path
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.needs import Needs
 from modelzoo.export.source.occurrences import Occurrences
@@ -76,6 +77,7 @@ class Source:
         sequences: the names of inputs that texts give to sequences, which torch's take by position alone.
         pinned: args of the root that decide a size which the source holds as a number: they are offered no longer.
         calls: what the blocks of the model were called with.
+        erased: the keys of fills of own tensors that rules overwrite wherever they stand, so that nobody tried them.
         node, child: write a node where it stands, and one that may be absent; `write`: writes the class of a block.
     """
 
@@ -89,6 +91,7 @@ class Source:
     child: Callable[[nodes.Node, Env], ast.expr]
     write: Callable[..., Class]
     calls: Calls
+    erased: frozenset[Path] = frozenset()
     classes: list[ast.ClassDef] = field(default_factory=list)
     functions: list[ast.FunctionDef] = field(default_factory=list)
     known: dict[int, Class] = field(default_factory=dict)

@@ -88,13 +88,13 @@ def _tensor(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
     dtype = {} if tensor.dtype in (None, "float32") else {"dtype": _dtype(tensor)}
     kind = functions.DTYPES[tensor.dtype or "float32"]
     fill = tensor.fill
-    if fill is None:
+    fixed = _fixed(fill, shape, dtype, kind) if fill is not None and not fill.program else None
+    if fixed is not None:
+        return fixed
+    if fill is None or fill.key in env.source.erased:
         return trees.call(trees.dotted("torch.empty"), shape, dtype)
     if fill.program:
         return _program(tensor, fill, cls, env, shape)
-    fixed = _fixed(fill, shape, dtype, kind)
-    if fixed is not None:
-        return fixed
     inside = replace(env, names={**env.names, **fans(_empty(_sized(tensor, cls, env), cls, env))})
     given = {name: number(each, inside) for name, each in fill.arguments}
     empty = trees.call(trees.dotted("torch.empty"), shape)

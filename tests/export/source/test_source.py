@@ -756,3 +756,17 @@ def test_a_comment_that_is_too_long_for_its_line_stands_above_it() -> None:
         "        # inferred: in_features=(3, 8)[i]",
         "        super().__init__(nn.Sequential(*(nn.Linear((3, 8)[i], 8) for i in range(2))))",
     ]
+
+
+def test_a_fill_that_rules_overwrite_wherever_it_stands_is_not_written_since_nobody_tried_it() -> None:
+    model = {
+        "inputs": {"x": [2, 3, 8]},
+        "parameters": {
+            "shift": {"shape": [1, 3, 8], "fill": "ones([1, 2])"},
+            "kept": {"shape": [8], "fill": "arange(8.0)"},
+        },
+        "forward": "x + shift * kept",
+    }
+    text = assert_same(model, {"shifts": {"param": "shift", "fill": "normal(std=0.02)"}})
+    assert "self.shift = nn.Parameter(torch.empty(1, 3, 8))" in text
+    assert "arange" in text
