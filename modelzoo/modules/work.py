@@ -56,7 +56,8 @@ class Frugal(TorchFunctionMode):
                 self.left -= of(func, args, kwargs)
                 if self.left < 0:
                     raise TooLargeError
-        if not _holds_number(args) and not _holds_number(kwargs.values()):
+        asked = name in _CONVERSIONS
+        if not _holds_number(args, asked) and not _holds_number(kwargs.values(), asked):
             return func(*args, **kwargs)
         with _Taking() as taking:  # type: ignore[no-untyped-call]
             result = func(*args, **kwargs)
@@ -75,15 +76,23 @@ class _Taking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _holds_number(values: Iterable[Any]) -> bool:
-    """Whether a tensor that may stand for a dimension or a size is among arguments, or in a list of them."""
+def _holds_number(values: Iterable[Any], asked: bool) -> bool:
+    """Whether a tensor that may stand for a number is among arguments, or in a list of them.
+
+    Args:
+        values: the arguments.
+        asked: whether the text asks for the number of a tensor itself; one that floats is no dimension or size then.
+    """
     for each in values:
         if isinstance(each, Tensor):
-            if each.numel() == 1:
+            if each.numel() == 1 and not (asked and each.is_floating_point()):
                 return True
-        elif type(each) in (list, tuple) and _holds_number(each):
+        elif type(each) in (list, tuple) and _holds_number(each, asked):
             return True
     return False
+
+
+_CONVERSIONS = frozenset({"__bool__", "__float__", "__int__", "item"})
 
 
 def greatest(name: str, args: Any, kwargs: Any) -> float:

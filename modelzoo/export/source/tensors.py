@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modelzoo.catalog import functions
+from modelzoo.catalog import fills, functions
 from modelzoo.errors import Problems
 from modelzoo.export.source import trees
 from modelzoo.export.source.environment import Class, Env
@@ -91,7 +91,7 @@ def _tensor(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
     fixed = _fixed(fill, shape, dtype, kind) if fill is not None and not fill.program else None
     if fixed is not None:
         return fixed
-    if fill is None or fill.key in env.source.erased:
+    if fill is None or (fill.key in env.source.erased and not _fits_all(fill)):
         return trees.call(trees.dotted("torch.empty"), shape, dtype)
     if fill.program:
         return _program(tensor, fill, cls, env, shape)
@@ -104,6 +104,12 @@ def _tensor(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr:
     if not (kind.is_floating_point or kind.is_complex):
         drawn = trees.quoted("DRAWN.floor()", DRAWN=drawn)
     return trees.quoted("DRAWN.to(DTYPE)", DRAWN=drawn, DTYPE=_dtype(tensor))
+
+
+def _fits_all(fill: nodes.Fill) -> bool:
+    """Whether a fill works on any shape."""
+    found = fills.find_fill(fill.name)
+    return found is not None and found.elementwise
 
 
 def _dtype(tensor: nodes.OwnTensor) -> ast.expr:
