@@ -17,7 +17,7 @@ from modelzoo.errors import TextError
 from modelzoo.language import unrolled
 from modelzoo.language.idioms import Formulas, Idioms, is_in_place, last_part
 from modelzoo.language.names import Names
-from modelzoo.language.pieces import called_name, load
+from modelzoo.language.pieces import called_name, load, shown
 from modelzoo.language.unrolled import goes
 
 Read = Callable[[Sequence[ast.stmt], Names], list[TextError]]
@@ -231,9 +231,9 @@ def _replaced(statements: Sequence[ast.stmt], old: ast.stmt, new: Sequence[ast.s
 
 
 def _hint(new: Sequence[ast.stmt], idioms: Statements, old: ast.stmt) -> str:
-    lines = [line for each in new for line in ast.unparse(each).split("\n")]
+    lines = [line for each in new for line in shown(each).split("\n")]
     if hasattr(old, "body") and not idioms.deep:  # what it holds is as it was
-        lines = lines[: len(lines) - len(ast.unparse(old).split("\n")) + 1]
+        lines = lines[: len(lines) - len(shown(old).split("\n")) + 1]
     if len(lines) == 1 and isinstance(old, ast.Return) and old.value and old.col_offset == old.value.col_offset:
         lines = [lines[0].removeprefix("return ")]  # the text is one expression
     added = "".join(f"Add {name}: {layer} to the layers. " for name, layer in idioms.layers.items())

@@ -97,3 +97,14 @@ def operations_of(body: Sequence[ast.stmt]) -> int:
 def site(node: ast.expr | ast.stmt) -> str:
     """Where a condition or loop stands in its text, as watched code reports it."""
     return f"{node.lineno}:{node.col_offset}"
+
+
+def shown(statement: ast.AST) -> str:
+    """A statement as text, the same from every Python: 3.10 puts brackets around several targets.
+
+    >>> shown(ast.parse("y, z = f(x)").body[0])
+    'y, z = f(x)'
+    """
+    text = ast.unparse(statement)
+    target = ast.unparse(statement.targets[0]) if isinstance(statement, ast.Assign) else ""
+    return target[1:-1] + text.removeprefix(target) if target.startswith("(") and text.startswith(target) else text
