@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 from modelzoo.export.source import trees
+from modelzoo.language import pieces
 
 WIDTH = 88
 
@@ -43,14 +44,11 @@ def shown(tree: ast.AST) -> str:
         inner = shown(tree.value)
         return f"*({inner})" if isinstance(tree.value, ast.IfExp) else f"*{inner}"
     copied = ast.fix_missing_locations(_Spaced().visit(copy.deepcopy(tree)))
-    text = ast.unparse(copied)
     only = copied.body[0] if isinstance(copied, ast.Module) and len(copied.body) == 1 else copied
+    text = pieces.shown(only)
     value = only.value if isinstance(only, (ast.Assign, ast.Return)) else None
     if isinstance(value, ast.Tuple) and len(value.elts) > 1 and text.endswith(ast.unparse(value)):
         text = text.removesuffix(ast.unparse(value)) + ast.unparse(value)[1:-1]
-    target = ast.unparse(only.targets[0]) if isinstance(only, ast.Assign) else ""
-    if target.startswith("(") and text.startswith(target):  # as older versions of Python write it
-        text = target[1:-1] + text.removeprefix(target)
     return _respelt(text)
 
 

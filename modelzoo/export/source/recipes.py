@@ -23,7 +23,7 @@ NONE = ast.Constant(None)
 def value(given: Any, env: Env) -> ast.expr:
     """A plain value, or a formula."""
     if isinstance(given, nodes.Formula):
-        if _chooses_layer(given.tree, env):
+        if any(visible.layers_in(given, env.visible)):
             return _of_formula(given.tree, env, given.key)
         return formula(given.tree, env, given.key)
     if isinstance(given, (list, tuple)):
@@ -59,15 +59,6 @@ def parsed_call(tree: ast.expr, env: Env, key: Path) -> nodes.Call:
     call = Parser(Problems()).calls.call_of(tree, ast.unparse(tree), key, env.visible)
     assert call is not None
     return call
-
-
-def _chooses_layer(tree: ast.expr, env: Env) -> bool:
-    """Whether the value of a formula may be a layer that it names."""
-    if isinstance(tree, ast.IfExp):
-        return _chooses_layer(tree.body, env) or _chooses_layer(tree.orelse, env)
-    if isinstance(tree, (ast.List, ast.Tuple)):
-        return any(_chooses_layer(each, env) for each in tree.elts)
-    return is_layer(tree, env)
 
 
 def _of_formula(tree: ast.expr, env: Env, key: Path) -> ast.expr:
