@@ -38,19 +38,34 @@ from modelzoo.errors import ConfigError, ConfigWarning, Problem
 
 if TYPE_CHECKING:
     from modelzoo import register
-    from modelzoo.api import build, plan
+    from modelzoo.api import build, initialize, plan
     from modelzoo.config.opening import load
+    from modelzoo.plans.initialized import Report
     from modelzoo.plans.inspection import summary
     from modelzoo.plans.plan import Plan
 
 __version__ = "0.1.0"
-__all__ = ["ConfigError", "ConfigWarning", "Plan", "Problem", "build", "load", "plan", "register", "summary"]
+__all__ = [
+    "ConfigError",
+    "ConfigWarning",
+    "Plan",
+    "Problem",
+    "Report",
+    "build",
+    "initialize",
+    "load",
+    "plan",
+    "register",
+    "summary",
+]
 
 _HOMES = {
     "build": "api",
+    "initialize": "api",
     "plan": "api",
     "load": "config.opening",
     "Plan": "plans.plan",
+    "Report": "plans.initialized",
     "summary": "plans.inspection",
 }
 

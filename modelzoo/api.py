@@ -1,4 +1,4 @@
-"""The functions of the front page: `plan` and `build`."""
+"""The functions of the front page: `plan`, `build` and `initialize`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from modelzoo.config.opening import overrides_of
 from modelzoo.config.unused import unused
 from modelzoo.errors import ConfigWarning, located
 from modelzoo.plans.draft import draft, fill
+from modelzoo.plans.initialized import Report, initialized
 from modelzoo.plans.plan import Plan
 
 
@@ -128,3 +129,60 @@ def build(
         for each in (*(one.located(given.locate) for one in made.warnings), *unused(given)):
             warnings.warn(str(each), ConfigWarning, stacklevel=3)
         return fill(made, device, budget=memory)
+
+
+def initialize(
+    module: nn.Module,
+    init: config.Source | None,
+    *,
+    args: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    rest: str = "keep",
+) -> Report:
+    """Fills the tensors of any module by rules, in place, each unique tensor once; of it nothing else changes.
+
+    Args:
+        module: written by hand, from another library, or from `build`.
+        init: rules, as for `build`: a mapping, a DictConfig or the path of a file of rules.
+        args: what the fills may read by name; of a model from `build` its own args are known.
+        seed: of all random values.
+        rest: what becomes of tensors that no rule selects. "keep": they hold what they hold; "torch": those of layers
+            of torch get torch's own initialisation, and what `build` made gets what it has without rules; "error": a
+            parameter that no rule selects is one.
+
+    Returns:
+        who filled each tensor, as a value that prints as a table.
+
+    Raises:
+        ConfigError: all problems found; nothing is filled then.
+        TypeError: it is no module.
+
+    Warns:
+        ConfigWarning: a rule that selects nothing, or that later ones overwrite.
+
+    A layer is selected by the name of its class or of one that it derives from, and a weight under a parametrization by
+    its own name; it is what is parametrized that is filled, and a weight of several parts, as `weight_norm` makes one,
+    is drawn whole. A tensor's values depend on the seed and on its first name alone, so that a model of the same names
+    gets the same ones from `build`. Tensors are one where they are one object, as tied weights are.
+
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)
+    ...         self.head.weight = self.embed.weight
+    >>> rules = {"weights": {"param": "weight", "fill": "normal(std=0.02)"}}
+    >>> net = Net()
+    >>> [(each.name, each.aliases, each.fill) for each in initialize(net, rules, seed=1).tensors]
+    [('embed.weight', ('head.weight',), 'normal(mean=0.0, std=0.02)')]
+    >>> config = {"layers": {"embed": "Embedding(10, 4)"}}
+    >>> net.head.weight.equal(build(config, rules, seed=1).embed.weight)
+    True
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"initialize takes a module, not {type(module).__name__}: build(...) makes a module.")
+    given = config.from_mapping({}, {} if init is None else init)
+    with located(given.locate):
+        report = initialized(module, given.init, args or {}, seed=seed, rest=rest)
+        for each in report.warnings:
+            warnings.warn(str(each.located(given.locate)), ConfigWarning, stacklevel=2)
+    return report

@@ -74,6 +74,7 @@ class Computation:
     max_steps: int
     operations: runtime.Operations = field(default_factory=lambda: runtime.Operations("fills"))
     drawn: int = 0
+    fans: distributions.Fans | None = None
 
     def __call__(self) -> None:
         try:
@@ -104,6 +105,7 @@ class Computation:
 
     def value(self, decision: Decision, value: Any) -> Any:
         """What a fill gives, where the one before gave `value`."""
+        self.fans = decision.fans if isinstance(decision, (NamedFill, Program)) else None
         if isinstance(decision, NamedFill):
             return self.draw(decision.fill.name, **decision.arguments)
         if isinstance(decision, Kept):
@@ -140,7 +142,9 @@ class Computation:
         number, self.drawn = self.drawn, self.drawn + 1
         if self.tensor.is_meta:
             return torch.empty(shape, dtype=distributions.dtype_of_draws(dtype), device="meta")
-        return drawing.draw(fill, arguments, shape, dtype, seed=self.seed, name=self.name, number=number)
+        return drawing.draw(
+            fill, arguments, shape, dtype, seed=self.seed, name=self.name, number=number, fans=self.fans
+        )
 
     def wrong(self, place: int, decision: Decision, error: Exception) -> Wrong:
         """What an exception says, and in which line of the text."""

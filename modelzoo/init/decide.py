@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,14 +45,39 @@ def decide(
         ConfigError: these, a tensor nobody fills, a fill that cannot apply, rules that disagree or select nothing.
     """
     complete = not problems.found
-    warnings = Problems(fatal=False)
     modules = named_in(skeleton.root)
     table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)
     homes = Homes(skeleton, table)
+    values = values_of(init, root_values, problems)
+    return table, ruled(homes, init.rules, values, seed, problems, lambda: _inits(homes, modules, problems), complete)
+
+
+def ruled(
+    homes: Homes,
+    rules: tuple[Rule, ...],
+    values: Mapping[str, Any],
+    seed: int,
+    problems: Problems,
+    stronger: Callable[[], object],
+    complete: bool = True,
+) -> list[Problem]:
+    """The fills of tensors whose homes know what is weaker than rules; warnings about rules without effect.
+
+    Args:
+        homes: of the tensors.
+        rules, values: the rules, and what their fills may read.
+        seed, problems: as for `decide`.
+        stronger: adds to the homes what is stronger than rules.
+        complete: whether a tensor that nothing fills is a mistake of its own.
+
+    Raises:
+        ConfigError: as for `decide`.
+    """
+    skeleton, table, warnings = homes.skeleton, homes.table, Problems(fatal=False)
     try:
-        hits = _rules(homes, init.rules, values_of(init, root_values, problems), problems)
-        _inits(homes, modules, problems)
+        hits = _rules(homes, rules, values, problems)
+        stronger()
     except runtime.EndlessError as error:
         problems.add(Path(("init",)), f"{error}.", "Write fewer of them.")
         raise ConfigError(problems.found) from error
@@ -64,10 +89,10 @@ def decide(
         if entry.chain and entry.chain[-1].strength >= 2:
             entry.padding = next((row for row in map(padding_of, entry.homes) if row is not None), None)
     copies.follow(table, problems)
-    _unused(homes, init.rules, hits, problems, warnings)
+    _unused(homes, rules, hits, problems, warnings)
     _check(table, seed, skeleton.max_steps, problems, complete)
     problems.check()
-    return table, warnings.found
+    return warnings.found
 
 
 def _torch_defaults(skeleton: Skeleton, modules: Named) -> Decided:

@@ -53,10 +53,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedFill(Decision):
-    """A fill of the catalog, with its arguments."""
+    """A fill of the catalog, with its arguments, and the fans of its tensor where its shape does not say them."""
 
     fill: catalog_fill.Fill
     arguments: Mapping[str, Any]
+    fans: Fans | None = None
 
     @property
     def draws(self) -> bool:
@@ -66,7 +67,7 @@ class NamedFill(Decision):
         return self.fill.text(self.arguments)
 
     def content(self) -> Hashable:
-        return self.fill.name, repr(self.arguments)
+        return self.fill.name, repr(self.arguments), self.fans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +117,13 @@ class Copied(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept(Decision):
-    """What the constructor of a registered layer left."""
+    """What a tensor holds already: what the constructor of a registered layer left, or whoever had it before."""
 
     value: Tensor
+    told: str = "as constructed"
 
     def text(self) -> str:
-        return "as constructed"
+        return self.told
 
     def content(self) -> Hashable:
         return id(self.value)

@@ -82,7 +82,7 @@ def _tasks_of(
     case = (id(decision), tensor.shape)
     filling = fillings.get(case)
     if filling is None:
-        filling = fillings[case] = drawing.Filling(decision.fill, decision.arguments, tensor.shape)
+        filling = fillings[case] = drawing.Filling(decision.fill, decision.arguments, tensor.shape, decision.fans)
     if decision.fill.name in fills.TORCHS:
         return filling.begin(tensor, seed, entry.drawn)
     tasks = filling.tasks(tensor, seed, entry.drawn)

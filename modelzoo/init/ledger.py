@@ -167,13 +167,21 @@ def decision_of(
     arguments = {name: evaluation.value(value, scope, fill.key / name) for name, value in fill.arguments}
     if len(problems.found) > before:
         return None
-    return NamedFill(fill=fills.FILLS[fill.name], arguments=arguments, **decided)
+    return NamedFill(fill=fills.FILLS[fill.name], arguments=arguments, fans=fans, **decided)
 
 
 def fans_of(tensor: Tensor, home: Home) -> Fans | None:
     """The fans that formulas and texts may read: a tensor's own; of a bias those of the weight of its layer."""
     weight = home.owner._parameters.get(weight_of(home.local)) if tensor.ndim < 2 else tensor
-    return None if weight is None or weight.ndim < 2 else distributions.fans_of(tuple(weight.shape))
+    if weight is None or weight.ndim < 2:
+        return None
+    fan_in, fan_out = distributions.fans_of(tuple(weight.shape))
+    return (fan_out, fan_in) if _is_transposed(home.owner, weight) else (fan_in, fan_out)
+
+
+def _is_transposed(owner: nn.Module, weight: Tensor) -> bool:
+    """Whether a weight has a column for each output, as in the `Conv1D` of transformers."""
+    return weight.ndim == 2 and type(owner).__name__ == "Conv1D" and owner.__dict__.get("nf") == weight.shape[1]
 
 
 def weight_of(local: str) -> str:

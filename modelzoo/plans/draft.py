@@ -310,7 +310,7 @@ def fill(
         filling.fill(draft.skeleton, draft.table, draft.seed, threads)
     chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
-    origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given))
+    origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given), draft.values)
     return draft.skeleton.root
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,23 @@ class Origin:
         chains: the fills of each.
         versions: of each, when it was filled.
         examples: makes the inputs on a device.
+        args: of the root, with their values.
     """
 
     tensors: list[weakref.ref[Tensor]]
     chains: list[Sequence[Decision | str]]
     versions: list[int]
     examples: Examples
+    args: Mapping[str, Any]
+
+    def decided(self) -> dict[Tensor, tuple[Decision, ...]]:
+        """What filled those tensors that are still there, as it was decided."""
+        found: dict[Tensor, tuple[Decision, ...]] = {}
+        for reference, chain in zip(self.tensors, self.chains, strict=True):
+            tensor, fills = reference(), tuple(each for each in chain if isinstance(each, Decision))
+            if tensor is not None and len(fills) == len(chain):
+                found[tensor] = fills
+        return found
 
     def fills(self) -> dict[Tensor, str]:
         """What filled those tensors that are still there, and whether they were changed since."""
@@ -46,7 +58,11 @@ _origins: MutableMapping[nn.Module, Origin] = WeakIdKeyDictionary()
 
 
 def remember(
-    model: nn.Module, tensors: Sequence[Tensor], chains: Sequence[Sequence[Decision | str]], examples: Examples
+    model: nn.Module,
+    tensors: Sequence[Tensor],
+    chains: Sequence[Sequence[Decision | str]],
+    examples: Examples,
+    args: Mapping[str, Any],
 ) -> None:
     """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
     _origins[model] = Origin(
@@ -55,6 +71,7 @@ def remember(
         chains=[chain if not isinstance(chain[0], Kept) else [*map(_text, chain)] for chain in chains],
         versions=[_version(tensor) for tensor in tensors],
         examples=examples,
+        args=args,
     )
 
 
