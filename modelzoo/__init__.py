@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from modelzoo import register
     from modelzoo.api import build, initialize, plan
     from modelzoo.config.opening import load
+    from modelzoo.optim.groups import groups
     from modelzoo.plans.initialized import Report
     from modelzoo.plans.inspection import summary
     from modelzoo.plans.plan import Plan
@@ -52,6 +53,7 @@ __all__ = [
     "Problem",
     "Report",
     "build",
+    "groups",
     "initialize",
     "load",
     "plan",
@@ -64,6 +66,7 @@ _HOMES = {
     "initialize": "api",
     "plan": "api",
     "load": "config.opening",
+    "groups": "optim.groups",
     "Plan": "plans.plan",
     "Report": "plans.initialized",
     "summary": "plans.inspection",

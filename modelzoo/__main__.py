@@ -12,7 +12,10 @@ from modelzoo.terminal import say
 COMMANDS = {
     "run": ("modelzoo.cli.run_file", "runs a model file from anywhere, in a process with limits"),
     "check": ("modelzoo.cli.check", "plans configs and model files without values, and says what is wrong"),
-    "list": ("modelzoo.cli.listing", "lists what a config may name: layers, fills, functions, methods, models, inits"),
+    "list": (
+        "modelzoo.cli.listing",
+        "lists what a config may name: layers, fills, functions, methods, models, inits, groups",
+    ),
     "schema": ("modelzoo.cli.schema", "prints a JSON Schema, with which an editor completes and checks configs"),
     "source": ("modelzoo.cli.source", "prints any model as plain PyTorch source"),
     "where": ("modelzoo.cli.where", "prints every place that sets a key of a composed config"),

@@ -164,14 +164,14 @@ def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
         from modelzoo.config import config
 
         source: config.Source = file
-        if not said.init and not said.overrides:
+        if not said.init and not said.groups and not said.overrides:
             source = modelfile.opened(file)
             if "model" not in source:
                 found[0] = rules.checked(file, source)
                 return
-        opened = config.from_mapping(source, said.init, said.overrides)
+        opened = config.from_mapping(source, said.init, said.overrides, said.groups)
         with located(said.locate(opened.locate)):
-            found[0] = _planned(file, opened, said.options)
+            found[0] = _planned(file, opened, {**opened.options, **said.options})
 
     try:
         reported(task, given, file)
@@ -317,11 +317,12 @@ def _draft(config: Config, chosen: Options) -> draft.Draft:
 
 
 def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:
-    from modelzoo.run import load
+    from modelzoo.run import groups, load
 
     chosen = Options.of(options)
     made = _draft(config, chosen)
-    found = _facts(shown_as, made.plan, made.plan.warnings, config)
+    made, grouping = groups.grouped(made, chosen)
+    found = _facts(shown_as, made.plan, [*made.plan.warnings, *grouping.warnings], config)
     loaded = load.planned(made.skeleton.root, chosen.load)
     if loaded is None:
         return found

@@ -17,6 +17,8 @@ from modelzoo.cli.docstrings import arguments_of, one_line
 from modelzoo.cli.facts import about_fill
 from modelzoo.cli.schemas import COMPUTED, alternatives, keys_named, mapping_of, or_computed, ref, suggested
 from modelzoo.names import Kind
+from modelzoo.optim import optimisers
+from modelzoo.spec.selectors import SELECTORS
 
 
 def definitions_of() -> Schema:
@@ -40,6 +42,8 @@ def definitions_of() -> Schema:
         ),
         "rule": _rule(),
         "args": _args(),
+        "group": _group(),
+        "groups": mapping_of({"args": ref("args")}, additionalProperties=ref("group"), **keys_named(Kind.RULE)),
         "rules": mapping_of({"args": ref("args")}, additionalProperties=ref("rule"), **keys_named(Kind.RULE)),
         **{f"{prefix}{name}": each for prefix in ("", "open_") for name, each in _nodes(prefix).items()},
         "arguments": {"allOf": [_arguments_of(name, layer) for name, layer in _layers()]},
@@ -241,16 +245,40 @@ def _args() -> Schema:
     }
 
 
-def _rule() -> Schema:
+def _selectors() -> Schema:
+    """What selects tensors: of a rule and of a group."""
     names = suggested(layers.layer_names(), "The type of the layer, or the name of its block.")
+    some: Schema = {"anyOf": [*names["anyOf"], {"type": "array", "items": names, "minItems": 1}, {"type": "null"}]}
+    numbers: Schema = {"type": "integer", "minimum": 0}
+    return {
+        "layer": {"description": "The type of layers, or the name of their block; or a list of them.", **some},
+        "param": {"description": "The tensor's own name: weight, bias; or a list of them.", **_TEXTS},
+        "name": {"description": "The whole name; * stands for any part of it. Or a list of them.", **_TEXTS},
+        "block": {"description": "The block, or type of layers, that it lies in at any depth; or a list.", **some},
+        "ndim": {
+            "description": "The number of its dimensions; or a list of them.",
+            "anyOf": [numbers, {"type": "array", "items": numbers, "minItems": 1}, {"type": "null"}],
+        },
+    }
+
+
+_SELECTING: Schema = {
+    "anyOf": [{"type": ["null", "string"]}, *({"required": [each]} for each in SELECTORS)],
+}
+
+
+def _group() -> Schema:
+    options = {name for each in optimisers.known().values() for name in optimisers.options_of(each) or ()}
+    kinds = {"type": ["number", "string", "boolean", "null", "array"], "items": {"type": ["number", "string"]}}
+    trainable = {"description": "Whether they are trained.", **or_computed({"type": ["boolean", "null"]})}
+    known = {name: {"description": "An option of an optimiser.", **kinds} for name in sorted(options)}
+    return mapping_of({**_selectors(), "trainable": trainable, **known}, additionalProperties=kinds, **_SELECTING)
+
+
+def _rule() -> Schema:
     return mapping_of(
         {
-            "layer": {
-                "description": "The type of layers, or the name of their block; or a list of them.",
-                "anyOf": [*names["anyOf"], {"type": "array", "items": names, "minItems": 1}, {"type": "null"}],
-            },
-            "param": {"description": "The tensor's own name: weight, bias; or a list of them.", **_TEXTS},
-            "name": {"description": "The whole name; * stands for any part of it. Or a list of them.", **_TEXTS},
+            **_selectors(),
             "fill": {
                 "if": {"type": "object", "required": ["_ref_"]},
                 "then": {"properties": {"_ref_": {"type": "string"}}, "additionalProperties": False},
@@ -258,5 +286,5 @@ def _rule() -> Schema:
             },
         },
         required=["fill"],
-        anyOf=[{"type": ["null", "string"]}, *({"required": [each]} for each in ("layer", "param", "name"))],
+        **_SELECTING,
     )

@@ -79,9 +79,9 @@ def _configs(group: str) -> Kind:
         from modelzoo.config import compose
 
         config = compose.compose([f"{group}={name}"])
-        data: Any = getattr(config, group)
+        data: Any = {"model": config.model, "init": config.init, **config.options}[group]
         keys = {each: data[each] for each in ("args", "inputs") if data and data.get(each)}
-        if group == "init":
+        if group != "model":
             keys["rules"] = data and {each: rule for each, rule in data.items() if each != "args"}
         return {"name": name, "about": rows()[name], **keys, "run": f"python run.py {group}={name}"}
 
@@ -92,5 +92,6 @@ KINDS: dict[str, Kind] = {
     **{kind: _of_catalog(kind) for kind in ("layers", "fills", "functions", "methods")},
     "models": _configs("model"),
     "inits": _configs("init"),
+    "groups": _configs("groups"),
 }
 """What can be listed."""

@@ -24,13 +24,14 @@ def command(arguments: list[str]) -> int:
 
     Args:
         arguments: the file, then options as in `seed=1` and overrides as in `model.args.dim=16`; `memory=4GB` and
-            `seconds=60` limit the process, `init=FILE` or the name of an init takes other rules.
+            `seconds=60` limit the process, `init=FILE` or the name of an init takes other rules,
+            `groups=FILE` other groups.
 
     Raises:
         ConfigError: an option that does not exist, or what ended the process from outside.
     """
     parser = argparse.ArgumentParser(prog="python -m modelzoo run", description=__doc__)
-    parser.add_argument("file", help="a model file: a block, or model and init")
+    parser.add_argument("file", help="a model file: a block, or model, init and groups")
     parser.add_argument("options", nargs="*", help="as in seed=1 model.args.dim=16 init=rules.yaml memory=8GB")
     given = parser.parse_args(arguments)
     typed = read_typed(given.options, more=["seconds"])
@@ -72,9 +73,9 @@ def _run(given: sandbox.Limits, file: str, typed: Typed) -> None:
     from modelzoo.config import config
     from modelzoo.run.job import run
 
-    opened = config.from_mapping(file, typed.init, typed.overrides)
+    opened = config.from_mapping(file, typed.init, typed.overrides, typed.groups)
     locate = typed.locate(opened.locate)
-    options = {**typed.options, "memory": given.memory}
+    options = {**opened.options, **typed.options, "memory": given.memory}
     with located(locate):
         directory = _new_directory()
         try:

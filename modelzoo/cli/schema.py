@@ -17,8 +17,8 @@ from modelzoo.config import document, scalars
 from modelzoo.names import Kind
 from modelzoo.terminal import say
 
-KINDS = ("model", "init", "config")
-"""What a file can be: `conf/model/*.yaml` or a model file, `conf/init/*.yaml`, `conf/config.yaml`."""
+KINDS = ("model", "init", "groups", "config")
+"""What a file can be: `conf/model/*.yaml` or a model file, `conf/init/*.yaml` and so on, `conf/config.yaml`."""
 
 
 def command(arguments: list[str]) -> int:
@@ -51,7 +51,7 @@ def schema(kind: str = "model") -> Schema:
     'size of each output sample.'
     """
     registry.load_entry_points()
-    root = {"model": _model_file, "init": _init_file, "config": _config_file}[kind]()
+    root = {"model": _model_file, "init": _init_file, "groups": _groups_file, "config": _config_file}[kind]()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"modelzoo: {kind}",
@@ -92,7 +92,10 @@ def _model_file() -> Schema:
             "then": _composed("blocks"),
             "else": {
                 "if": {"required": ["model"]},
-                "then": {"properties": {"model": ref("node"), "init": ref("rules")}, "additionalProperties": False},
+                "then": {
+                    "properties": {"model": ref("node"), "init": ref("rules"), "groups": ref("groups")},
+                    "additionalProperties": False,
+                },
                 "else": ref("node"),
             },
         },
@@ -106,14 +109,22 @@ def _composed(*partial: str) -> Schema:
 
 
 def _init_file() -> Schema:
+    return _rules_file("Rules of initialisation, from the weakest to the strongest.", "rule")
+
+
+def _groups_file() -> Schema:
+    return _rules_file("Groups of tensors for an optimiser; the last that selects a tensor has it.", "group")
+
+
+def _rules_file(description: str, rule: str) -> Schema:
     return {
-        "description": "Rules of initialisation, from the weakest to the strongest.",
+        "description": description,
         "type": ["object", "null"],
         "if": _MERGES,
         "then": {},
         "else": {
             "properties": {"defaults": _DEFAULTS, "args": ref("args")},
-            "additionalProperties": ref("rule"),
+            "additionalProperties": ref(rule),
             **keys_named(Kind.RULE),
         },
     }
@@ -147,5 +158,9 @@ def _options(node: yaml.Node, lines: list[str]) -> Schema:
     return found
 
 
-_NEEDED = {"init": ("computed", "fill", "rule", "args", "name.arg", "name.rule"), "config": ("computed",)}
+_NEEDED = {
+    "init": ("computed", "fill", "rule", "args", "name.arg", "name.rule"),
+    "groups": ("computed", "group", "args", "name.arg", "name.rule"),
+    "config": ("computed",),
+}
 """The definitions that a kind of files refers to; all of them for models."""

@@ -14,7 +14,7 @@ from modelzoo.config.places import Override
 from modelzoo.errors import ConfigError, Locate, Path, Problem, nearest
 from modelzoo.plans.options import NAMES
 
-_ROOTS = ("model", "init")
+_ROOTS = modelfile.KINDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +23,13 @@ class Typed:
 
     Attributes:
         options: such as seed and dtype, by name.
-        init: the path of a file of rules.
+        init, groups: the path of a file of rules, and of groups.
         overrides: what is changed in the file and in the rules.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     init: str | None = None
+    groups: str | None = None
     overrides: tuple[Override, ...] = ()
 
     def locate(self, other: Locate) -> Locate:
@@ -43,7 +44,7 @@ class Typed:
     def from_json(cls, data: Mapping[str, Any]) -> Typed:
         """What `json` made plain."""
         overrides = tuple(Override(**{**each, "key": tuple(each["key"])}) for each in data["overrides"])
-        return cls(options=data["options"], init=data["init"], overrides=overrides)
+        return cls(**{**data, "overrides": overrides})
 
 
 def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
@@ -57,7 +58,7 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
     """
     known = [*NAMES, *more]
     options: dict[str, Any] = {}
-    init: str | None = None
+    files_of: dict[str, str | None] = {}
     typed_overrides: list[str] = []
     of_load: list[str] = []
     problems: list[Problem] = []
@@ -65,8 +66,8 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
         name, equals, value = text.partition("=")
         if name.lstrip("~+").partition(".")[0] in _ROOTS and name not in _ROOTS:
             typed_overrides.append(text)
-        elif name == "init" and equals:
-            init = None if value == "null" else _rules(text, value, problems)
+        elif name in ("init", "groups") and equals:
+            files_of[name] = None if value == "null" else _file_of(name, text, value, problems)
         elif typed_load.is_of_load(name) and equals:
             of_load.append(text)
         elif name in known and equals:
@@ -80,7 +81,7 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
         problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Typed(options=options, init=init, overrides=overrides)
+    return Typed(options=options, overrides=overrides, **files_of)
 
 
 def _overrides(texts: list[str], problems: list[Problem]) -> tuple[Override, ...]:
@@ -107,19 +108,18 @@ def _refused(text: str, name: str, equals: str, known: list[str]) -> Problem:
     return Problem(where="command line", path=text, what=what, hint=hint)
 
 
-def _rules(text: str, value: str, problems: list[Problem]) -> str | None:
-    """The path of rules: a file, or a config of the group `init`."""
+def _file_of(group: str, text: str, value: str, problems: list[Problem]) -> str | None:
+    """The path of rules or groups: a file, or a config of Hydra's group of that name."""
     if modelfile.is_file(value):
         return value
     from modelzoo.config import search_path
 
-    found = search_path.file_of("init", value)
+    found = search_path.file_of(group, value)
     if found is None:
-        names = search_path.options("init")
-        hint = " ".join(filter(None, (nearest(value, names), "A file is written as a path: init=rules.yaml.")))
-        problems.append(
-            Problem(where="command line", path=text, what=f"There is no '{value}' in conf/init.", hint=hint)
-        )
+        written = f"A file is written as a path: {group}={'rules' if group == 'init' else group}.yaml."
+        hint = " ".join(filter(None, (nearest(value, search_path.options(group)), written)))
+        what = f"There is no '{value}' in conf/{group}."
+        problems.append(Problem(where="command line", path=text, what=what, hint=hint))
         return None
     return files.shown(found, pathlib.Path.cwd())
 

@@ -52,13 +52,14 @@ def _composed(overrides: list[str]) -> tuple[dict[str, Any], Places]:
 
 
 def _of_file(file: str, texts: list[str], key: Path) -> tuple[dict[str, Any], Places]:
-    """What a model file holds, or for a key of it the rules that were typed, and where its keys stand."""
+    """What a model file holds, or for a key of it the rules or groups that were typed, and where its keys stand."""
     typed = read_typed(texts)
-    if typed.init is not None and key[:1] == ("init",):
-        opened = modelfile.opened(typed.init, "init", [each for each in typed.overrides if each.key[0] == "init"])
+    beside = {kind: each for kind, each in (("init", typed.init), ("groups", typed.groups)) if each is not None}
+    kind = str(key[0]) if key else ""
+    if kind in beside:
+        opened = modelfile.opened(beside[kind], kind, [each for each in typed.overrides if each.key[0] == kind])
     else:
-        own = [each for each in typed.overrides if typed.init is None or each.key[0] == "model"]
-        opened = modelfile.opened(file, "model", own)
+        opened = modelfile.opened(file, "model", [each for each in typed.overrides if each.key[0] not in beside])
     return opened, opened.places
 
 

@@ -43,13 +43,17 @@ def nowhere(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
     return "", str(key)
 
 
-def from_mapping(model: Source, init: Source | None = None, overrides: Sequence[Override] = ()) -> Config:
+def from_mapping(
+    model: Source, init: Source | None = None, overrides: Sequence[Override] = (), groups: Source | None = None
+) -> Config:
     """A config from what the Python API takes.
 
     Args:
-        model: a block, or `{"model": block, "init": rules}`, as a mapping or a DictConfig; or the path of a model file.
+        model: a block, or `{"model": block, "init": rules, "groups": groups}`, as a mapping or a DictConfig; or the
+            path of a model file.
         init: rules, as a mapping or a DictConfig; or the path of a file of rules. They replace the model file's own.
-        overrides: what is changed in both. References of a DictConfig were followed before.
+        groups: likewise, of an optimiser.
+        overrides: what is changed in all of them. References of a DictConfig were followed before.
 
     Raises:
         ConfigError: a file that cannot be opened as data, a key that is no text or integer, a wrong `${...}`, an
@@ -58,21 +62,31 @@ def from_mapping(model: Source, init: Source | None = None, overrides: Sequence[
     >>> from_mapping({"layers": ["Linear(4, ${..width})"], "width": 2}).model
     {'layers': ['Linear(4, 2)'], 'width': 2}
     """
-    of_rules = [each for each in overrides if init is not None and each.key[:1] == ("init",)]
-    opened = _opened(model, "model", [each for each in overrides if each not in of_rules])
-    rules = _opened(init, "init", of_rules) if init is not None else None
-    data = {"model": opened.get("model"), "init": (rules or opened).get("init")}
+    beside = {kind: each for kind, each in (("init", init), ("groups", groups)) if each is not None}
+    own = [each for each in overrides if each.key[0] not in beside]
+    parts = {"model": opened(model, "model", own)}
+    for kind, source in beside.items():
+        parts[kind] = opened(source, kind, [each for each in overrides if each.key[0] == kind])
+    found = {kind: parts.get(kind, parts["model"]).get(kind) for kind in modelfile.KINDS}
 
     def locate(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
-        source = rules if rules and key[:1] == ("init",) else opened
-        return source.locate(key, line, column)
+        return parts.get(str(key[0]) if key else "", parts["model"]).locate(key, line, column)
 
-    referred = opened.referred | (rules.referred if rules is not None else frozenset())
-    return Config(model=data["model"], init=data["init"], locate=locate, referred=referred)
+    return Config(
+        model=found["model"],
+        init=found["init"],
+        options={} if found["groups"] is None else {"groups": found["groups"]},
+        locate=locate,
+        referred=frozenset[str]().union(*(each.referred for each in parts.values())),
+    )
 
 
-def _opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfile.ModelFile:
-    """The source as `{kind: ...}`."""
+def opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfile.ModelFile:
+    """The source as `{kind: ...}`: a model, an init or groups, of a model file with all that it has beside them.
+
+    Raises:
+        ConfigError: as for `from_mapping`.
+    """
     if isinstance(source, modelfile.ModelFile):
         if not overrides:
             return source
@@ -80,7 +94,7 @@ def _opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfi
     if isinstance(source, (str, os.PathLike)):
         return modelfile.opened(source, kind, overrides)
     data = _plain(source)
-    if not (kind == "model" and isinstance(data, dict) and "model" in data and data.keys() <= {"model", "init"}):
+    if not (kind == "model" and isinstance(data, dict) and "model" in data and data.keys() <= {*modelfile.KINDS}):
         data = {kind: data}
     problems = Problems()
     with located(nowhere):

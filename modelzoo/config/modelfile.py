@@ -20,11 +20,14 @@ from modelzoo.errors import ConfigError, Locate, Path, Problem, Problems, locate
 
 SUFFIXES = (".yaml", ".yml")
 _HEADER = re.compile(r"\s*#\s*@\w")
-_SHAPE = "A model file holds a block, or 'model' and optionally 'init', and nothing else."
+_SHAPE = "A model file holds a block, or 'model' and optionally 'init' and 'groups', and nothing else."
+
+KINDS = ("model", "init", "groups")
+"""What a model file may hold."""
 
 
 class ModelFile(dict[str, Any]):
-    """The plain data of a model file: `model`, and `init` where the file has rules.
+    """The plain data of a model file: `model`, and `init` and `groups` where the file has them.
 
     Attributes:
         places: where its keys stand.
@@ -76,7 +79,9 @@ def load(path: str | os.PathLike[str]) -> ModelFile:
 
 
 def opened(path: str | os.PathLike[str], kind: str = "", overrides: Sequence[places.Override] = ()) -> ModelFile:
-    """Reads a model file (`kind` is "model"), or a file of rules ("init"), whoever wrote it; see `opening.load`.
+    """Reads a model file (`kind` is "model"), or a file of rules ("init") or of groups, whoever wrote it.
+
+    See `opening.load`.
 
     Without a `kind` it is what the file holds that decides.
 
@@ -94,9 +99,9 @@ def opened(path: str | os.PathLike[str], kind: str = "", overrides: Sequence[pla
         what = "This file has rules of an init, and no model."
         hint = f"Give them to a model: python -m modelzoo check MODEL.yaml init={shown}"
         raise ConfigError([Problem(where=document.place(Path()), what=what, hint=hint)])
-    whole = "model" in data if kind == "model" else [*data] == ["init"] and not _is_rule(data["init"])
+    whole = _is_whole(data, kind)
     if whole:
-        for name in data.keys() - {"model", "init"}:
+        for name in data.keys() - {*KINDS}:
             problems.add(Path((name,)), f"'{name}' stands beside 'model'.", _SHAPE)
 
     file = places.File(document=document, package=() if whole else (kind,))
@@ -124,6 +129,13 @@ def resolved(
         data = interpolation.resolve(data, problems)
         problems.check()
     return ModelFile(data, where, referred)
+
+
+def _is_whole(data: Mapping[Any, Any], kind: str) -> bool:
+    """Whether what a file holds stands under names of kinds, rather than being of one kind itself."""
+    if kind == "init":
+        return [*data] == ["init"] and not _is_rule(data["init"])
+    return "model" in data or [*data] == [kind]
 
 
 def _is_rules(data: Mapping[Any, Any]) -> bool:

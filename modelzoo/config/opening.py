@@ -16,13 +16,13 @@ def load(
     """Reads a model file, whoever wrote it.
 
     Args:
-        path: a UTF-8 YAML file of at most 1 MB that holds a block, or `model` and optionally `init`.
+        path: a UTF-8 YAML file of at most 1 MB that holds a block, or `model` and optionally `init` and `groups`.
         args: other values for args of the model, by their names.
         overrides: what is changed in it, as `python run.py` takes it: `["model.args.dim=16"]`.
 
     Returns:
-        A dictionary with `model` and, where the file has rules, `init`; references such as `${args.dim}` are resolved,
-        and count from the root of what `python run.py` would compose (`${model.args.dim}`).
+        A dictionary with `model` and, where the file has them, `init` and `groups`; references such as `${args.dim}`
+        are resolved, and count from the root of what `python run.py` would compose (`${model.args.dim}`).
 
     Raises:
         ConfigError: with file, line and column of everything that is no plain data; an arg or an override that does not

@@ -31,16 +31,19 @@ def unused(config: Config) -> Iterator[Problem]:
     >>> [each.path for each in unused(Config(model=block, locate=nowhere))]
     ['model.args.spare']
     """
-    outside = words(config.init) | config.referred
+    groups = config.options.get("groups")
+    outside = words(config.init) | words(groups) | config.referred
     root = Path(("model",))
     blocks = list(_blocks(config.model, root))
     tied = set[str]().union(*(words(block.get("tie")) | _tied(block.get("tie")) for _, block in blocks))
     for key, block in blocks:
         for at, what, hint in _in_block(block, key, outside if key == root else config.referred, tied):
             yield from _placed(config, key, at, what, hint)
-    if isinstance(config.init, Mapping):
-        for at, what, hint in _in_block(config.init, Path(("init",)), config.referred, tied):
-            yield from _placed(config, Path(("init",)), at, what, hint)
+    for kind, rules in (("init", config.init), ("groups", groups)):
+        for at, what, hint in (
+            _in_block(rules, Path((kind,)), config.referred, tied) if isinstance(rules, Mapping) else ()
+        ):
+            yield from _placed(config, Path((kind,)), at, what, hint)
     for at in _definitions(config.model, root, outside):
         yield from _placed(config, Path(at[:-2]), at, "Nothing uses this definition.", "Remove it.")
 

@@ -21,6 +21,7 @@ from modelzoo.export import pages
 from modelzoo.export.graph import dataflow, mermaid, svg
 from modelzoo.export.source import model as source
 from modelzoo.modules.homes import tensors_of
+from modelzoo.optim.grouping import shown
 from modelzoo.plans.draft import Draft
 from modelzoo.plans.lines import shape_text, short
 from modelzoo.plans.plan import Plan
@@ -57,6 +58,7 @@ def written(draft: Draft, model: nn.Module, given: Config) -> str:
         facts=list(_facts(plan)),
         remarks=[f"{each.what} {each.hint}".strip() for each in plan.warnings] + list(plan.notes),
         tree=_tree(found),
+        grouped=any(each.group for each in plan.tensors),
         ledger=list(_ledger(plan, model, found, given.locate)),
         picture=svg.svg(picture),
         mermaid=mermaid.text(picture),
@@ -175,6 +177,7 @@ class Entry:
     histogram: str
     rule: str
     where: str
+    options: str
 
 
 def _ledger(plan: Plan, model: nn.Module, found: Sequence[Row], locate: Locate) -> Iterator[Entry]:
@@ -193,6 +196,7 @@ def _ledger(plan: Plan, model: nn.Module, found: Sequence[Row], locate: Locate) 
             histogram=histogram(values[tensor.name]) if seen is not None and tensor.name in values else "",
             rule=rule,
             where=where,
+            options=", ".join(f"{name}={shown(value)}" for name, value in tensor.options.items()),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from modelzoo.init.attempt import attempt
 from modelzoo.init.computation import Wrong
 from modelzoo.init.decisions import Copied, Decision, Kept, NamedFill, Program
 from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries, fans_of, padding_of
-from modelzoo.init.selection import Homes, alone, nearest_selector, selector
+from modelzoo.init.selection import Homes, block_of, without_match
 from modelzoo.language import runtime
 from modelzoo.modules.homes import Named, named_in
 from modelzoo.modules.skeleton import Skeleton
@@ -48,9 +49,10 @@ def decide(
     modules = named_in(skeleton.root)
     table = entries(skeleton, modules, _torch_defaults(skeleton, modules))
     _own_fills(skeleton, table, problems)
-    homes = Homes(skeleton, table)
-    values = values_of(init, root_values, problems)
-    return table, ruled(homes, init.rules, values, seed, problems, lambda: _inits(homes, modules, problems), complete)
+    homes = Homes(modules, table, block_of(skeleton))
+    values = values_of(init.args, root_values, problems)
+    stronger = partial(_inits, homes, skeleton, problems)
+    return table, ruled(homes, init.rules, values, seed, problems, stronger, skeleton.max_steps, complete)
 
 
 def ruled(
@@ -60,6 +62,7 @@ def ruled(
     seed: int,
     problems: Problems,
     stronger: Callable[[], object],
+    max_steps: int,
     complete: bool = True,
 ) -> list[Problem]:
     """The fills of tensors whose homes know what is weaker than rules; warnings about rules without effect.
@@ -69,12 +72,13 @@ def ruled(
         rules, values: the rules, and what their fills may read.
         seed, problems: as for `decide`.
         stronger: adds to the homes what is stronger than rules.
+        max_steps: how often a loop of a text may turn.
         complete: whether a tensor that nothing fills is a mistake of its own.
 
     Raises:
         ConfigError: as for `decide`.
     """
-    skeleton, table, warnings = homes.skeleton, homes.table, Problems(fatal=False)
+    table, warnings = homes.table, Problems(fatal=False)
     try:
         hits = _rules(homes, rules, values, problems)
         stronger()
@@ -90,7 +94,7 @@ def ruled(
             entry.padding = next((row for row in map(padding_of, entry.homes) if row is not None), None)
     copies.follow(table, problems)
     _unused(homes, rules, hits, problems, warnings)
-    _check(table, seed, skeleton.max_steps, problems, complete)
+    _check(table, seed, max_steps, problems, complete)
     problems.check()
     return warnings.found
 
@@ -174,12 +178,12 @@ def _rules(
     return hits
 
 
-def _inits(homes: Homes, modules: Named, problems: Problems) -> None:
+def _inits(homes: Homes, skeleton: Skeleton, problems: Problems) -> None:
     """`_init_`, outer nodes first, so that the innermost wins."""
     nodes = [
         (prefix, instance)
-        for prefix, module in modules
-        if (instance := homes.skeleton.instances.get(module)) is not None and instance.init
+        for prefix, module in homes.modules
+        if (instance := skeleton.instances.get(module)) is not None and instance.init
     ]
     for prefix, instance in sorted(nodes, key=lambda each: each[0].count(".") + bool(each[0])):
         start = f"{prefix}." if prefix else ""
@@ -261,10 +265,8 @@ def _unused(
     used.update(rule for entry in homes.table for rule in entry.disputed)
     for rule in rules:
         collector = problems if rule.patterns else warnings
-        for key, one in alone(rule):
-            if not (any(homes.selected(one)) if one is not rule else hits[rule.name]):
-                what = f"the rule '{rule.name}' ({selector(one)}) selects no tensor of this model."
-                collector.add(key, what, nearest_selector(homes, one), code=Code.NO_TENSOR)
+        for key, what, hint in without_match(homes, rule, hits[rule.name] > 0):
+            collector.add(key, f"the rule '{rule.name}' {what}", hint, code=Code.NO_TENSOR)
         if hits[rule.name] and rule.decides not in used:
             collector.add(
                 rule.key,

@@ -46,6 +46,7 @@ class Draft:
         provenance: what each node of the config became.
         values: the args of the root, with their values.
         loaded: where the other values stand that tensors got, as in "x.safetensors#fc.weight", by their names.
+        grouped: the group of an optimiser that has each tensor, and its options.
     """
 
     skeleton: Skeleton
@@ -59,13 +60,14 @@ class Draft:
     dtype: str
     warnings: tuple[Problem, ...]
     loaded: Mapping[str, str] = field(default_factory=dict)
+    grouped: records.Grouped = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
         """All that as plain values, written out when it is asked for: a build alone does not need it."""
         return Plan(
             modules=module_records(self.skeleton, self.record),
-            tensors=records.tensors(self.table, self.seed, self.loaded),
+            tensors=records.tensors(self.table, self.seed, self.loaded, self.grouped),
             inputs=self.given.shapes,
             seed=self.seed,
             dtype=self.dtype,
@@ -310,7 +312,8 @@ def fill(
         filling.fill(draft.skeleton, draft.table, draft.seed, threads)
     chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
-    origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given), draft.values)
+    blocks = ((module, each.block.name) for module, each in draft.skeleton.blocks if each.sequence)
+    origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given), draft.values, blocks)
     return draft.skeleton.root
 
 

@@ -15,7 +15,8 @@ from modelzoo.init import decide, filling
 from modelzoo.init.decisions import Kept
 from modelzoo.init.foreign import KEPT, RESTS, Chains, Foreign, check, foreign
 from modelzoo.init.ledger import Entry
-from modelzoo.init.selection import Homes
+from modelzoo.init.selection import Homes, nameless
+from modelzoo.modules.homes import named_in
 from modelzoo.modules.recording import Record
 from modelzoo.plans import ambient, options, origins
 from modelzoo.plans.origins import Origin, origin_of
@@ -94,6 +95,7 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
         problems.add(Path(("rest",)), f"rest is keep, torch or error, not {rest!r}.", "Write rest='keep'.")
     check(module, problems)
     origin = origin_of(module)
+    block_of = nameless if origin is None else origin.block_of
     known = {**({} if origin is None else origin.args), **args}
     parsed = parser.parse_init(init, frozenset(known), problems)
     problems.check()
@@ -101,7 +103,7 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
     own = {tensor: chain for tensor, chain in decided.items() if chain[-1].strength < 2}
     found = foreign(module, rest, told, own, bounds.STEPS)
     insisted = {tensor: chain for tensor, chain in decided.items() if chain[-1].strength == 3}
-    homes = Homes(found.skeleton, found.table)
+    homes = Homes(named_in(module), found.table, block_of)
 
     def stronger() -> None:
         for entry in found.table:
@@ -109,7 +111,8 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
                 home.decisions += insisted.get(entry.tensor, ())
         _refuse(found, rest, problems)
 
-    warnings = decide.ruled(homes, parsed.rules, values_of(parsed, known, problems), seed, problems, stronger)
+    values = values_of(parsed.args, known, problems)
+    warnings = decide.ruled(homes, parsed.rules, values, seed, problems, stronger, bounds.STEPS)
     filling.fill(found.skeleton, found.table, seed)
     filled = [entry for entry in found.table if not _is_kept(entry)]
     with torch.no_grad():
@@ -119,7 +122,7 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
     _remember(module, found, origin, decided)
     return Report(
         modules=module_records(found.skeleton, Record()),
-        tensors=tensors(found.table, seed, {}),
+        tensors=tensors(found.table, seed, {}, {}),
         seed=seed,
         warnings=tuple(warnings),
     )
@@ -152,5 +155,5 @@ def _remember(module: nn.Module, found: Foreign, origin: Origin | None, decided:
     table = [entry for entry in found.table if entry not in found.assigned]
     chains = [decided.get(each.tensor, each.chain) if _is_kept(each) else each.chain for each in table]
     examples = (lambda device: {}) if origin is None else origin.examples
-    args = {} if origin is None else origin.args
-    origins.remember(module, [each.tensor for each in table], chains, examples, args)
+    args, blocks = ({}, ()) if origin is None else (origin.args, origin.blocks.items())
+    origins.remember(module, [each.tensor for each in table], chains, examples, args, blocks)

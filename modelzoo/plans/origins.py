@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Origin:
         versions: of each, when it was filled.
         examples: makes the inputs on a device.
         args: of the root, with their values.
+        blocks: the names of the blocks that modules of torch's own types were made from.
     """
 
     tensors: list[weakref.ref[Tensor]]
@@ -33,6 +34,7 @@ class Origin:
     versions: list[int]
     examples: Examples
     args: Mapping[str, Any]
+    blocks: Mapping[nn.Module, str]
 
     def decided(self) -> dict[Tensor, tuple[Decision, ...]]:
         """What filled those tensors that are still there, as it was decided."""
@@ -42,6 +44,10 @@ class Origin:
             if tensor is not None and len(fills) == len(chain):
                 found[tensor] = fills
         return found
+
+    def block_of(self, module: nn.Module) -> str:
+        """The name of the block that a module was made from; "" for a layer, and where its type has that name."""
+        return self.blocks.get(module, "")
 
     def fills(self) -> dict[Tensor, str]:
         """What filled those tensors that are still there, and whether they were changed since."""
@@ -63,6 +69,7 @@ def remember(
     chains: Sequence[Sequence[Decision | str]],
     examples: Examples,
     args: Mapping[str, Any],
+    blocks: Iterable[tuple[nn.Module, str]],
 ) -> None:
     """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
     _origins[model] = Origin(
@@ -72,6 +79,7 @@ def remember(
         versions=[_version(tensor) for tensor in tensors],
         examples=examples,
         args=args,
+        blocks=WeakIdKeyDictionary(dict(blocks)),
     )
 
 

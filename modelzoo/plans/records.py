@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -63,6 +63,7 @@ class TensorRecord:
         matched, erased: the rules that selected it, and those that a later one overwrote.
         stream: the name of its random stream; empty if nothing is drawn.
         key: the place of its owner in the config, and `where` that is: `file:line:column`, if it was asked for.
+        group, options: which group of an optimiser has it, and with which options; none where there are no groups.
     """
 
     name: str
@@ -80,6 +81,8 @@ class TensorRecord:
     stream: str = ""
     key: Path = Path()
     where: str = ""
+    group: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def elements(self) -> int:
@@ -106,8 +109,13 @@ def _draws(entry: Entry) -> bool:
     return any(each.draws for each in entry.chain)
 
 
-def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str]) -> tuple[TensorRecord, ...]:
+Grouped = Mapping[str, tuple[str, Mapping[str, Any]]]
+"""The group of each tensor that is in one, and its options."""
+
+
+def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str], grouped: Grouped) -> tuple[TensorRecord, ...]:
     """The ledger; what was `loaded` is filled by its file, at the place that is told."""
+    none: tuple[str, Mapping[str, Any]] = ("", {})
     return tuple(
         TensorRecord(
             name=entry.name,
@@ -124,6 +132,8 @@ def tensors(table: list[Entry], seed: int, loaded: Mapping[str, str]) -> tuple[T
             erased=tuple(rule for rule in entry.matched if rule not in {each.rule for each in entry.chain}),
             stream=streams.label(seed, entry.drawn) if _draws(entry) and entry.name not in loaded else "",
             key=entry.key,
+            group=grouped.get(entry.name, none)[0],
+            options=grouped.get(entry.name, none)[1],
         )
         for entry in table
     )

@@ -22,13 +22,14 @@ from modelzoo.errors import Path, Problem, Problems, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
 from modelzoo.modules import gradients, observe
+from modelzoo.optim.grouping import Grouping
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
 from modelzoo.plans.draft import Draft, example_inputs, fill
 from modelzoo.plans.options import Options, device_named
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
-from modelzoo.run import load, save
+from modelzoo.run import groups, load, save
 from modelzoo.run.forward import explain_non_finite, forward
 from modelzoo.terminal import say
 
@@ -52,22 +53,25 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     device = device_named(options.device)
     with with_threads(options.threads):
         draft = drafts.drafted(config, options, device=device, wrong=wrong.found)
-        for warning in (*draft.plan.warnings, *unused(config)):
+        draft, grouping = groups.grouped(draft, options)
+        for warning in (*draft.plan.warnings, *grouping.warnings, *unused(config)):
             where, path = config.locate(warning.key, warning.line, warning.column)
             _warn(replace(warning, where=where, path=path))
         if device.type == "meta":
             draft = replace(draft, loaded=load.told(load.planned(draft.skeleton.root, options.load)))
             terminal.show(inspection.summary(replace(draft.plan, warnings=())))
+            groups.tell(draft, grouping)
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         check_inputs(draft)
         model = fill(draft, device, budget=options.memory)
+        grouping.freeze(model)  # layers that were constructed again
         draft = replace(draft, loaded=load.told(load.loaded(model, options.load)))
         built = time.perf_counter()
         inputs = example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draft.plan.seed)
-            facts = _report(draft, model, inputs, config, options, directory, exported)
+            facts = _report(draft, grouping, model, inputs, config, options, directory, exported)
         ended = time.perf_counter()
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
 
@@ -98,6 +102,7 @@ def _warn(problem: Problem) -> None:
 
 def _report(
     draft: Draft,
+    grouping: Grouping,
     model: nn.Module,
     inputs: dict[str, Tensor],
     config: Config,
@@ -119,6 +124,7 @@ def _report(
         seen = record
     finally:  # what fails is looked up in the table
         terminal.show(table.model_table(facts if seen is None else told(facts, model, seen)))
+        groups.tell(draft, grouping)
     if values:
         say("\n".join(values))
     say("\n".join(printing.output_lines(output)))
@@ -170,6 +176,8 @@ def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
     content: dict[str, Any] = {"model": config.model}
     if config.init:
         content["init"] = config.init
+    if config.options.get("groups"):
+        content["groups"] = config.options["groups"]
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     if printable(text) != text:
         text = yaml.safe_dump(content, sort_keys=False, width=120)

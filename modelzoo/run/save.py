@@ -95,4 +95,6 @@ def _facts(tensor: records.TensorRecord, seen: Statistics | None) -> dict[str, A
     for name in ("mean", "std", "min", "max"):
         facts[name] = getattr(seen, name) if seen else None
     facts["finite"] = seen.finite if seen else None
+    if tensor.group:
+        facts |= {"group": tensor.group, "options": dict(tensor.options)}
     return facts

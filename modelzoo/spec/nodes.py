@@ -254,15 +254,32 @@ def walk(value: Any, definitions: bool = False) -> Iterator[Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """An initialisation rule: which tensors, and how they are filled."""
+class Selector:
+    """Which tensors: those that fit all that is given, each by any of its names.
+
+    Attributes:
+        name: of what selects.
+        layers: types of layers, or blocks, that own a tensor.
+        blocks: types of layers, or blocks, that hold it at any depth.
+        params: last names.
+        patterns: globs over whole names.
+        dimensions: how many dimensions it may have.
+    """
 
     name: str
     layers: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
-    fill: Fill
+    dimensions: tuple[int, ...] = ()
     key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Selector):
+    """An initialisation rule: which tensors, and how they are filled."""
+
+    fill: Fill
 
     @property
     def decides(self) -> str:
@@ -276,3 +293,34 @@ class Init:
 
     args: tuple[Parameter, ...] = ()
     rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Selector):
+    """Which tensors an optimiser treats alike, and how.
+
+    Attributes:
+        options: of the optimiser, as values or formulas.
+        trainable: whether they are trained at all; None leaves that as it is.
+    """
+
+    options: tuple[tuple[str, Any], ...] = ()
+    trainable: Any = None
+
+    @property
+    def decides_options(self) -> bool:
+        """Whether its tensors are in no other; one with nothing but `trainable` leaves them where they are."""
+        return bool(self.options) or self.trainable is None
+
+    @property
+    def says(self) -> tuple[Any, ...]:
+        """Equal ones have the same effect on a tensor."""
+        return self.options, self.trainable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Groups of tensors for an optimiser, the last that selects a tensor has it; and args that they may read."""
+
+    args: tuple[Parameter, ...] = ()
+    rules: tuple[Group, ...] = ()

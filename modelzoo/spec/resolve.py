@@ -7,6 +7,7 @@ builds its node anew each time, a condition builds it or leaves it out, a recipe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from modelzoo import arithmetic, bounds
@@ -50,10 +51,15 @@ def resolve(node: nodes.Node, problems: Problems, provenance: Provenance | None 
     return None if found.found or before else instance
 
 
-def values_of(init: nodes.Init, seen: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """What the fills of an init may read: its args, and what they see, the args of the root."""
+def values_of(
+    args: tuple[nodes.Parameter, ...],
+    seen: Mapping[str, Any],
+    problems: Problems,
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """What fills or options may read: the args of their rules, some `given`, and what these see, those of the root."""
     scope = Scope(values=dict(seen), origins={}, blocks={})
-    Resolver(problems, Provenance()).bind(nodes.Block(args=init.args), scope, {}, {}, None)
+    Resolver(problems, Provenance()).bind(nodes.Block(args=args), scope, dict(given), {}, None)
     return scope.values
 
 

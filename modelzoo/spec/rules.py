@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from modelzoo.catalog import fills
@@ -16,12 +15,8 @@ from modelzoo.spec.calls import Calls
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.keys import Keys
 from modelzoo.spec.nodes import FILL_INPUTS, Fill, Rule
+from modelzoo.spec.selectors import SELECTORS, read_selectors
 from modelzoo.spec.visible import Visible, assigned_in, dotted_name, fill_names
-
-_SELECTORS = MappingProxyType(
-    {"layer": ("a layer", "Linear"), "param": ("a tensor", "weight"), "name": ("a tensor", "'*.weight'")}
-)
-"""What the names of a rule are names of, with an example."""
 
 
 class Rules:
@@ -46,7 +41,6 @@ class Rules:
         return tuple(found)
 
     def rule(self, name: str, value: Any, key: Path, values: frozenset[str]) -> Rule | None:
-        known = ("layer", "param", "name", "fill")
         self.keys.check_name(name, key, Kind.RULE)
         if not isinstance(value, Mapping):
             self.problems.add(
@@ -54,39 +48,19 @@ class Rules:
             )
             return None
         value = self.keys.whole(value, key)
-        value = self.keys.meant(value, known, key, "a rule")
+        value = self.keys.meant(value, (*SELECTORS, "fill"), key, "a rule")
         if value.get("fill") is None:
             self.problems.add(key, "this rule has no fill", "Write fill: xavier_uniform.")
             return None
-        if not any(value.get(each) is not None for each in known[:3]):
-            self.problems.add(
-                key, "this rule selects nothing", "Write layer: Linear, param: weight or name: '*.weight'."
-            )
-        layers, params, patterns = (self.selected(value.get(each), key / each) for each in known[:3])
-        for each in layers:
-            if not Kind.TYPE.fits(each):
-                self.problems.add(key / "layer", f"'{each}' cannot be the name of a layer.", "Write Linear.")
-        for each in params:
-            self.keys.check_name(each, key / "param", Kind.LOCAL)
+        selected = read_selectors(value, key, self.keys, "rule")
+        patterns = selected["patterns"]
         if isinstance(value["fill"], Mapping) and "_ref_" in value["fill"]:
             fill = self.copied(value["fill"], key / "fill", patterns)
         else:
             fill = self.fill(value["fill"], key / "fill", values - self.own_names(value["fill"], key / "fill"))
         if fill is None:
             return None
-        return Rule(name=name, layers=layers, params=params, patterns=patterns, fill=fill, key=key)
-
-    def selected(self, value: Any, key: Path) -> tuple[str, ...]:
-        """The names by which a rule selects, of which it takes any."""
-        if value is None:
-            return ()
-        given = value if isinstance(value, (list, tuple)) else (value,)
-        if not given or not all(isinstance(each, str) for each in given):
-            of, example = _SELECTORS[str(key[-1])]
-            what = f"{key[-1]} is the name of {of} or a list of names, not {value!r}."
-            self.problems.add(key, what, f"Write {example}.")
-            return ()
-        return tuple(given)
+        return Rule(name=name, fill=fill, key=key, **selected)
 
     def copied(self, value: Mapping[str, Any], key: Path, patterns: tuple[str, ...]) -> Fill | None:
         """The fill that is another tensor's; a `*` in its name is what the `*` of the rule's own name stands for."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from modelzoo.errors import Path, Problem
 
-OPTIONS = ("seed", "dtype", "device", "training", "max_steps", "memory", "load")
-"""What may stand beside `model` and `init`."""
+OPTIONS = ("seed", "dtype", "device", "training", "max_steps", "memory", "load", "optimizer")
+"""What may stand beside `model`, `init` and `groups`."""
 
 Given = tuple[str, ...] | dict[str, Any] | str
 """What is to be built: overrides of the project's configs, an inline model, or the path of a model file."""

@@ -82,6 +82,6 @@ class Configs:
 
 def _config(data: dict[str, Any], locate: Locate) -> Config:
     with located(locate):
-        config = from_mapping({name: data[name] for name in ("model", "init") if name in data})
-    options = {name: data[name] for name in OPTIONS if name in data}
+        config = from_mapping({name: data[name] for name in modelfile.KINDS if name in data})
+    options = config.options | {name: data[name] for name in OPTIONS if name in data}
     return dataclasses.replace(config, options=options, locate=locate)

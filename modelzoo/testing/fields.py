@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from modelzoo.config.modelfile import KINDS
 from modelzoo.errors import Code, Path, TextError, nearest
 from modelzoo.testing import readers
 from modelzoo.testing.case import OPTIONS, Facts, Given, Message, Output, Same, Unchanged
@@ -32,7 +33,7 @@ def _inline(value: dict[str, Any]) -> dict[str, Any]:
     """A model written in place as `{model: ..., init: ..., seed: ...}`."""
     if "model" not in value:
         return {"model": value}
-    known = ("model", "init", *OPTIONS)
+    known = (*KINDS, *OPTIONS)
     for name in value:
         if name not in known:
             raise TextError(f"'{name}' stands beside 'model'.", nearest(str(name), known))
@@ -48,6 +49,12 @@ def _equals(_: Reader, value: Any, key: Path) -> Any:
             f"equals takes values or a fill, not {value!r}.", "Write equals: 0, [[1, 2]] or xavier_uniform."
         )
     return value
+
+
+def _options(_: Reader, value: Any, key: Path) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        raise TextError(f"options are those of an optimiser, not {value!r}.", "Write options: {weight_decay: 0}.")
+    return {str(name): each for name, each in value.items()}
 
 
 def _same(reader: Reader, value: Any, key: Path) -> Same:
@@ -174,7 +181,15 @@ _ANY: Table = {
     "max": readers.number,
 }
 _OUTPUT: Table = {**_ANY, "values": readers.values, "same_as": _same}
-_TENSOR: Table = {**_ANY, "equals": _equals, "same_as": readers.text, "trainable": readers.flag, "rule": readers.text}
+_TENSOR: Table = {
+    **_ANY,
+    "equals": _equals,
+    "same_as": readers.text,
+    "trainable": readers.flag,
+    "rule": readers.text,
+    "group": readers.text,
+    "options": _options,
+}
 _MODULE: Table = {"type": readers.text, "same_as": readers.text, "absent": readers.flag, "calls": readers.count}
 _EXPECT: Table = {
     "output": _output,

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
+from modelzoo.config.modelfile import KINDS
 from modelzoo.errors import Path, fail
 from modelzoo.testing.case import OPTIONS, Case
 
@@ -64,7 +65,7 @@ def changed(data: dict[str, Any], point: Iterable[tuple[str, Any]]) -> dict[str,
     """Plain data with values set by dotted key, from the model or from the whole; a `+` adds what is not there."""
     data = copy.deepcopy(dict(data))
     for key, value in point:
-        whole = key.lstrip("+").partition(".")[0] in ("model", "init", *OPTIONS)
+        whole = key.lstrip("+").partition(".")[0] in (*KINDS, *OPTIONS)
         path = key.lstrip("+") if whole else f"model.{key.lstrip('+')}"
         *parents, last = path.split(".")
         at: Any = data

@@ -20,7 +20,7 @@ from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
 from modelzoo.plans.options import Options, device_named
 from modelzoo.run import forward as run_forward
-from modelzoo.run import job, load
+from modelzoo.run import groups, job, load
 from modelzoo.spec import parser
 
 
@@ -52,8 +52,9 @@ def build(config: Config) -> Built:
     options = Options.of({**config.options, "device": config.options.get("device") or "cpu"})
     with located(config.locate):
         device = device_named(options.device)
-        draft = drafts.drafted(config, options, device=device)
+        draft, grouping = groups.grouped(drafts.drafted(config, options, device=device), options)
         model = drafts.fill(draft, device, budget=options.memory)
+        grouping.freeze(model)
         found = load.loaded(model, options.load)
         draft = replace(draft, loaded={} if found is None else found.fills)
         model.train(options.training)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from modelzoo.errors import ConfigError, render
+from modelzoo.optim.grouping import shown
 from modelzoo.plans.statistics import describe
 from modelzoo.run import compare
 from modelzoo.testing import subject
@@ -36,10 +40,27 @@ def _tensor(found: Found, built: Built, name: str, fact: Fact) -> None:
             found.add(fact.key, kinds[fact.value], kinds[not fact.value], about)
         case "rule" if built.facts[name].rule != fact.value:
             found.add(fact.key, f"that {fact.value} fills it", built.facts[name].rule, about)
-        case "trainable" | "rule":
+        case "group" if built.facts[name].group != fact.value:
+            found.add(fact.key, f"the group {fact.value}", built.facts[name].group or "no group", about)
+        case "options":
+            _options(found, built.facts[name].options, fact, about)
+        case "trainable" | "rule" | "group":
             pass
         case _:
             value(found, tensor, fact, about)
+
+
+def _options(found: Found, options: Mapping[str, Any], fact: Fact, about: str) -> None:
+    """Whether an optimiser gets these options for a tensor, whatever others there are."""
+    for name, wanted in fact.value.items():
+        actual = options.get(name)
+        if isinstance(actual, (int, float)) and isinstance(wanted, (int, float)):
+            alike = compare.is_close(actual, wanted, None)
+        else:
+            alike = shown(actual) == shown(wanted)
+        if not alike or name not in options:
+            told = shown(actual) if name in options else "the optimiser's own"
+            found.add(fact.key / name, f"{name} {shown(wanted)}", told, about)
 
 
 def _drawn(found: Found, built: Built, name: str, fact: Fact) -> None:

@@ -186,8 +186,8 @@ def test_a_place_is_found_in_both_forms_of_a_file(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "x.yaml\n  The file is empty. A model file holds a block, or 'model' and optionally 'init', and nothing else."),
-        ("- 1", "x.yaml:1:1\n  This is no mapping. A model file holds a block, or 'model' and optionally 'init', and nothing else."),
+        ("", "x.yaml\n  The file is empty. A model file holds a block, or 'model' and optionally 'init' and 'groups', and nothing else."),
+        ("- 1", "x.yaml:1:1\n  This is no mapping. A model file holds a block, or 'model' and optionally 'init' and 'groups', and nothing else."),
         ("defaults: [mlp]", "x.yaml:1:1  defaults\n  'defaults' refers to other files. Compose it: python run.py model=x"),
         ("hydra: {}", "x.yaml:1:1  hydra\n  'hydra' configures the run. Compose it: python run.py model=x"),
         ("# @package _global_\na: 1", "x.yaml:1:1\n  A model file has no '# @package' header. Remove it."),
@@ -203,7 +203,7 @@ def test_a_place_is_found_in_both_forms_of_a_file(write):
         ("a: =", "x.yaml:1:4  a\n  '=' cannot be read as a value. Quote it, if a text is meant."),
         ("a: &a [*a]", "x.yaml:1:8\n  The alias '*a' stands inside its own anchor."),
         ("a: *b", "x.yaml:1:4\n  The alias '*b' has no anchor before it."),
-        ("model: {}\nmodle: {}", "x.yaml:2:1  modle\n  'modle' stands beside 'model'. A model file holds a block, or 'model' and optionally 'init', and nothing else."),
+        ("model: {}\nmodle: {}", "x.yaml:2:1  modle\n  'modle' stands beside 'model'. A model file holds a block, or 'model' and optionally 'init' and 'groups', and nothing else."),
         ("a: ${oc.env:HOME}", "x.yaml:1:1  model.a\n  '${oc.env:HOME}' is not a plain reference. A reference names another key of the same file, as in ${args.dim}."),
         ("a: ${b.${c}}", "x.yaml:1:1  model.a\n  '${b.${c}' is not a plain reference. A reference names another key of the same file, as in ${args.dim}."),
         ("args: {dim: 1}\na: ${.args.dmi}", "x.yaml:2:1  model.a\n  '${.args.dmi}' refers to 'model.args.dmi', which does not exist. Did you mean 'dim'?"),

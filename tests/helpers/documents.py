@@ -4,7 +4,7 @@ A fence claims something by its language, and a test holds it to that:
 
     yaml     a model file that builds; with a first line `# conf/model/own.yaml` it is that file for all that follows
              (and `# conf/init/own.yaml` holds rules, for the last file of `conf/model` shown before;
-             `# conf/load/names/own.yaml` names of weights; `# test_own.yaml` holds tests, which pass)
+             `# conf/groups/own.yaml` groups, for it too; `# conf/load/names/own.yaml` names of weights; `# test_own.yaml` holds tests, which pass)
     text     the whole message that answers the YAML before it
     console  commands after `$ `, each with all that it prints; a line `...` stands for lines left out, and ` ...`
              for the end of a line
@@ -154,8 +154,12 @@ def build(part: Part) -> str:
     if part.name.startswith("conf/load/names/"):
         return "".join(map(str, Options.of({"load": {"file": "x", "names": yaml.safe_load(part.text)}}).wrong))
     try:
-        built = modelzoo.build(*described(part))
+        source, rules = described(part)
+        built = modelzoo.build(source, rules)
         assert list(built.modules())
+        groups = yaml.safe_load(part.text)
+        if part.name.startswith("conf/groups/") or (isinstance(groups, dict) and "groups" in groups):
+            modelzoo.groups(built, part.name)
         return ""
     except modelzoo.ConfigError as error:
         return f"{error}\n"
@@ -167,8 +171,8 @@ def described(part: Part) -> tuple[Any, str | None]:
         user = pathlib.Path("user.yaml")
         user.write_text(f"blocks: {{_from_: {part.name}}}\nlayers: [ReLU]\n")
         return str(user), None
-    rules = part.name if is_rules(part) else None
-    name = [each.name for each in part.before if each.name.startswith("conf/model/")][-1] if rules else part.name
+    rules, beside = part.name if is_rules(part) else None, part.name.startswith(("conf/init/", "conf/groups/"))
+    name = [each.name for each in part.before if each.name.startswith("conf/model/")][-1] if beside else part.name
     data = yaml.safe_load(pathlib.Path(name).read_text(encoding="utf-8"))
     if isinstance(data, dict) and "defaults" in data:
         return compose.compose([f"model={pathlib.Path(name).stem}"]).model, rules

@@ -54,3 +54,13 @@ def test_a_rule_with_lists_that_selects_nothing_shows_them_whole() -> None:
         MODEL, {"r": {"layer": ["Conv1d", "Conv2d"], "param": ["wieght", "bais"], "fill": 1}}
     ).warnings
     assert warning.what == "the rule 'r' (layer: Conv1d, Conv2d, param: wieght, bais) selects no tensor of this model."
+
+
+def test_a_rule_selects_by_the_block_around_and_by_dimensions():
+    block = {"Gate": {"layers": {"fc": "Linear(2, 2)", "norm": "LayerNorm(2)"}}}
+    model = {"blocks": block, "layers": {"a": "Linear(2, 2)", "g": {"_target_": "Gate", "_repeat_": 2}}}
+    rules = {"vectors": {"ndim": 1, "fill": 3}, "gates": {"block": ["Gate", "GRU"], "ndim": [0, 2], "fill": 4}}
+    found = {each.name: each.rule for each in modelzoo.plan(model, rules).tensors}
+    assert [name for name, rule in found.items() if rule == "init.gates"] == ["g.0.fc.weight", "g.1.fc.weight"]
+    assert [name for name, rule in found.items() if rule == "torch"] == ["a.weight"]
+    assert [name for name, rule in found.items() if rule == "init.vectors"][:2] == ["a.bias", "g.0.fc.bias"]

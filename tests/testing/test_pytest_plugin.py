@@ -376,7 +376,7 @@ WRONG = {
     # a test that says nothing, or what nobody understands: its message
     "{config: [], expect: {}}": "expect: expect is empty: this asserts nothing. Known: output, parameters, buffers, trainable, bytes, tensors, modules, keys, gradient, unchanged_by, error, round_trip.",
     "{config: [], expect: {tensors: {}}}": "expect.tensors: tensors maps names to what is said about them, not {}.",
-    "{config: [], expect: {tensors: {a: {}}}}": "expect.tensors.a: a tensor is empty: this asserts nothing. Known: shape, dtype, finite, range, sum, mean, std, min, max, equals, same_as, trainable, rule.",
+    "{config: [], expect: {tensors: {a: {}}}}": "expect.tensors.a: a tensor is empty: this asserts nothing. Known: shape, dtype, finite, range, sum, mean, std, min, max, equals, same_as, trainable, rule, group, options.",
     "{config: [], expect: {output: {}}}": "expect.output: output is empty: this asserts nothing. Known: shape, dtype, finite, range, sum, mean, std, min, max, values, same_as.",
     "{config: [], expect: {keys: []}}": "expect.keys: keys is empty: this says nothing.",
     "{config: [], expect: {error: []}}": "expect.error: error is empty: this asserts nothing. Write error: Did you mean 'Linear'?",

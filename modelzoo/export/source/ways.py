@@ -73,7 +73,7 @@ class Ways:
         return [each if each in some else replace(each, weight=None) for each in found]
 
     def selecting(self, rule: nodes.Rule) -> list[Way]:
-        if rule.fill.original:
+        if rule.fill.original or rule.blocks or rule.dimensions:
             return []
         if rule.patterns and not rule.layers and not rule.params:
             return [self.by_name(each) for each in rule.patterns]
@@ -130,7 +130,8 @@ class Ways:
                 kinds.append(trees.attribute(trees.name("nn"), name))
         if not kinds:
             return
-        modules = [each for each in self.skeleton.root.modules() if names & selection.types(self.skeleton, each)]
+        block_of = selection.block_of(self.skeleton)
+        modules = [each for each in self.skeleton.root.modules() if names & selection.types(each, block_of(each))]
         homes = [(entry, home) for entry in self.table if entry.kind == "parameter" for home in entry.homes]
         reached = [entry for module in modules for entry, home in homes if home.owner is module and home.local == param]
         kind = kinds[0] if len(kinds) == 1 else ast.Tuple(kinds, ast.Load())

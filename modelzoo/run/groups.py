@@ -1,0 +1,34 @@
+"""Groups for an optimiser in a job: decided as its options say, and told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelzoo.escapes import printable
+from modelzoo.init import selection
+from modelzoo.optim.grouping import Grouping
+from modelzoo.optim.groups import grouping
+from modelzoo.plans.draft import Draft
+from modelzoo.plans.options import Options
+from modelzoo.terminal import say
+
+
+def grouped(draft: Draft, options: Options) -> tuple[Draft, Grouping]:
+    """A draft with the group of each tensor; what groups freeze is frozen in its modules.
+
+    Raises:
+        ConfigError: everything that is wrong with the groups.
+    """
+    if options.groups is None and options.optimizer is None:
+        return draft, Grouping(trainable={})
+    root, block_of = draft.skeleton.root, selection.block_of(draft.skeleton)
+    found = grouping(root, options.groups, options.optimizer, {}, seen=draft.values, block_of=block_of)
+    found.freeze(root)
+    return replace(draft, grouped=found.by_tensor() if options.groups else {}), found
+
+
+def tell(draft: Draft, found: Grouping) -> None:
+    """Prints which groups there are, where some were asked for."""
+    if draft.grouped:
+        sizes = {each.name: each.elements for each in draft.plan.tensors}
+        say("\n".join(["", *(printable(each, lines=False) for each in found.lines(sizes))]))
