@@ -180,7 +180,7 @@ class Builder:
                 made.register_parameter(tensor.name, None)
                 continue
             value = self.tensor(tensor, instance.shapes[tensor.name])
-            trains = tensor.trainable and value.dtype.is_floating_point
+            trains = tensor.name not in instance.frozen_tensors and value.dtype.is_floating_point
             made.register_parameter(tensor.name, nn.Parameter(value, requires_grad=trains))
         for tensor in block.buffers:
             there = tensor.name in instance.shapes

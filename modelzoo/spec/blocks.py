@@ -70,6 +70,9 @@ class Blocks:
             names = ", ".join(f"'{each}'" for each in outside)
             self.problems.add(key / next(iter(outside)), "layers is empty.", f"Indent below it what it has: {names}.")
             value = {name: each for name, each in value.items() if name not in outside} | {"layers": outside}
+        for each in [each for each in ("trainable", "requires_grad") if each in value]:
+            self.problems.add(key / each, f"'{each}' is not a key of a block.", "Write _freeze_: true.")
+            value = {name: given for name, given in value.items() if name != each}
         value = self.keys.meant(value, (*BLOCK_KEYS, "_init_"), key, "a block")
         args = self.tensors.args(value.get("args"), key / "args", visible)
         inputs = self.tensors.inputs(value.get("inputs"), key / "inputs", visible, args)

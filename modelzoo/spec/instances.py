@@ -80,6 +80,7 @@ class BlockInstance(Instance):
         values: its args, and what its texts see from outside.
         written: the children by the names in the config, before a list is closed up and unpacked.
         shapes: the sizes of its own tensors, by name, of those that are there.
+        frozen_tensors: the names of its own tensors that are not trained.
         ties: the tensors below it that are tied, left and right.
     """
 
@@ -87,6 +88,7 @@ class BlockInstance(Instance):
     values: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Instance | None] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    frozen_tensors: set[str] = field(default_factory=set)
     ties: list[tuple[str, str]] = field(default_factory=list)
 
     @property

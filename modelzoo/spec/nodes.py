@@ -109,7 +109,7 @@ class OwnTensor:
     shape: tuple[Any, ...]
     fill: Fill | None = None
     dtype: str | None = None
-    trainable: bool = True
+    trainable: Any = True
     persistent: bool = True
     test: Any = True
     key: Path = field(default=Path(), compare=False, repr=False)
@@ -211,7 +211,7 @@ _PARTS = MappingProxyType(
     {
         Block: ("args", "tensors", "buffers", "layers", "tie"),
         Parameter: ("default",),
-        OwnTensor: ("shape", "fill", "test"),
+        OwnTensor: ("shape", "fill", "test", "trainable"),
         Tie: ("test",),
         Fill: ("arguments",),
         Call: ("arguments", "positional"),

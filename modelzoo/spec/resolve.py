@@ -202,6 +202,8 @@ class Resolver:
         instance.children = self.arrangement.arranged(block, instance.written)
         there = [each for each in (*block.tensors, *block.buffers) if self.truth(each.test, scope, each.key)]
         for tensor in there:
+            if not self.truth(tensor.trainable, scope, tensor.key, "trainable"):
+                instance.frozen_tensors.add(tensor.name)
             instance.shapes[tensor.name] = self.values.shape(tensor.shape, scope, tensor.key / "shape")
         instance.ties = [(each.left, each.right) for each in block.tie if self.truth(each.test, scope, each.key)]
         instance.init = [(pattern, fill, scope.values) for pattern, fill in block.init]

@@ -137,8 +137,11 @@ class Tensors:
             self.problems.add(key, "a tensor is a shape and a fill", f"Write {name}: {{shape: [8], fill: ones}}.")
             return OwnTensor(name=name, shape=(), key=key)
         flag = "persistent" if buffer else "trainable"
-        if not isinstance(value.get(flag, True), bool):
-            self.problems.add(key / flag, f"{flag} must be true or false, not {value[flag]!r}")
+        given = value.get(flag, True)
+        formula = not buffer and isinstance(given, str)
+        if not formula and not isinstance(given, bool):
+            self.problems.add(key / flag, f"{flag} must be true or false, not {given!r}")
+        trains = plain(self.calls, given, key / flag, visible) if formula else not buffer and given is not False
         return OwnTensor(
             name=name,
             shape=self.shape(value["shape"], key / "shape", visible),
@@ -146,7 +149,7 @@ class Tensors:
             if value.get("fill") is not None
             else None,
             dtype=self.keys.dtype(value.get("dtype"), key / "dtype"),
-            trainable=not buffer and value.get("trainable") is not False,
+            trainable=trains,
             persistent=value.get("persistent") is not False,
             test=self.test(value, key, visible),
             key=key,

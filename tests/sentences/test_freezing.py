@@ -202,3 +202,48 @@ def test_what_cannot_be_frozen_is_said(model, said):
     with pytest.raises(modelzoo.ConfigError) as caught:
         modelzoo.build(model)
     assert str(caught.value) == said
+
+
+def test_a_formula_says_whether_an_own_tensor_is_trained():
+    model, cls = made(
+        """
+        args: {tuned: 1}
+        inputs: {x: [2, 8]}
+        layers: {h: {_target_: "Scale(8, i >= tuned)", _repeat_: 2}}
+        blocks:
+          Scale:
+            args: [dim, tuned]
+            parameters: {scale: {shape: [dim], fill: ones, trainable: =tuned}}
+            forward: x * scale
+        """
+    )
+    assert trained(model) == ["h.1.scale"]
+    same(model, cls())
+    assert trained(cls(tuned=0)) == ["h.0.scale", "h.1.scale"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "answer"),
+    [
+        ("trainable", 3, "trainable must be true or false, not 3"),
+        ("trainable", "=dims", "there is no value 'dims'. Did you mean 'dim'?"),
+        ("trainable", "=[dim]", "trainable must be true or false, not (4,)"),
+    ],
+)
+def test_an_own_tensor_is_trained_or_not(key, value, answer):
+    tensor = {"shape": ["dim"], "fill": "ones", key: value}
+    block = {"args": {"dim": 4}, "inputs": {"x": [2, 4]}, "parameters": {"scale": tensor}, "forward": "x * scale"}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build(block)
+    assert str(caught.value) == f"model.parameters.scale.trainable\n  {answer}"
+
+
+@pytest.mark.parametrize("name", ["trainable", "requires_grad"])
+def test_what_torch_calls_it_is_answered_with_the_key_of_a_layer_and_of_a_block(name):
+    layers = {"a": {"_target_": "Linear(4, 4)", name: False}, "b": {"layers": ["Linear(4, 4)"], name: False}}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.build({"layers": layers})
+    assert str(caught.value) == (
+        f"model.layers.a.{name}\n  Linear has no argument '{name}'. Write _freeze_: true in a mapping.\n"
+        f"model.layers.b.{name}\n  '{name}' is not a key of a block. Write _freeze_: true."
+    )

@@ -47,8 +47,9 @@ def _made(tensor: nodes.OwnTensor, parameter: bool, cls: Class, env: Env) -> ast
     made = _tensor(tensor, cls, env)
     if not parameter:
         return made
-    trains = tensor.trainable and functions.DTYPES[tensor.dtype or "float32"].is_floating_point
-    return trees.call(trees.dotted("nn.Parameter"), [made], {} if trains else {"requires_grad": _FALSE})
+    floats = functions.DTYPES[tensor.dtype or "float32"].is_floating_point
+    trains = when(tensor.trainable, env) if floats else _FALSE
+    return trees.call(trees.dotted("nn.Parameter"), [made], {} if trains is None else {"requires_grad": trains})
 
 
 def _instances(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[BlockInstance]:
