@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from modelzoo.errors import Path, Problems, first_line, nearest
+from modelzoo.errors import Path, Problems, fail, first_line, nearest
 from modelzoo.optim.grouping import Part
 from modelzoo.spec.groups import KEY
 
@@ -42,6 +42,18 @@ def named(optimizer: type[Optimizer] | str | None, problems: Problems | None = N
     if problems is None:
         found.check()
     return None
+
+
+def stepping(optimizer: Any) -> type[Optimizer]:
+    """The class of that name, for a step.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = named(optimizer)
+    if found is None:
+        fail(Path(("step",)), "a step needs an optimiser, and none is named.", "Type optimizer=AdamW.")
+    return found
 
 
 def options_of(optimizer: type[Optimizer]) -> tuple[str, ...] | None:

@@ -108,6 +108,8 @@ class Options:
     load: Request | None = field(default=None, metadata=_rules(_anything))  # `weights` knows what there is
     groups: Any = field(default=None, metadata=_rules(_anything))  # `optim` knows what there is
     optimizer: Any = field(default=None, metadata=_rules(_anything))
+    loss: Any = field(default=None, metadata=_rules(_anything))
+    step: bool = field(default=False, metadata=_rules(_flag))
     export: Any = field(default=(), metadata=_rules(_anything))  # `exports` knows what there is
     max_steps: int = field(default=bounds.STEPS, metadata=_rules(_positive(bounds.STEPS)))
     memory: int | str | None = field(default=None, metadata=_rules(_or_null(_memory), decides=False))

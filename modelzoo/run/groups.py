@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from modelzoo.errors import fail
 from modelzoo.escapes import printable
 from modelzoo.init import selection
+from modelzoo.optim import optimisers
 from modelzoo.optim.grouping import Grouping
 from modelzoo.optim.groups import grouping
+from modelzoo.optim.stepping import STEP
 from modelzoo.plans.draft import Draft
 from modelzoo.plans.options import Options
 from modelzoo.terminal import say
@@ -16,13 +19,19 @@ from modelzoo.terminal import say
 def grouped(draft: Draft, options: Options) -> tuple[Draft, Grouping]:
     """A draft with the group of each tensor; what groups freeze is frozen in its modules.
 
+    A step needs them even where there is but one.
+
     Raises:
         ConfigError: everything that is wrong with the groups.
     """
-    if options.groups is None and options.optimizer is None:
+    if options.groups is None and options.optimizer is None and not options.step:
         return draft, Grouping(trainable={})
+    if options.step:
+        optimisers.stepping(options.optimizer)
     root, block_of = draft.skeleton.root, selection.block_of(draft.skeleton)
     found = grouping(root, options.groups, options.optimizer, {}, seen=draft.values, block_of=block_of)
+    if options.step and not found.parts:
+        fail(STEP, "no parameter is trained, so there is nothing to step.", "Type step=false.")
     found.freeze(root)
     return replace(draft, grouped=found.by_tensor() if options.groups else {}), found
 

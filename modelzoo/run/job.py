@@ -22,6 +22,7 @@ from modelzoo.errors import Path, Problem, Problems, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
 from modelzoo.modules import gradients, observe
+from modelzoo.optim import loss, optimisers, stepping
 from modelzoo.optim.grouping import Grouping
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
@@ -54,6 +55,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     with with_threads(options.threads):
         draft = drafts.drafted(config, options, device=device, wrong=wrong.found)
         draft, grouping = groups.grouped(draft, options)
+        objective = loss.loss_of(options.loss, draft)
         for warning in (*draft.plan.warnings, *grouping.warnings, *unused(config)):
             where, path = config.locate(warning.key, warning.line, warning.column)
             _warn(replace(warning, where=where, path=path))
@@ -71,7 +73,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         inputs = example_inputs(draft, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draft.plan.seed)
-            facts = _report(draft, grouping, model, inputs, config, options, directory, exported)
+            facts = _report(draft, grouping, objective, model, inputs, config, options, directory, exported)
         ended = time.perf_counter()
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
 
@@ -103,6 +105,7 @@ def _warn(problem: Problem) -> None:
 def _report(
     draft: Draft,
     grouping: Grouping,
+    objective: loss.Loss | None,
     model: nn.Module,
     inputs: dict[str, Tensor],
     config: Config,
@@ -110,7 +113,7 @@ def _report(
     directory: pathlib.Path,
     exported: tuple[str, ...],
 ) -> dict[str, Any]:
-    backward, show, seen = options.backward, options.show, None
+    backward, show, seen = options.backward or options.step, options.show, None
     model.train(options.training)
     plan = draft.plan.placed(config.locate)
     facts = rows(draft.plan, model)
@@ -132,11 +135,21 @@ def _report(
     measured = metrics.measure(model, output)
     for name, value in measured.items():
         say(printable(f"{name}: {value}", lines=False))
+
+    def aim(output: Any) -> Any:
+        return output if objective is None else objective(output, inputs)
+
+    aimed = aim(output)
+    if objective is not None:
+        measured["loss"] = aimed.item()
+        say(f"loss: {measured['loss']:.6g}")
     if backward:
-        gradients.backward(draft.skeleton, output, lambda: forward(draft, model, inputs, True))
+        gradients.backward(draft.skeleton, aimed, lambda: aim(forward(draft, model, inputs, True)))
+        moved = stepping.stepped(model, grouping, optimisers.stepping(options.optimizer)) if options.step else {}
+        say("\n".join(stepping.lines(moved)))
         if show is not None:
             say("\n".join(printing.value_lines(model, show)))
-        written = save.write_parameters(directory, plan, model, gradients=True, rows=facts)
+        written = save.write_parameters(directory, plan, model, gradients=True, moved=moved, rows=facts)
     written.append(_write_model(directory, config))
     written += exports.write(exported, draft, model, config, directory)
     _list(written)

@@ -6,7 +6,8 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ from modelzoo.plans.statistics import Statistics
 from modelzoo.weights.tensor_files import METADATA
 
 if TYPE_CHECKING:
+    from modelzoo.optim.stepping import Moved
     from modelzoo.plans import plan as planned
     from modelzoo.plans import records
 
@@ -33,6 +35,7 @@ def write_parameters(
     plan: planned.Plan,
     model: nn.Module,
     gradients: bool = False,
+    moved: Mapping[str, Moved] = MappingProxyType({}),
     rows: Iterable[Row] | None = None,
 ) -> list[pathlib.Path]:
     """Writes `parameters.safetensors` and `parameters.json`, each whole or not at all.
@@ -46,6 +49,7 @@ def write_parameters(
         plan: the plan of `model`.
         model: what was built from it. On meta only the facts are written.
         gradients: whether to add the norm of each gradient, null where there is none.
+        moved: what a step of an optimiser did to parameters, which is added too.
         rows: the rows of `model` with statistics, where they are at hand.
 
     Returns:
@@ -78,15 +82,20 @@ def write_parameters(
     facts = []
     for tensor in plan.tensors:
         line = _facts(tensor, seen.get(tensor.name))
-        if gradients:
-            gradient = values[tensor.name].grad
-            line["gradient_norm"] = None if gradient is None else torch.linalg.vector_norm(gradient).item()
+        line |= _trained(values[tensor.name], moved.get(tensor.name)) if gradients else {}
         facts.append(json_text(line, indent=None))
     lines = ",\n    ".join(facts)
     text = json_text(head).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
     path = folder / FACTS
     files.write_text(path, text)
     return [*written, path]
+
+
+def _trained(value: torch.Tensor, moved: Moved | None) -> dict[str, Any]:
+    """What a backward pass and a step left of a tensor."""
+    norm = None if value.grad is None else torch.linalg.vector_norm(value.grad).item()
+    step = {} if moved is None else {"update": moved.update, "update_ratio": moved.ratio}
+    return {"gradient_norm": norm, **step}
 
 
 def _facts(tensor: records.TensorRecord, seen: Statistics | None) -> dict[str, Any]:
