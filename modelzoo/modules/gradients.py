@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from modelzoo.errors import ConfigError, Path, Problem, fail, first_line
 from modelzoo.modules.failures import depends_on_data
 from modelzoo.modules.inputs import call_with
-from modelzoo.modules.skeleton import Skeleton
+from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec.instances import LayerInstance
 
 
@@ -173,7 +173,8 @@ class _Watch:
     @contextmanager
     def calls(self, skeleton: Skeleton) -> Iterator[None]:
         """Watches the layers and blocks of the config; what a layer is made of counts as the layer."""
-        known = [module for module in skeleton.root.modules() if module in skeleton.instances]
+        own = (module for module in skeleton.root.modules() if module in skeleton.instances)
+        known = [layer for module in own for layer in (module.layer if isinstance(module, Unsized) else [module])]
         before = [module.register_forward_pre_hook(self.before) for module in known]
         after = [module.register_forward_hook(self.after) for module in known]
         try:

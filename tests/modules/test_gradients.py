@@ -137,6 +137,7 @@ IN_PLACE = [
     (["Linear(8, 8)", "ReLU(inplace=True)", "Dropout(0.5)"], {}),
     (["Sigmoid", "ReLU(inplace=True)", "Linear(8, 8)"], {}),
     (["Linear(8, 8)", "Exp2", "ELU(inplace=True)"], {2: "ELU(inplace=True)"}),
+    (["Linear(8, 8)", "Sigmoid", "ReLU(inplace=True)", "Linear(out_features=8)"], {2: "ReLU(inplace=True)"}),
 ]
 
 
