@@ -12,6 +12,7 @@ from modelzoo.terminal import say
 COMMANDS = {
     "run": ("modelzoo.cli.run_file", "runs a model file from anywhere, in a process with limits"),
     "check": ("modelzoo.cli.check", "plans configs and model files without values, and says what is wrong"),
+    "diff": ("modelzoo.cli.diff", "says what two models differ in, and what that means for their weights"),
     "list": (
         "modelzoo.cli.listing",
         "lists what a config may name: layers, fills, functions, methods, models, inits, groups",

@@ -19,6 +19,8 @@ from modelzoo.errors import ConfigWarning, located
 from modelzoo.plans.draft import draft, fill
 from modelzoo.plans.initialized import Report, initialized
 from modelzoo.plans.plan import Plan
+from modelzoo.weights import loading
+from modelzoo.weights.request import parsed
 
 
 @contextmanager
@@ -40,18 +42,19 @@ def plan(
     *,
     args: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
-    seed: int = 0,
-    dtype: str = "float32",
+    seed: int | None = None,
+    dtype: str | None = None,
 ) -> Plan:
     """Decides everything about a model without filling a tensor.
 
     Args:
-        model: the path of a model file, a mapping, or a DictConfig.
+        model: the path of a model file, a mapping, or a DictConfig; or the path of a `parameters.safetensors`, which
+            holds its model.
         init: rules: a mapping, a DictConfig or a path; they replace the model file's own.
         args: other values for args of the model, by their names.
         overrides: what is changed in model and init, as `python run.py` takes it: `["model.args.dim=16"]`.
-        seed: of all random values.
-        dtype: of floating parameters, buffers and inputs that name none.
+        seed: of all random values; 0 by default, or what a file of values was made with.
+        dtype: of floating parameters, buffers and inputs that name none; float32 by default, or that of the file.
 
     Returns:
         a value that prints as a table.
@@ -78,7 +81,7 @@ def plan(
     """
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
-        return draft(given.model, given.init, seed=seed, dtype=dtype, count=True).plan.placed(given.locate)
+        return draft(given.model, given.init, **_decided(given, seed, dtype), count=True).plan.placed(given.locate)
 
 
 @_uncollected()
@@ -88,13 +91,15 @@ def build(
     *,
     args: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
-    seed: int = 0,
+    seed: int | None = None,
     device: str | torch.device = "cpu",
-    dtype: str = "float32",
+    dtype: str | None = None,
     max_steps: int = bounds.STEPS,
     memory: int | str | None = None,
 ) -> nn.Module:
     """Builds an ordinary module in training mode, every tensor filled once.
+
+    From a `parameters.safetensors` that a run wrote it builds the model and gives it the values that it has there.
 
     Args:
         model, init, args, overrides, seed, dtype: as for `plan`.
@@ -125,10 +130,21 @@ def build(
     """
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
-        made = draft(given.model, given.init, seed=seed, dtype=dtype, device=device, max_steps=max_steps, planned=False)
+        known = _decided(given, seed, dtype)
+        made = draft(given.model, given.init, **known, device=device, max_steps=max_steps, planned=False)
         for each in (*(one.located(given.locate) for one in made.warnings), *unused(given)):
             warnings.warn(str(each), ConfigWarning, stacklevel=3)
-        return fill(made, device, budget=memory)
+        built = fill(made, device, budget=memory)
+        if "load" in given.options:
+            request = parsed(given.options["load"])
+            (loading.planned if torch.device(device).type == "meta" else loading.load)(built, request)
+        return built
+
+
+def _decided(given: config.Config, seed: int | None, dtype: str | None) -> dict[str, Any]:
+    """What random values and dtypes depend on: what was given, else what a file of values keeps."""
+    options = {"seed": 0, "dtype": "float32", **given.options}
+    return {"seed": options["seed"] if seed is None else seed, "dtype": options["dtype"] if dtype is None else dtype}
 
 
 def initialize(

@@ -171,7 +171,7 @@ def inside(given: sandbox.Limits, file: str, typed: dict[str, Any]) -> int:
                 return
         opened = config.from_mapping(source, said.init, said.overrides, said.groups)
         with located(said.locate(opened.locate)):
-            found[0] = _planned(file, opened, {**opened.options, **said.options})
+            found[0] = _planned(file, opened, said.over(opened.options))
 
     try:
         reported(task, given, file)

@@ -75,7 +75,7 @@ def _run(given: sandbox.Limits, file: str, typed: Typed) -> None:
 
     opened = config.from_mapping(file, typed.init, typed.overrides, typed.groups)
     locate = typed.locate(opened.locate)
-    options = {**opened.options, **typed.options, "memory": given.memory}
+    options = {**typed.over(opened.options), "memory": given.memory}
     with located(locate):
         directory = _new_directory()
         try:

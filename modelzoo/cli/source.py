@@ -38,7 +38,7 @@ def command(arguments: list[str]) -> int:
 def _of_file(file: str, texts: list[str]) -> str:
     typed = read_typed(texts)
     given = config.from_mapping(file, typed.init, typed.overrides)
-    return _written(given, typed.options, typed.locate(given.locate))
+    return _written(given, typed.over(given.options), typed.locate(given.locate))
 
 
 def _composed(overrides: list[str]) -> str:

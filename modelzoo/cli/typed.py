@@ -32,6 +32,13 @@ class Typed:
     groups: str | None = None
     overrides: tuple[Override, ...] = ()
 
+    def over(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+        """These options, and those that a file of values keeps; what is typed of `load` is about that file."""
+        load = self.options.get("load")
+        if isinstance(load, Mapping) and load.get("file") is None and "load" in kept:
+            return {**kept, **self.options, "load": {**load, "file": kept["load"]}}
+        return {**kept, **self.options}
+
     def locate(self, other: Locate) -> Locate:
         """As another; options stand on the command line."""
         return _typed(other, self.options)

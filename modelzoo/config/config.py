@@ -26,7 +26,7 @@ class Config:
     Attributes:
         model: the root block.
         init: the rules, or `None`.
-        options: everything else that was composed: seed, device, dtype, ...
+        options: everything else that was composed: seed, device, dtype, ...; of a file of values those that it keeps.
         locate: finds the place of a key.
         referred: the names in references, which were followed.
     """
@@ -50,7 +50,7 @@ def from_mapping(
 
     Args:
         model: a block, or `{"model": block, "init": rules, "groups": groups}`, as a mapping or a DictConfig; or the
-            path of a model file.
+            path of a model file, or of a `.safetensors` that holds its model.
         init: rules, as a mapping or a DictConfig; or the path of a file of rules. They replace the model file's own.
         groups: likewise, of an optimiser.
         overrides: what is changed in all of them. References of a DictConfig were followed before.
@@ -68,14 +68,17 @@ def from_mapping(
     for kind, source in beside.items():
         parts[kind] = opened(source, kind, [each for each in overrides if each.key[0] == kind])
     found = {kind: parts.get(kind, parts["model"]).get(kind) for kind in modelfile.KINDS}
+    kept = dict(parts["model"].options)
 
     def locate(key: Path, line: int = 0, column: int = 0) -> tuple[str, str]:
+        if key[:1] in (("seed",), ("dtype",), ("load",)) and kept:
+            return kept["load"], str(key)
         return parts.get(str(key[0]) if key else "", parts["model"]).locate(key, line, column)
 
     return Config(
         model=found["model"],
         init=found["init"],
-        options={} if found["groups"] is None else {"groups": found["groups"]},
+        options=kept if found["groups"] is None else {**kept, "groups": found["groups"]},
         locate=locate,
         referred=frozenset[str]().union(*(each.referred for each in parts.values())),
     )
@@ -90,7 +93,7 @@ def opened(source: Source, kind: str, overrides: Sequence[Override]) -> modelfil
     if isinstance(source, modelfile.ModelFile):
         if not overrides:
             return source
-        return modelfile.resolved(dict(source), [Data(data=source, locate=source.locate)], overrides)
+        return modelfile.resolved(dict(source), [Data(data=source, locate=source.locate)], overrides, source.options)
     if isinstance(source, (str, os.PathLike)):
         return modelfile.opened(source, kind, overrides)
     data = _plain(source)

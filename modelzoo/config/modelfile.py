@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from modelzoo import bounds
+from modelzoo import bounds, headers
 from modelzoo.config import changes, interpolation, library, places
 from modelzoo.config.document import Document, read
 from modelzoo.config.plain import plain
@@ -33,11 +33,18 @@ class ModelFile(dict[str, Any]):
         places: where its keys stand.
         locate: finds the place of a key, for error messages.
         referred: the names in its references, which were followed.
+        options: with which it was built, if it is a file of its values: seed, dtype, and itself as what to load.
     """
 
-    def __init__(self, data: dict[str, Any], where: places.Places, referred: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        data: dict[str, Any],
+        where: places.Places,
+        referred: frozenset[str] = frozenset(),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(data)
-        self.referred = referred
+        self.referred, self.options = referred, dict(options or {})
         self.places = where
         self.locate: Locate = where.trace
 
@@ -66,7 +73,7 @@ def is_file(target: str) -> bool:
     """
     named = (
         target == PIPE
-        or target.endswith(SUFFIXES)
+        or target.endswith((*SUFFIXES, headers.SUFFIX))
         or target.startswith((".", os.sep))
         or pathlib.Path(target).is_file()
     )
@@ -89,7 +96,9 @@ def opened(path: str | os.PathLike[str], kind: str = "", overrides: Sequence[pla
         ConfigError: with file, line and column of everything that is no plain data; an override that does not fit.
     """
     shown = os.fspath(path)
-    document = read(_text(pathlib.Path(path)), shown)
+    saved = headers.saved(pathlib.Path(path)) if headers.is_named(path) else None
+    document = read(_text(pathlib.Path(path)) if saved is None else saved.model, shown)
+    options = {} if saved is None else {"seed": saved.seed, "dtype": saved.dtype, "load": shown}
     problems = Problems()
     _check_root(document, problems)
     problems.check()
@@ -109,13 +118,16 @@ def opened(path: str | os.PathLike[str], kind: str = "", overrides: Sequence[pla
         problems.check()
         data, beside = library.included(data if whole else {kind: data}, pathlib.Path(path), _text, problems)
         problems.check()
-    return resolved(data, [*beside, file], overrides)
+    return resolved(data, [*beside, file], overrides, options)
 
 
 def resolved(
-    data: dict[str, Any], sources: Sequence[places.File | places.Data], overrides: Sequence[places.Override]
+    data: dict[str, Any],
+    sources: Sequence[places.File | places.Data],
+    overrides: Sequence[places.Override],
+    options: Mapping[str, Any] | None = None,
 ) -> ModelFile:
-    """Data from their sources, changed by overrides, with every reference followed.
+    """Data from their sources, changed by overrides, with every reference followed, and their options.
 
     Raises:
         ConfigError: an override that does not fit, or a wrong reference.
@@ -128,7 +140,7 @@ def resolved(
     with located(where.locate):
         data = interpolation.resolve(data, problems)
         problems.check()
-    return ModelFile(data, where, referred)
+    return ModelFile(data, where, referred, options)
 
 
 def _is_whole(data: Mapping[Any, Any], kind: str) -> bool:

@@ -121,7 +121,8 @@ def _report(
     try:
         if show is not None and not backward:
             values = printing.value_lines(model, show)
-        written = [] if backward else save.write_parameters(directory, plan, model, rows=facts)
+        text = model_file(config)
+        written = [] if backward else save.write_parameters(directory, plan, model, rows=facts, model_file=text)
         with observe.observed(model) as record:
             output = forward(draft, model, inputs, backward)
         seen = record
@@ -149,8 +150,12 @@ def _report(
         say("\n".join(stepping.lines(moved)))
         if show is not None:
             say("\n".join(printing.value_lines(model, show)))
-        written = save.write_parameters(directory, plan, model, gradients=True, moved=moved, rows=facts)
-    written.append(_write_model(directory, config))
+        written = save.write_parameters(
+            directory, plan, model, gradients=True, moved=moved, rows=facts, model_file=text
+        )
+    path = directory / "model.yaml"
+    files.write_text(path, text)
+    written.append(path)
     written += exports.write(exported, draft, model, config, directory)
     _list(written)
     return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
@@ -183,9 +188,8 @@ def check_inputs(draft: Draft) -> None:
         fail(key, "the model has no example input to run on.", "Write inputs: {x: [2, 20]}.")
 
 
-def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
-    """The composed config as a model file: `modelzoo.build` opens it anywhere."""
-    path = directory / "model.yaml"
+def model_file(config: Config) -> str:
+    """The composed config as the text of a model file: `modelzoo.build` opens it anywhere."""
     content: dict[str, Any] = {"model": config.model}
     if config.init:
         content["init"] = config.init
@@ -194,5 +198,4 @@ def _write_model(directory: pathlib.Path, config: Config) -> pathlib.Path:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     if printable(text) != text:
         text = yaml.safe_dump(content, sort_keys=False, width=120)
-    files.write_text(path, text)
-    return path
+    return text

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from modelzoo import files
+import modelzoo
+from modelzoo import bounds, files, headers
 from modelzoo.escapes import json_text, printable
 from modelzoo.modules.homes import tensors_of
 from modelzoo.plans.rows import Row
 from modelzoo.plans.rows import rows as rows_of
 from modelzoo.plans.statistics import Statistics
-from modelzoo.weights.tensor_files import METADATA
 
 if TYPE_CHECKING:
     from modelzoo.optim.stepping import Moved
@@ -37,11 +37,13 @@ def write_parameters(
     gradients: bool = False,
     moved: Mapping[str, Moved] = MappingProxyType({}),
     rows: Iterable[Row] | None = None,
+    model_file: str = "",
 ) -> list[pathlib.Path]:
     """Writes `parameters.safetensors` and `parameters.json`, each whole or not at all.
 
     The first holds every tensor of the state dict once, under its first name; its metadata key "modelzoo" is a JSON
-    text with `scheme`, `seed` and the other names (`aliases`). The second holds one line of facts for each tensor; a
+    text with `scheme`, `seed`, `dtype`, `versions`, the other names (`aliases`) and the model itself, as a model file:
+    `modelzoo.build` makes the model with these values of it. The second holds one line of facts for each tensor; a
     number that is not finite is null there, and `finite` says so.
 
     Args:
@@ -51,6 +53,7 @@ def write_parameters(
         gradients: whether to add the norm of each gradient, null where there is none.
         moved: what a step of an optimiser did to parameters, which is added too.
         rows: the rows of `model` with statistics, where they are at hand.
+        model_file: the model and its rules as the text of a model file; above 1 MB it is left out.
 
     Returns:
         The paths of the files.
@@ -62,7 +65,6 @@ def write_parameters(
 
     folder = pathlib.Path(directory)
     values = tensors_of(model)
-    kept = [tensor for tensor in plan.tensors if tensor.persistent]
     written: list[pathlib.Path] = []
     if not any(value.is_meta for value in values.values()):
         path = folder / TENSORS
@@ -70,12 +72,9 @@ def write_parameters(
             if name == "__metadata__" or re.search("[\ud800-\udfff]", name):
                 what = f"A tensor named '{printable(name, lines=False)}' makes a safetensors file unreadable."
                 files.fail(path, what, "Rename it.")
+        kept = [tensor for tensor in plan.tensors if tensor.persistent]
         tensors = {tensor.name: values[tensor.name].detach().contiguous() for tensor in kept}
-        aliases = {tensor.name: tensor.aliases for tensor in kept if tensor.aliases}
-        about = {"scheme": plan.scheme, "seed": plan.seed, "aliases": aliases}
-        # One key: safetensors writes several in an order of chance, and equal models should make equal files.
-        metadata = {METADATA: json.dumps(about)}
-        files.write_atomically(path, lambda file: save_file(tensors, file, metadata))
+        files.write_atomically(path, lambda file: save_file(tensors, file, _metadata(plan, model_file)))
         written.append(path)
     seen = {row.name: row.statistics for row in (rows_of(plan, model) if rows is None else rows)}
     head = {name: getattr(plan, name) for name in ("seed", "scheme", "parameters", "trainable", "buffers", "bytes")}
@@ -96,6 +95,17 @@ def _trained(value: torch.Tensor, moved: Moved | None) -> dict[str, Any]:
     norm = None if value.grad is None else torch.linalg.vector_norm(value.grad).item()
     step = {} if moved is None else {"update": moved.update, "update_ratio": moved.ratio}
     return {"gradient_norm": norm, **step}
+
+
+def _metadata(plan: planned.Plan, model_file: str) -> dict[str, str]:
+    """What a file of values says beside them."""
+    aliases = {tensor.name: tensor.aliases for tensor in plan.tensors if tensor.persistent and tensor.aliases}
+    about: dict[str, Any] = {"scheme": plan.scheme, "seed": plan.seed, "aliases": aliases}
+    if model_file and len(model_file.encode()) <= bounds.FILE:
+        versions = {"modelzoo": modelzoo.__version__, "torch": torch.__version__}
+        about |= {"dtype": plan.dtype, "versions": versions, "model": model_file}
+    # One key: safetensors writes several in an order of chance, and equal models should make equal files.
+    return {headers.KEY: json.dumps(about)}
 
 
 def _facts(tensor: records.TensorRecord, seen: Statistics | None) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from modelzoo.weights.stored import HEADER, Stored, unreadable
+from modelzoo.headers import HEADER
+from modelzoo.weights.stored import Stored, unreadable
 
 KIND = "arrays of numpy"
 SUFFIX = ".npy"

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from modelzoo import files
 from modelzoo.escapes import printable
+from modelzoo.headers import HEADER
 from modelzoo.weights import torch_files
 from modelzoo.weights.pickles import check_depth
-from modelzoo.weights.stored import HEADER, Stored, unreadable
+from modelzoo.weights.stored import Stored, unreadable
 
 LIST = ".metadata"
 KIND = "a checkpoint of torch.distributed"

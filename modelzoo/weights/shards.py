@@ -7,8 +7,7 @@ import pathlib
 from modelzoo import files
 from modelzoo.errors import IN_FULL
 from modelzoo.escapes import printable
-from modelzoo.weights.stored import HEADER
-from modelzoo.weights.tensor_files import without_repetition
+from modelzoo.headers import HEADER, without_repetition
 
 INDEX = ".index.json"
 

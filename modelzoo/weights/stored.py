@@ -18,9 +18,6 @@ from modelzoo.weights.patterns import NAME
 COUNT = 2**20
 """Tensors of a file."""
 
-HEADER = 2**25
-"""Bytes of a header or an index: those of the largest models have a quarter."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:

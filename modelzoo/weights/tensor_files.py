@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -12,12 +11,8 @@ from typing import Any
 
 import torch
 
-from modelzoo import files
-from modelzoo.escapes import printable
-from modelzoo.weights.stored import HEADER, Stored
-
-METADATA = "modelzoo"
-"""The key of the metadata under which a dump of ours has the other names of its tensors."""
+from modelzoo import files, headers
+from modelzoo.weights.stored import Stored
 
 DTYPES = {
     "BOOL": "bool",
@@ -41,16 +36,11 @@ def stored(path: pathlib.Path, opened: ExitStack) -> Iterator[Stored]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with path.open("rb") as head:
-            length = int.from_bytes(head.read(8), "little")
-            if length > HEADER:
-                claimed = f"its header would have {length:,} bytes, and at most {HEADER:,} are read"
-                files.fail(path, f"This file cannot be read as safetensors: {claimed}.")
-            header = head.read(length)
+        headers.check_size(path)
         file = opened.enter_context(safe_open(path, framework="pt"))
     except (OSError, SafetensorError) as error:
         files.fail(path, f"This file cannot be read as safetensors: {error}.", cause=error)
-    told = without_repetition(header, path)
+    told = headers.header(path)
     aliases = _aliases(told.pop("__metadata__", None))
     for name, about in told.items():
         yield Stored(
@@ -63,23 +53,10 @@ def stored(path: pathlib.Path, opened: ExitStack) -> Iterator[Stored]:
         )
 
 
-def without_repetition(text: bytes, path: pathlib.Path) -> Any:
-    """JSON without a name that stands twice: readers differ in which of the two they take."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-            files.fail(path, f"'{printable(twice, lines=False)}' stands twice in this file.")
-        return found
-
-    return json.loads(text.decode(), object_pairs_hook=once)
-
-
 def _aliases(metadata: Any) -> dict[str, tuple[str, ...]]:
     """The other names in a dump of ours; none in any other file."""
     try:
-        aliases = json.loads(metadata[METADATA])["aliases"]
+        aliases = json.loads(metadata[headers.KEY])["aliases"]
         known = {name: tuple(others) for name, others in aliases.items() if isinstance(others, list)}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}

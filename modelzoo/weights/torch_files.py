@@ -16,8 +16,9 @@ from torch import Tensor
 
 from modelzoo import files
 from modelzoo.escapes import printable
+from modelzoo.headers import HEADER
 from modelzoo.weights.pickles import check_depth
-from modelzoo.weights.stored import COUNT, HEADER, Stored, unreadable
+from modelzoo.weights.stored import COUNT, Stored, unreadable
 
 KIND = "weights of torch"
 LEVELS = 10

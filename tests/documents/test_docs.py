@@ -17,8 +17,8 @@ from tests.helpers.documents import (
     commands,
     documents,
     executed,
+    fails,
     folder_of,
-    is_message,
     parts,
     run,
     session,
@@ -81,7 +81,7 @@ def test_a_command_prints_what_is_shown_and_fails_where_a_message_is_shown(part,
     for command, shown in commands(part):
         code, printed = run(command, code)
         assert agrees(shown, printed), f"{part.place}: $ {command}\n{printed}"
-        assert code == is_message(shown), f"{part.place}: $ {command} ends with {code}"
+        assert code == fails(command, shown), f"{part.place}: $ {command} ends with {code}"
         assert "Traceback" not in printed
 
 

@@ -267,6 +267,12 @@ def is_message(shown: str) -> bool:
     return re.search(r"^(?:command line|[\w./-]+:\d+:\d+|[\w./-]+\.ckpt)  .*\n  \S", shown, re.M) is not None
 
 
+def fails(command: str, shown: str) -> bool:
+    """Whether a command ends with 1: it shows a message, or models that differ."""
+    differs = command.startswith("python -m modelzoo diff ") and "no difference" not in shown
+    return differs or is_message(shown)
+
+
 def session(part: Part) -> str:
     """What differs in a Python session from what is shown."""
     example = doctest.DocTestParser().get_doctest(part.text, {}, part.place, str(part.document), part.line)

@@ -70,3 +70,11 @@ def test_a_model_is_gone_with_its_last_reference():
         assert [each() for each in alive] == [None] * len(alive)
     finally:
         gc.enable()
+
+
+def test_a_size_that_is_left_out_makes_no_more_activations():
+    written, left_out = (
+        modelzoo.plan({"inputs": {"x": [2, 8]}, "layers": [layer]})
+        for layer in ("Linear(8, 4)", "Linear(out_features=4)")
+    )
+    assert left_out.activations == written.activations == 4 * 2 * 4

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 
 from modelzoo.escapes import printable
 from modelzoo.export.graph.graph import SIGNS, Graph, Node
@@ -15,9 +16,15 @@ from modelzoo.export.graph.nesting import Frame, Hop, nested
 LARGE = 7.3
 """The width of a character of a label."""
 
+_UNMARKED: Mapping[str, str] = MappingProxyType({})
 
-def svg(graph: Graph) -> str:
+
+def svg(graph: Graph, marks: Mapping[str, str] = _UNMARKED) -> str:
     """An SVG element that follows the colours of its page, light or dark.
+
+    Args:
+        graph: what to draw.
+        marks: classes of nodes and clusters, by their names, with which a page tells them from others.
 
     >>> from modelzoo.export.graph.graph import Edge, Graph, Node
     >>> nodes = (Node(name="x", kind="input", label="x"), Node(name="a", kind="module", label="a", detail="ReLU"))
@@ -34,31 +41,37 @@ def svg(graph: Graph) -> str:
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="data flow">',
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path class="head" d="M0,0.5 L8,4 L0,7.5 z"/></marker></defs>',
-        *_frames(whole),
+        *_frames(whole, marks),
         *_lines(whole),
-        *_boxes(whole),
+        *_boxes(whole, marks),
         *_texts(whole),
         "</svg>",
     ]
     return "\n".join(parts)
 
 
-def _frames(frame: Frame) -> Iterator[str]:
+def _frames(frame: Frame, marks: Mapping[str, str]) -> Iterator[str]:
     if frame.cluster is not None:
+        marked = _marked(frame.cluster.name, marks)
         yield (
-            f'<rect class="frame {frame.cluster.kind}" x="{frame.left:.1f}" y="{frame.top:.1f}" '
+            f'<rect class="frame {frame.cluster.kind}{marked}" x="{frame.left:.1f}" y="{frame.top:.1f}" '
             f'width="{frame.width:.1f}" height="{frame.height:.1f}" rx="8"/>'
         )
     for inner in frame.inner():
-        yield from _frames(inner)
+        yield from _frames(inner, marks)
 
 
-def _boxes(frame: Frame) -> Iterator[str]:
+def _boxes(frame: Frame, marks: Mapping[str, str]) -> Iterator[str]:
     for item in frame.items:
         if item.node is not None:
-            yield _box(item.node, frame.left + item.x, frame.top + item.y, item.width, item.height)
+            marked = _marked(item.node.name, marks)
+            yield _box(item.node, frame.left + item.x, frame.top + item.y, item.width, item.height, marked)
     for inner in frame.inner():
-        yield from _boxes(inner)
+        yield from _boxes(inner, marks)
+
+
+def _marked(name: str, marks: Mapping[str, str]) -> str:
+    return f" marked {marks[name]}" if name in marks else ""
 
 
 def _lines(frame: Frame) -> Iterator[str]:
@@ -132,7 +145,7 @@ def _size(node: Node) -> tuple[float, float]:
     return max(width + (34 if node.kind in ("loop", "condition") else 22), 46.0), height + 13.0
 
 
-def _box(node: Node, x: float, y: float, width: float, height: float) -> str:
+def _box(node: Node, x: float, y: float, width: float, height: float, marked: str) -> str:
     left, top = x - width / 2, y - height / 2
     around = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
     if node.kind in ("loop", "condition"):
@@ -152,7 +165,7 @@ def _box(node: Node, x: float, y: float, width: float, height: float) -> str:
     calls = f" (called {node.calls} times)" if node.calls > 1 and node.kind == "module" else ""
     told = "  ".join(filter(None, (node.name if node.kind == "module" else node.label, node.detail, node.note))) + calls
     shared = " shared" if calls else ""
-    return f'<g class="node {node.kind}{shared}"><title>{_text(told)}</title>{shape}{"".join(texts)}</g>'
+    return f'<g class="node {node.kind}{shared}{marked}"><title>{_text(told)}</title>{shape}{"".join(texts)}</g>'
 
 
 def _shape(x: float, y: float, label: str) -> str:
