@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,8 +127,16 @@ def _comment(file: pathlib.Path) -> str:
         return next((each for each in told if not each.startswith(("@package", "yaml-language-server:"))), "")
 
 
+_SHOWS_HELP = re.compile(r"-[a-z]*h|--(he|hydra-h|res)")
+
+
 def choices() -> str:
-    """What `--help` lists: every group of configs with the configs in it; `hydra.help` names it as a resolver."""
+    """What `--help` lists: every group of configs with the configs in it; `hydra.help` names it as a resolver.
+
+    Hydra asks for it in every composition, and shows it where help or all values are asked for: else it is empty.
+    """
+    if not any(_SHOWS_HELP.match(each) for each in sys.argv[1:]):
+        return ""
     loader = GlobalHydra.instance().config_loader()
     waiting = [each for each in sorted(loader.list_groups(""), reverse=True) if each != "hydra"]
     parts = []

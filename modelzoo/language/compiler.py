@@ -109,10 +109,10 @@ def _translated(text: str, names: Names, name: str) -> Translation:
 
 
 def _read(statements: Sequence[ast.stmt], names: Names) -> tuple[Statements, list[ast.stmt]]:
-    """The statements rewritten, and who knows what is wrong with them."""
+    """The statements rewritten, and who knows what is wrong with them; none are left of a text that only made layers."""
     plain = Statements(names, statements)
     body = plain.block(statements)
-    if not ends(statements, ast.Return) and not plain.text.errors:
+    if statements and not ends(statements, ast.Return) and not plain.text.errors:
         plain.text.error(statements[-1], "the text ends without return", "End every way through it with return.")
     return plain, body
 

@@ -138,7 +138,7 @@ def _other_kind(misuse: Misuse) -> str:
 def _dimensions(misuse: Misuse) -> str:
     """A batch or the only channel, which the input leaves out."""
     assert misuse.misfit is not None
-    if _KINDS.fullmatch(misuse.kind) is None or not misuse.misfit.only:
+    if _KINDS.fullmatch(misuse.kind) is None or not misuse.misfit.only or not misuse.misfit.value.shape:
         return ""
     shape, given = tuple(misuse.misfit.value.shape), misuse.arguments.get(misuse.misfit.argument)
     missing = 2 + int(misuse.kind[-2]) - len(shape)

@@ -192,3 +192,10 @@ def test_every_other_name_is_torchs_for_what_has_the_name_here(name):
     dims = dict.fromkeys(["moveaxis", "swapaxes", "swapdims"], (x, 0, 1))
     arguments = {**one, **dims, "concat": ([x, y],), "concatenate": ([x, y],), "clip": (x, 0.2, 0.5)}.get(name, (x, y))
     assert torch.equal(getattr(torch, _ALSO[name])(*arguments), getattr(torch, name)(*arguments))
+
+
+@pytest.mark.parametrize("text", ["act = nn.ReLU()", "self.act = nn.ReLU()"])
+def test_a_text_that_only_makes_a_layer_is_answered_as_a_line_that_does(text):
+    made = "a layer is made in layers, and called here"
+    assert [what for what, _ in told(text)][:1] == [made]
+    assert told(f"{text}; return act(x)")[0][0] == made

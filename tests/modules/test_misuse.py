@@ -73,3 +73,8 @@ def test_a_call_without_inputs_gets_nothing():
         "model.forward\n  'a' is Linear(in_features=4, out_features=4) and cannot take nothing: Linear.forward() missing "
         "1 required positional argument: 'input'. Give it its input. It is model.layers.a."
     )
+
+
+def test_a_layer_that_gets_a_tensor_without_dimensions_is_told_what_it_takes():
+    told = hint(["Conv1d(3, 1, 1)"], [])
+    assert told == "The input is the model's 'x'."
