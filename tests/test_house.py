@@ -101,6 +101,7 @@ HYDRA = {
     "config.hydra_messages",
     "config.omega",
     "config.search_path",
+    "config.swept",
     "run.hydra_jobs",
 }
 """The files that may import hydra or omegaconf."""

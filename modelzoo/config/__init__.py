@@ -6,7 +6,8 @@ as it was typed). Nothing after this package knows Hydra or OmegaConf.
 
 Read `config` first, then `document` (YAML as nodes with places, within bounds), `scalars` and `plain` (nodes as plain
 data), `interpolation` (`${a.b}`), `modelfile` (a file from anywhere). For Hydra: `compose` (overrides to a `Config`),
-`search_path` (the configs that it finds, and what sets their keys), `places`, `omega` (a DictConfig as plain data),
+`search_path` (the configs that it finds, and what sets their keys), `swept` (the jobs of a sweep), `places`, `omega` (a
+DictConfig as plain data),
 `hydra_errors` and `hydra_messages` (what it refuses, as problems).
 
 >>> from modelzoo.config.config import from_mapping

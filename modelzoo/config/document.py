@@ -112,8 +112,9 @@ class Document:
         return f"{self.shown}:{at[0]}:{at[1]}"
 
 
+@lru_cache(maxsize=64)
 def read(text: str, shown: str) -> Document:
-    """Reads one YAML document.
+    """Reads one YAML document; one that was read before, as those of a sweep's jobs, is not read again.
 
     Args:
         text: the YAML.

@@ -169,11 +169,9 @@ def sources(overrides: tuple[str, ...], cwd: pathlib.Path, config_name: str) -> 
         loader = ConfigLoaderImpl(create_automatic_config_search_path(None, None, str(conf_directory())))
     defaults = loader.compute_defaults_list(config_name, written_out(overrides), RunMode.RUN)
     for default in defaults.defaults:
-        result = loader.repository.load_config(default.config_path)
-        if result is None or not result.path.startswith("file://"):
+        file = _file(loader, f"{default.config_path.removesuffix('.yaml').lstrip('/')}.yaml")
+        if file is None:
             continue
-        name = default.config_path.removesuffix(".yaml").lstrip("/")
-        file = pathlib.Path(result.path.removeprefix("file://"), f"{name}.yaml")
         document = read(file.read_text("utf-8-sig"), files.shown(file, cwd))
         yield File(document=document, package=parts(default.package or ""))
     for override in defaults.config_overrides:

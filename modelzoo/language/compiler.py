@@ -109,7 +109,7 @@ def _translated(text: str, names: Names, name: str) -> Translation:
 
 
 def _read(statements: Sequence[ast.stmt], names: Names) -> tuple[Statements, list[ast.stmt]]:
-    """The statements rewritten, and who knows what is wrong with them; none are left of a text that only made layers."""
+    """The statements rewritten, and who knows what is wrong with them; there are none where all made layers."""
     plain = Statements(names, statements)
     body = plain.block(statements)
     if statements and not ends(statements, ast.Return) and not plain.text.errors:

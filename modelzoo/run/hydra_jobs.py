@@ -13,6 +13,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from modelzoo.config import swept
 from modelzoo.config.omega import plain_list
 from modelzoo.run import progress, sweep
 
@@ -26,6 +27,7 @@ class OnSweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         try:
+            swept.install()
             progress.begin(pathlib.Path.cwd() / config.hydra.sweep.dir)
         except Exception as error:
             raise NotBegun from error
