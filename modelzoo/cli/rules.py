@@ -69,7 +69,7 @@ def _names(text: str, argument: bool) -> set[str]:
     except TextError:
         return set()
     trees = [each for statement in statements for each in ast.walk(statement)]
-    named = {id(each.func) for each in trees if isinstance(each, ast.Call)}
+    named: set[ast.AST | None] = {each.func for each in trees if isinstance(each, ast.Call)}
     if len(statements) == 1 and isinstance(statements[0], ast.Return) and not argument:
-        named.add(id(statements[0].value))
-    return {each.id for each in trees if isinstance(each, ast.Name) and id(each) not in named} - assigned
+        named.add(statements[0].value)
+    return {each.id for each in trees if isinstance(each, ast.Name) and each not in named} - assigned

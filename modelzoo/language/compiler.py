@@ -128,8 +128,8 @@ def _tells_modes(statements: Sequence[ast.stmt]) -> bool:
         n for n in nodes if isinstance(n, ast.Call) and str(called_name(n)).endswith("scaled_dot_product_attention")
     ]
     shares = [each.value for node in attentions for each in node.keywords if each.arg == "dropout_p"]
-    apart = {id(node) for share in shares for node in ast.walk(share)}
-    return any(isinstance(node, ast.Name) and node.id == "training" and id(node) not in apart for node in nodes)
+    apart = {node for share in shares for node in ast.walk(share)}
+    return any(isinstance(node, ast.Name) and node.id == "training" and node not in apart for node in nodes)
 
 
 def _function_code(rewritten: Statements, body: list[ast.stmt], name: str, filename: str) -> CodeType:

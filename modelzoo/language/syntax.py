@@ -234,8 +234,8 @@ def formula_names(tree: ast.expr) -> tuple[ast.Name, ...]:
     >>> [each.id for each in formula_names(parse_expression("=max(width, 2 * depth)"))]
     ['width', 'depth']
     """
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called]
     own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
     names = [node for node in names if node.id not in own]
     return tuple(sorted(names, key=lambda node: (node.lineno, node.col_offset)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -74,12 +74,15 @@ class Record:
     turns: dict[nn.Module, dict[str, int]] = field(default_factory=dict)
     taken: Taken = field(default_factory=dict)
 
-    def rename(self, others: Mapping[nn.Module, nn.Module]) -> None:
-        """Says the same of the modules that took the places of others."""
-        self.outputs = {others[each]: seen for each, seen in self.outputs.items() if each in others}
-        self.calls = {others[each]: seen for each, seen in self.calls.items() if each in others}
-        self.turns = {others[each]: seen for each, seen in self.turns.items() if each in others}
-        self.taken = {others[each]: seen for each, seen in self.taken.items() if each in others}
+    def renamed(self, others: Mapping[nn.Module, nn.Module]) -> Record:
+        """The same of the modules that took the places of others."""
+        return replace(
+            self,
+            outputs={others[each]: seen for each, seen in self.outputs.items() if each in others},
+            calls={others[each]: seen for each, seen in self.calls.items() if each in others},
+            turns={others[each]: seen for each, seen in self.turns.items() if each in others},
+            taken={others[each]: seen for each, seen in self.taken.items() if each in others},
+        )
 
     def add(self, returned: Iterable[tuple[nn.Module, Any]]) -> None:
         """What modules returned, in the order of their calls."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -88,11 +88,6 @@ class Skeleton:
     copies: dict[nn.Module, nn.Module] = field(default_factory=dict)
     equal: list[list[nn.Module]] = field(default_factory=list)
     placed: dict[Tensor, Tensor] = field(default_factory=dict)
-
-    def become(self, other: Skeleton) -> None:
-        """Is from now on what another is, for all who hold it."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(other, each.name))
 
 
 def modules_of(root: nn.Module) -> list[nn.Module]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -301,12 +301,20 @@ def _checked(skeleton: Skeleton) -> Skeleton:
 def fill(
     draft: Draft, device: str | torch.device, threads: int | None = None, budget: int | str | None = None
 ) -> nn.Module:
-    """Gives the modules of a draft their storage and values, if they fit into memory."""
+    """The model of a draft, with values, if it fits into memory."""
+    return filled(draft, device, threads, budget).skeleton.root
+
+
+@ambient.kept()
+def filled(
+    draft: Draft, device: str | torch.device, threads: int | None = None, budget: int | str | None = None
+) -> Draft:
+    """Gives the modules of a draft their storage and values; where they had to be constructed again, it is another."""
     target = torch.device(device)
     if target.type == "cpu" or budget is not None:
         check(draft.bytes, lambda: draft.plan, budget, draft.record.largest)
     if draft.skeleton.device.type == "meta" != target.type and building.has_registered(draft.skeleton):
-        _construct_again(draft)
+        draft = _constructed_again(draft)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         filling.fill(draft.skeleton, draft.table, draft.seed, threads)
@@ -314,10 +322,10 @@ def fill(
     tensors = filling.filled(draft.skeleton, draft.table)
     blocks = ((module, each.block.name) for module, each in draft.skeleton.blocks if each.sequence)
     origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given), draft.values, blocks)
-    return draft.skeleton.root
+    return draft
 
 
-def _construct_again(draft: Draft) -> None:
+def _constructed_again(draft: Draft) -> Draft:
     """On the CPU what was checked on meta: a user's layer may hold on to every tensor that its constructor saw."""
     skeleton = draft.skeleton
     made = building.construct(
@@ -328,10 +336,10 @@ def _construct_again(draft: Draft) -> None:
         seed=draft.seed,
     )
     building.finish(made, Problems())
-    draft.table[:], _ = decide.decide(made, draft.init, draft.values, draft.seed, Problems())
+    table, _ = decide.decide(made, draft.init, draft.values, draft.seed, Problems())
     before, after = (each.root.named_modules(remove_duplicate=False) for each in (skeleton, made))
-    draft.record.rename({one: other for (_, one), (_, other) in zip(before, after, strict=True)})
-    skeleton.become(made)
+    record = draft.record.renamed({one: other for (_, one), (_, other) in zip(before, after, strict=True)})
+    return replace(draft, skeleton=made, table=table, record=record)
 
 
 def example_inputs(draft: Draft, device: str | torch.device) -> dict[str, Tensor]:

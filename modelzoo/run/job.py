@@ -26,7 +26,7 @@ from modelzoo.optim import loss, optimisers, stepping
 from modelzoo.optim.grouping import Grouping
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
-from modelzoo.plans.draft import Draft, example_inputs, fill
+from modelzoo.plans.draft import Draft, example_inputs, filled
 from modelzoo.plans.options import Options, device_named
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
@@ -66,7 +66,8 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
             return _sizes(draft)
         check_inputs(draft)
-        model = fill(draft, device, budget=options.memory)
+        draft = filled(draft, device, budget=options.memory)
+        model = draft.skeleton.root
         grouping.freeze(model)  # layers that were constructed again
         draft = replace(draft, loaded=load.told(load.loaded(model, options.load)))
         built = time.perf_counter()

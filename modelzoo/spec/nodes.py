@@ -1,4 +1,7 @@
-"""What a config says, as frozen values: the nodes that may stand where a layer stands, and what they are made of."""
+"""What a config says, as frozen values: the nodes that may stand where a layer stands, and what they are made of.
+
+A node is equal to itself alone: two that say the same stand at two places, and may become different things.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +128,7 @@ class Tie:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Call:
     """A layer of the catalog, a block's definition or a recipe, with its arguments bound to their names."""
 
@@ -136,7 +139,7 @@ class Call:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Computed:
     """A layer that a formula chooses: `=act if wide else ReLU`."""
 
@@ -144,7 +147,7 @@ class Computed:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
     """The same module again."""
 
@@ -152,7 +155,7 @@ class Reference:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Repeat:
     """An `nn.Sequential` of copies, each built anew."""
 
@@ -162,7 +165,7 @@ class Repeat:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Condition:
     """A node that is present only if its test is true."""
 
@@ -171,7 +174,7 @@ class Condition:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Freeze:
     """A node whose parameters are not trained if its test is true."""
 
@@ -180,7 +183,7 @@ class Freeze:
     key: Path = field(default=Path(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
     """The only idea: a layer made of layers."""
 

@@ -41,13 +41,13 @@ class Provenance:
         notes: what each node became.
         readings: layers that were written in values.
         used: the arguments that a layer has from its config, where it is described by an arg that can be given more of
-            them: by the node that uses the arg and the instance (their ids).
+            them: by the node that uses the arg and the instance.
     """
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
         self.readings: list[Reading] = []
-        self.used: dict[tuple[int, int], Mapping[str, Any]] = {}
+        self.used: dict[tuple[nodes.Node, Instance | None], Mapping[str, Any]] = {}
 
     def note(self, node: nodes.Node, scope: Scope, made: Instance | None) -> None:
         """Notes what a node became where it stands."""
@@ -58,4 +58,4 @@ class Provenance:
         if not isinstance(made, LayerInstance) or not isinstance(described, nodes.Call):
             return
         if not any(isinstance(each, nodes.Node) for _, each in described.arguments):
-            self.used[id(node), id(made)] = made.arguments
+            self.used[node, made] = made.arguments

@@ -75,7 +75,7 @@ class Resolver:
         self.references = References(problems, self.build)
         self.copies = Copies(self.values)
         self.arrangement = Arrangement(problems)
-        self.owners: dict[int, nodes.Block] = {}  # the block that holds a definition, by the definition's id
+        self.owners: dict[nodes.Block, nodes.Block] = {}  # the block that holds a definition
 
     def build(self, node: nodes.Node, scope: Scope) -> Instance | None:
         self.add(1, node)
@@ -173,7 +173,7 @@ class Resolver:
     ) -> Instance | None:
         """A block written in place, or a definition used by the `call`, which sees nothing of where it is used."""
         before, closed = len(self.problems.found), call is not None
-        self.owners.update((id(each), block) for _, each in block.blocks)
+        self.owners.update((each, block) for _, each in block.blocks)
         kind = "Sequential" if block.forward is None else block.name
         instance = BlockInstance(type=kind, key=block.key, block=block)
         children = Children(block, instance, None if closed else outer.children)
@@ -211,7 +211,7 @@ class Resolver:
 
     def seen_by(self, block: nodes.Block) -> dict[str, nodes.Block]:
         """What a definition sees wherever it is used: its siblings, and its own definitions."""
-        return {**dict(self.owners[id(block)].blocks), **dict(block.blocks)}
+        return {**dict(self.owners[block].blocks), **dict(block.blocks)}
 
     def bind(
         self, block: nodes.Block, scope: Scope, given: dict[str, Any], origins: dict[str, Path], call: Path | None

@@ -72,17 +72,15 @@ X = torch.linspace(-3, 3, 8).reshape(2, 4)
 def test_a_mapping_and_a_text_give_the_same_spec():
     text = parsed("layers: {hidden: 'Linear(20, 256, bias=False)'}")
     mapping = parsed("layers: {hidden: {_target_: Linear, in_features: 20, out_features: 256, bias: false}}")
-    assert text == mapping
-    assert text.layers == (
-        (
-            "hidden",
-            nodes.Call(target="Linear", arguments=(("in_features", 20), ("out_features", 256), ("bias", False))),
-        ),
-    )
+    assert repr(text) == repr(mapping)
+    ((name, call),) = text.layers
+    assert (name, call.target) == ("hidden", "Linear")
+    assert call.arguments == (("in_features", 20), ("out_features", 256), ("bias", False))
 
 
 def test_without_arguments_the_name_is_enough():
-    assert parsed("layers: {act: ReLU}") == parsed("layers: {act: ReLU()}") == parsed("layers: {act: {_target_: ReLU}}")
+    texts = ("layers: {act: ReLU}", "layers: {act: ReLU()}", "layers: {act: {_target_: ReLU}}")
+    assert len({repr(parsed(each)) for each in texts}) == 1
 
 
 def test_both_notations_meet_in_one_mapping():
@@ -822,7 +820,7 @@ def test_tied_tensors_have_equal_shapes():
 def test_dotted_and_nested_keys_of_a_tie_are_the_same():
     layers = "layers: {a: 'Linear(4, 4)', b: 'Linear(4, 4)'}\n"
     dotted, nested = layers + "tie: {a.weight: b.weight}", layers + "tie: {a: {weight: b.weight}}"
-    assert parsed(dotted) == parsed(nested)
+    assert repr(parsed(dotted)) == repr(parsed(nested))
     assert [(each.left, each.right) for each in parsed(dotted).tie] == [("a.weight", "b.weight")]
 
 

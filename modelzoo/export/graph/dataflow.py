@@ -19,6 +19,7 @@ from modelzoo.export.graph.wires import Value, wires, with_shape
 from modelzoo.plans import draft as drafts
 from modelzoo.plans.draft import Draft
 from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
+from modelzoo.spec.nodes import Block
 
 SIMPLE, MOST = 24, 44
 """With more nodes than the first, blocks without layers of their own are drawn as one node each; with more than the
@@ -85,7 +86,7 @@ class _Drawer:
         self.simple, self.once, self.depth = simple, once, depth
         self.modules, self.canvas = Modules(draft), Canvas()
         self.entered: dict[nn.Module, int] = {}
-        self.shown: dict[int, str] = {}  # where each definition is drawn in full, by its id
+        self.shown: dict[Block, str] = {}  # where each definition is drawn in full
 
     def graph(self) -> Graph:
         root = self.modules.root
@@ -134,7 +135,7 @@ class _Drawer:
         name, simple = self.modules.name(module), self.simple and not module._modules
         if not name or simple or len(self.canvas.around) >= self.depth:
             return bool(name)
-        first = self.shown.setdefault(id(instance.block), name) if isinstance(instance, BlockInstance) else name
+        first = self.shown.setdefault(instance.block, name) if isinstance(instance, BlockInstance) else name
         return self.once and name != first and not name.startswith(f"{first}.")
 
     def inside(self, module: nn.Module, instance: Instance, args: list[Value], named: dict[str, Value]) -> Value:

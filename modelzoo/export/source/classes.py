@@ -93,17 +93,17 @@ def _layer(source: Source, node: nodes.Node, block: nodes.Block) -> Class:
 
 def write(source: Source, block: nodes.Block, outer: Env | None, blocks: Mapping[str, nodes.Block]) -> Class:
     """The class of a block; of one written in place with what it sees from outside."""
-    known = source.known.get(id(block))
+    known = source.known.get(block)
     if known is not None:
         known.recursive |= known.open
         return known
     title = "Model" if block is source.root else source.scope.fresh(class_title(block.name, block.key))
-    cls = source.known[id(block)] = _class(source, block, title)
+    cls = source.known[block] = _class(source, block, title)
     marks = len(source.classes), len(source.functions)
     try:
         body = _body(cls, source, outer, blocks)
     except DeadError:
-        del source.known[id(block)], source.classes[marks[0] :], source.functions[marks[1] :]
+        del source.known[block], source.classes[marks[0] :], source.functions[marks[1] :]
         raise
     cls.open = False
     if cls.recursive and cls.lifted:
@@ -127,7 +127,7 @@ def _class(source: Source, block: nodes.Block, title: str) -> Class:
 def _layers(source: Source, block: nodes.Block) -> list[str]:
     """The names of the layers of a block, those of copies too."""
     written = [name for name, _ in block.layers if name not in block.siblings]
-    made = source.seen.instances.get(id(block), ()) if block.siblings else ()
+    made = source.seen.instances.get(block, ()) if block.siblings else ()
     return [*dict.fromkeys((*written, *(name for each in made for name in each.children)))]
 
 
@@ -295,7 +295,7 @@ def _forward(cls: Class, env: Env) -> tuple[ast.stmt | None, list[ast.stmt]]:
 
 def _owner(cls: Class, source: Source) -> Owner:
     """What decides the device and the dtype of tensors that a block makes."""
-    block, instances = cls.block, [*source.seen.instances.get(id(cls.block), ())]
+    block, instances = cls.block, [*source.seen.instances.get(cls.block, ())]
     return Owner(
         inputs={each.name: each.optional for each in block.inputs},
         taken=partial(source.calls.of, block),

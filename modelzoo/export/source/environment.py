@@ -72,7 +72,7 @@ class Source:
 
     Attributes:
         classes, functions: those that are ready, each before those that use it.
-        known: the class of a block, by its id.
+        known: the class of a block.
         root: the block of the model.
         sequences: the names of inputs that texts give to sequences, which torch's take by position alone.
         pinned: args of the root that decide a size which the source holds as a number: they are offered no longer.
@@ -94,7 +94,7 @@ class Source:
     erased: frozenset[Path] = frozenset()
     classes: list[ast.ClassDef] = field(default_factory=list)
     functions: list[ast.FunctionDef] = field(default_factory=list)
-    known: dict[int, Class] = field(default_factory=dict)
+    known: dict[nodes.Block, Class] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
 
     def definition(self, block: nodes.Block) -> Class:

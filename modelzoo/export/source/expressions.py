@@ -195,7 +195,7 @@ def _called(
             fail(place.key, "several sizes of a layer given as an argument were left out.", "Write them.")
         sizes_of += [(each, size) for size in late.values()]
         block = seen.block_of(each.made)
-        if block is not None and id(block) in seen.holders:
+        if block is not None and block in seen.holders:
             for name, values in env.source.definition(block).lifted.items():
                 lifted.setdefault(name, []).append((each, values[each.made]))
     if sizes_of and not given and not named:  # the first argument of every layer that can be left without

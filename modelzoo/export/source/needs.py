@@ -19,14 +19,14 @@ class Needs:
 
     def __init__(self, seen: Occurrences) -> None:
         self.seen = seen
-        self.known: dict[int, set[str]] = {}
+        self.known: dict[nodes.Block, set[str]] = {}
 
     def layers(self, block: nodes.Block, blocks: Mapping[str, nodes.Block]) -> set[str]:
         """The names that a block uses as layers: its args that are recipes, and those of blocks around it."""
-        known = self.known.get(id(block))
+        known = self.known.get(block)
         if known is not None:
             return known
-        found = self.known[id(block)] = set()
+        found = self.known[block] = set()
         before = -1
         while before != len(found):
             before = len(found)
@@ -139,8 +139,8 @@ def _in_text(block: nodes.Block, text: str) -> Iterator[str]:
     own = {name for name, _ in block.layers} | {each.name for each in (*block.tensors, *block.buffers)}
     own |= {each.name for each in block.inputs}
     for statement in syntax.parse_statements(text):
-        called = {id(each.func) for each in ast.walk(statement) if isinstance(each, ast.Call)}
-        names = (each for each in ast.walk(statement) if isinstance(each, ast.Name) and id(each) not in called)
+        called = {each.func for each in ast.walk(statement) if isinstance(each, ast.Call)}
+        names = (each for each in ast.walk(statement) if isinstance(each, ast.Name) and each not in called)
         yield from (each.id for each in names if each.id not in own)
 
 

@@ -59,14 +59,13 @@ class Occurrences:
     def __init__(
         self, root: nodes.Node, made: Instance, provenance: Provenance, variants: Sequence[Variant] = ()
     ) -> None:
-        self.of: dict[int, list[Seen]] = {}
-        self.varied: dict[int, list[Seen]] = {}
-        self.instances: dict[int, dict[BlockInstance, None]] = {}
+        self.of: dict[nodes.Node, list[Seen]] = {}
+        self.varied: dict[nodes.Node, list[Seen]] = {}
+        self.instances: dict[nodes.Block, dict[BlockInstance, None]] = {}
         self.given: dict[str, set[str]] = {}
-        self.holders: dict[int, nodes.Block] = {}
-        self.parsed: dict[tuple[str, tuple[int, ...]], nodes.Node | None] = {}
-        self.same: dict[int, Any] = {}  # of a part that was read from a value: that of the first time it was read
-        self.kept = [provenance, *(each.provenance for each in variants)]  # an id stays one node's as long as it lives
+        self.holders: dict[nodes.Block, nodes.Block] = {}
+        self.parsed: dict[tuple[str, frozenset[nodes.Block]], nodes.Node | None] = {}
+        self.same: dict[nodes.Node, Any] = {}  # of a node that was read from a value: that of the first time
         self.hold(root)
         for target, names in _uses(root):
             self.given.setdefault(target, set()).update(names)
@@ -79,28 +78,28 @@ class Occurrences:
         for reading in provenance.readings:
             first = self.read(reading.value, reading.values, reading.blocks)
             pairs = zip(nodes.walk(reading.node, True), nodes.walk(first, True), strict=False)
-            self.same.update((id(each), one) for each, one in pairs if isinstance(each, nodes.Node))
+            self.same.update((each, one) for each, one in pairs if isinstance(each, nodes.Node))
         noted = self.varied if variant else self.of
         for note in provenance.notes:
             owner = whole if note.owner is WHOLE else note.owner
             seen = Seen(owner=owner, index=note.turn, made=note.made, late=_late(note, provenance), variant=variant)
-            noted.setdefault(id(self.first(note.node)), []).append(seen)
+            noted.setdefault(self.first(note.node), []).append(seen)
             block = self.block_of(note.made)
             if block is None:
                 continue
             if isinstance(note.made, BlockInstance) and not variant:
-                self.instances.setdefault(id(block), {})[note.made] = None
+                self.instances.setdefault(block, {})[note.made] = None
             if isinstance(note.node, nodes.Call):
                 positional = [each.name for each in block.args] if note.node.positional else ()
                 self.given.setdefault(block.name, set()).update(dict(note.node.arguments), positional)
 
     def everywhere(self, node: nodes.Node) -> list[Seen]:
         """What a node became in the model, then in its variants."""
-        return [*self.of.get(id(node), ()), *self.varied.get(id(node), ())]
+        return [*self.of.get(node, ()), *self.varied.get(node, ())]
 
     def first(self, node: Any) -> Any:
         """A node as it was read the first time."""
-        return self.same.get(id(node), node)
+        return self.same.get(node, node)
 
     def block_of(self, made: Instance | None) -> nodes.Block | None:
         """The block that an instance was made from."""
@@ -111,11 +110,11 @@ class Occurrences:
         """Remembers which blocks hold the definitions in a node."""
         for block in nodes.walk(node, definitions=True):
             if isinstance(block, nodes.Block):
-                self.holders.update((id(each), block) for _, each in block.blocks)
+                self.holders.update((each, block) for _, each in block.blocks)
 
     def read(self, value: Any, values: Collection[str], blocks: Mapping[str, nodes.Block]) -> Any:
         """The node of a layer that is written in an arg; the same for the same text and definitions."""
-        key = repr(value), tuple(sorted(map(id, blocks.values())))
+        key = repr(value), frozenset(blocks.values())
         if key not in self.parsed:
             signatures = {name: block.args for name, block in blocks.items()}
             visible = Visible(values=frozenset(values), signatures=signatures)
@@ -125,12 +124,12 @@ class Occurrences:
 
     def visible(self, block: nodes.Block) -> dict[str, nodes.Block]:
         """The definitions that a definition sees."""
-        return {**dict(self.holders.get(id(block), block).blocks), **dict(block.blocks)}
+        return {**dict(self.holders.get(block, block).blocks), **dict(block.blocks)}
 
 
 def _late(note: Note, provenance: Provenance) -> dict[str, Any]:
     """The sizes that the use of an arg's layer was left without."""
-    written = provenance.used.get((id(note.node), id(note.made)))
+    written = provenance.used.get((note.node, note.made))
     if written is None or not isinstance(note.made, LayerInstance):
         return {}
     return {name: size for name, size in note.made.arguments.items() if name not in written}

@@ -90,7 +90,7 @@ def _starred(tree: ast.expr) -> ast.expr:
 
 def _unpacked(made: ast.expr, asked: ast.expr | None, node: Node, env: Env) -> ast.expr:
     """The layers of a sequence as items of the list around it; of a repeat those of every copy."""
-    seen = env.source.seen.of.get(id(node.node), ()) if isinstance(node, Repeat) else ()
+    seen = env.source.seen.of.get(node.node, ()) if isinstance(node, Repeat) else ()
     if any(each.made is not None and each.made.sequence for each in seen):
         made = _copies(made, env)
     elif isinstance(made, ast.Call) and trees.is_name(made.func, "nn", "Sequential") and _is_open(made, node):

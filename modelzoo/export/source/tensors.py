@@ -54,7 +54,7 @@ def _made(tensor: nodes.OwnTensor, parameter: bool, cls: Class, env: Env) -> ast
 
 def _instances(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[BlockInstance]:
     """The blocks, those that have the tensor first."""
-    return sorted(env.source.seen.instances.get(id(cls.block), ()), key=lambda each: tensor.name not in each.shapes)
+    return sorted(env.source.seen.instances.get(cls.block, ()), key=lambda each: tensor.name not in each.shapes)
 
 
 def _sizes(tensor: nodes.OwnTensor, instance: BlockInstance, env: Env) -> tuple[int, ...]:

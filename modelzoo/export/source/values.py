@@ -44,7 +44,7 @@ def test(node: nodes.Node, env: Env) -> ast.expr | None:
     if isinstance(node, nodes.Call) and node.target in env.names and sometimes_none(node, env):
         found.append(is_there(env.names[node.target]))
     elif isinstance(node, (nodes.Computed, nodes.Reference)) and sometimes_none(node, env):
-        if all(each.made is None for each in env.source.seen.of.get(id(node), ())):
+        if all(each.made is None for each in env.source.seen.of.get(node, ())):
             return FALSE
         if isinstance(node, nodes.Computed):
             presence = _presence(node.formula.tree, env, node.key)
@@ -66,7 +66,7 @@ def is_there(tree: ast.expr) -> ast.expr:
 
 def sometimes_none(node: nodes.Node, env: Env) -> bool:
     """Whether a node is absent in some instance."""
-    return any(each.made is None for each in env.source.seen.of.get(id(node), ()))
+    return any(each.made is None for each in env.source.seen.of.get(node, ()))
 
 
 def is_none(tree: ast.expr) -> bool:
