@@ -91,13 +91,19 @@ class Calls:
         return self.bound(target, [*positional, *items], {**named, **others}, key, visible, function, spots)
 
     def from_tree(self, tree: ast.expr, key: Path, visible: Visible) -> Any:
-        """A value of a text: a literal as itself, everything else as a formula."""
+        """A value of a text: a literal as itself, a layer as its node, everything else as a formula."""
         found = literal(tree)
         if found is not NO_LITERAL:
             return found
         if refers(tree):
             return referring(tree, key, visible, self.from_tree, self.node)
-        self.check_formula(tree, key, visible)
+        if is_layer(tree, visible.values, visible.signatures):
+            with self.problems.at(key):
+                call = self.call_of(tree, ast.unparse(tree), key, visible)
+                if call is not None:
+                    return call
+        else:
+            self.check_formula(tree, key, visible)
         return Formula(text=ast.unparse(tree), tree=tree, key=key)
 
     def call(self, value: dict[str, Any], key: Path, visible: Visible) -> Call | Computed | None:
@@ -287,10 +293,11 @@ def plain(calls: Calls, value: Any, key: Path, visible: Visible) -> Any:
     """A value where text is code, and none of it a layer: a condition, a count, a size."""
     before = len(calls.problems.found)
     found = calls.code(value, key, visible)
-    for what in layers_in(found, visible):
+    layers = [*layers_in(found, visible)]
+    for what in layers:
         del calls.problems.found[before:]  # what is wrong with it as a layer
         calls.problems.add(key, what)
-    return found
+    return 0 if layers else found  # of a number nothing more is said
 
 
 def _data_of(target: str, visible: Visible) -> Callable[[Any], bool]:
