@@ -104,12 +104,12 @@ class Options:
     dtype: str = field(default="float32", metadata=_rules(_dtype))
     training: bool = field(default=False, metadata=_rules(_flag))
     backward: bool = field(default=False, metadata=_rules(_flag))
-    show: Any = field(default=None, metadata=_rules(_anything))
-    load: Request | None = field(default=None, metadata=_rules(_anything))  # `weights` knows what there is
-    groups: Any = field(default=None, metadata=_rules(_anything))  # `optim` knows what there is
-    optimizer: Any = field(default=None, metadata=_rules(_anything))
     loss: Any = field(default=None, metadata=_rules(_anything))
     step: bool = field(default=False, metadata=_rules(_flag))
+    show: Any = field(default=None, metadata=_rules(_anything))
+    optimizer: Any = field(default=None, metadata=_rules(_anything))
+    load: Request | None = field(default=None, metadata=_rules(_anything))  # `weights` knows what there is
+    groups: Any = field(default=None, metadata=_rules(_anything))  # `optim` knows what there is
     export: Any = field(default=(), metadata=_rules(_anything))  # `exports` knows what there is
     max_steps: int = field(default=bounds.STEPS, metadata=_rules(_positive(bounds.STEPS)))
     memory: int | str | None = field(default=None, metadata=_rules(_or_null(_memory), decides=False))
