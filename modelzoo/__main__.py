@@ -17,6 +17,7 @@ COMMANDS = {
         "modelzoo.cli.listing",
         "lists what a config may name: layers, fills, functions, methods, models, inits, groups",
     ),
+    "lock": ("modelzoo.cli.lock", "writes what a model is, and says when a change makes another of it"),
     "schema": ("modelzoo.cli.schema", "prints a JSON Schema, with which an editor completes and checks configs"),
     "source": ("modelzoo.cli.source", "prints any model as plain PyTorch source"),
     "where": ("modelzoo.cli.where", "prints every place that sets a key of a composed config"),

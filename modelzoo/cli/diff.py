@@ -26,7 +26,7 @@ def command(arguments: list[str]) -> int:
 
     Args:
         arguments: two models, each with the overrides behind it: a name in `conf/model`, a model file, the directory of
-            a run, a `parameters.safetensors`, or `git:REV:PATH`.
+            a run, a `parameters.safetensors`, a lock, or `git:REV:PATH`.
     """
     parser = argparse.ArgumentParser(prog="python -m modelzoo diff", description=__doc__)
     what = "two models, each with overrides behind it: a name, a file, a run's directory, git:REV:PATH"
@@ -54,26 +54,33 @@ def _compared(given: argparse.Namespace) -> int:
         raise ConfigError([Problem(where="command line", path=" ".join(map(str, typed)), what=what, hint=hint)])
     from modelzoo.diff import written
     from modelzoo.diff.difference import difference
-    from modelzoo.diff.snapshots import snapshot
 
-    drafts = [sides.drafted(each) for each in typed]
-    before, after = map(snapshot, drafts)
+    (before, draft), (after, other) = map(sides.taken, typed)
     found = difference(before, after)
     names = str(typed[0]), str(typed[1])
     if given.html is not None:
+        if draft is None or other is None:
+            raise ConfigError([Problem(where="command line", path="--html", what="A lock has no picture.")])
         from modelzoo.diff.page import page
 
-        files.write_text(pathlib.Path(given.html), page(found, (drafts[0], drafts[1]), names))
+        files.write_text(pathlib.Path(given.html), page(found, (draft, other), names))
     if given.format == "json":
         say(json_text(written.data(found, *names)))
     elif given.format == "markdown":
         say(written.markdown(found, *names, every=given.all))
     else:
-        _show(found, names, given.all)
+        show(found, names, given.all)
     return EQUAL if found.equal else DIFFERENT
 
 
-def _show(found: Difference, names: tuple[str, str], every: bool) -> None:
+def show(found: Difference, names: tuple[str, str], every: bool) -> None:
+    """Prints a difference for people.
+
+    Args:
+        found: what to print.
+        names: what the models are called.
+        every: whether to tell all sizes one by one.
+    """
     from rich.text import Text
 
     from modelzoo.diff import written

@@ -16,6 +16,7 @@ from modelzoo.errors import ConfigError, Locate, Problem, located, nearest
 from modelzoo.plans.options import Options
 
 if TYPE_CHECKING:
+    from modelzoo.diff.snapshots import Snapshot
     from modelzoo.plans.draft import Draft
 
 FILES = ("parameters.safetensors", "model.yaml")
@@ -63,6 +64,23 @@ def _split(word: str) -> list[str]:
         return shlex.split(word) or [word]
     except ValueError:  # a quote that is never closed
         return [word]
+
+
+def taken(side: Side) -> tuple[Snapshot, Draft | None]:
+    """What a model is, and its draft; a lock has none.
+
+    Raises:
+        ConfigError: everything that is wrong with it.
+    """
+    from modelzoo.diff import locks, snapshots
+
+    if side.target.endswith(locks.SUFFIX):
+        if side.overrides:
+            what = "A lock is what it is, and nothing changes it."
+            raise ConfigError([Problem(where="command line", path=str(side), what=what, hint="Leave the rest out.")])
+        return locks.read(pathlib.Path(side.target)).model, None
+    draft = drafted(side)
+    return snapshots.snapshot(draft), draft
 
 
 def drafted(side: Side) -> Draft:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from modelzoo.diff.carried import Carried, carried
 from modelzoo.diff.changes import NOTHING, Change, module_changes, together
 from modelzoo.diff.pairing import Pairs, paired
 from modelzoo.diff.snapshots import Snapshot
 from modelzoo.diff.tensor_changes import both, tensor_changes
+
+_UNKNOWN: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,16 @@ class Difference:
         return not self.changes
 
 
-def difference(before: Snapshot, after: Snapshot) -> Difference:
+Digests = Mapping[str, str]
+"""What the values of tensors are, in a few letters, by their names."""
+
+
+def difference(before: Snapshot, after: Snapshot, values: tuple[Digests, Digests] = (_UNKNOWN, _UNKNOWN)) -> Difference:
     """What two models differ in.
+
+    Args:
+        before, after: the models.
+        values: what their values are; where nothing else is another, these may be.
 
     >>> import modelzoo
     >>> from modelzoo.diff.snapshots import snapshot
@@ -59,6 +70,8 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
         *module_changes(before, after, pairs),
         *tensor_changes(before, after, pairs),
     ]
+    if not found:
+        found += _values(before, after, pairs, values)
     changes = together(found)
     costs = {name: (old, after.totals[name]) for name, old in before.totals.items() if old != after.totals[name]}
     weights = carried(before, after, pairs) if changes else None
@@ -66,6 +79,14 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     return Difference(
         before=before, after=after, pairs=pairs, changes=changes, costs=costs, weights=weights, notes=notes
     )
+
+
+def _values(before: Snapshot, after: Snapshot, pairs: Pairs, values: tuple[Digests, Digests]) -> Iterator[Change]:
+    """Tensors that have other values, though nothing else is another."""
+    for each in both(before, after, pairs):
+        old, new = values[0].get(each.one.name), values[1].get(each.two.name)
+        if old is not None and new is not None and old != new and each.name == each.two.name:
+            yield Change(kind="values", names=(each.name,), what="other values by the same fill")
 
 
 def _outside(before: Snapshot, after: Snapshot) -> Iterator[Change]:

@@ -21,7 +21,7 @@ LINES = 100
 SIGNS = {"added": "+", "removed": "-"}
 STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
-_OF_TENSORS = ("fill", "trainable", "dtype", "state")
+_OF_TENSORS = ("fill", "trainable", "dtype", "state", "values")
 """Kinds of changes whose names are those of tensors, which may be all of a layer."""
 
 _WORDS = {each: f"{each}: " for each in ("added", "removed", "replaced", "renamed", "fill")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,11 +39,15 @@ def taken(source: Model, **options: Any) -> Snapshot:
     return snapshot(draft(given.model, given.init, count=True, **options))
 
 
+@functools.cache
+def unchanged(name: str) -> Snapshot:
+    return taken(model(name))
+
+
 def compared(name: str, edit: Callable[[Model], Any]) -> Difference:
-    before = model(name)
-    after = copy.deepcopy(before)
+    after = model(name)
     edit(after)
-    return difference(taken(before), taken(after))
+    return difference(unchanged(name), taken(after))
 
 
 def shown(found: Difference) -> str:
@@ -288,12 +292,7 @@ EDITS: list[tuple[str, str, Callable[[Model], Any], str]] = [
 
 @pytest.mark.parametrize(("name", "what", "edit", "told"), EDITS, ids=[f"{name}: {what}" for name, what, *_ in EDITS])
 def test_an_edit_is_named_and_nothing_else(name, what, edit, told):
-    before = model(name)
-    after = copy.deepcopy(before)
-    if "among" in what:
-        listed_blocks(before)
-    edit(after)
-    found = difference(taken(before), taken(after))
+    found = compared(name, edit)
     lines = shown(found).splitlines()
     costs = written.costs(found).splitlines()
     assert lines[: len(lines) - len(costs) - 1] == told.splitlines()
