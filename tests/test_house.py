@@ -67,6 +67,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("cli.listing", "cli.facts"): TORCH,
     ("cli.listing", "config.compose"): HYDRA_LATE,
     ("cli.listing", "config.search_path"): HYDRA_LATE,
+    ("cli.listing", "spec.base"): TORCH,
     ("cli.run_file", "config.config"): CHILD,
     ("cli.run_file", "run.job"): CHILD,
     ("cli.lock", "diff.difference"): TORCH,

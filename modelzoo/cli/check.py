@@ -7,7 +7,7 @@ import json
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +245,7 @@ def _every_pair(models: list[str], inits: list[str], overrides: list[str]) -> It
                 applied.add(init)
                 yield found
     for init in inits:
-        if init not in applied:
+        if init not in applied and not rules_of.asks(init):
             what = "It applies to no model: each lacks a tensor that a rule selects, or an arg that a fill reads."
             yield Checked(config=f"init={init}", problems=(Problem(path="init", what=what),))
 
@@ -286,6 +286,11 @@ class Rules:
                 return None
             raise
         return None if any(each.code in _MEANT_FOR_OTHERS for each in warnings) else warnings
+
+    def asks(self, init: str) -> bool:
+        """Whether an init leaves its base to be typed, so that it applies to no model as it is."""
+        rules = self.known.get(init)
+        return isinstance(rules, Mapping) and rules.get("base") == "???"
 
     def of(self, init: str, pair: list[str]) -> Any:
         from modelzoo.config import compose

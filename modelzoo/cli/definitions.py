@@ -43,8 +43,13 @@ def definitions_of() -> Schema:
         "rule": _rule(),
         "args": _args(),
         "group": _group(),
-        "groups": mapping_of({"args": ref("args")}, additionalProperties=ref("group"), **keys_named(Kind.RULE)),
-        "rules": mapping_of({"args": ref("args")}, additionalProperties=ref("rule"), **keys_named(Kind.RULE)),
+        "base": _base(),
+        "groups": mapping_of(
+            {"args": ref("args"), "base": ref("base")}, additionalProperties=ref("group"), **keys_named(Kind.RULE)
+        ),
+        "rules": mapping_of(
+            {"args": ref("args"), "base": ref("base")}, additionalProperties=ref("rule"), **keys_named(Kind.RULE)
+        ),
         **{f"{prefix}{name}": each for prefix in ("", "open_") for name, each in _nodes(prefix).items()},
         "arguments": {"allOf": [_arguments_of(name, layer) for name, layer in _layers()]},
         **{f"layer.{name}": _layer(layer) for name, layer in _layers()},
@@ -265,6 +270,13 @@ def _selectors() -> Schema:
 _SELECTING: Schema = {
     "anyOf": [{"type": ["null", "string"]}, *({"required": [each]} for each in SELECTORS)],
 }
+
+
+def _base() -> Schema:
+    return mapping_of(
+        description="Args of the model in a base, for rules that follow the width.",
+        additionalProperties={"type": ["number", "string", "boolean", "null", "array"]},
+    )
 
 
 def _group() -> Schema:

@@ -80,9 +80,11 @@ def _configs(group: str) -> Kind:
 
         config = compose.compose([f"{group}={name}"])
         data: Any = {"model": config.model, "init": config.init, **config.options}[group]
-        keys = {each: data[each] for each in ("args", "inputs") if data and data.get(each)}
+        keys = {each: data[each] for each in ("args", "base", "inputs") if data and data.get(each)}
         if group != "model":
-            keys["rules"] = data and {each: rule for each, rule in data.items() if each != "args"}
+            from modelzoo.spec.base import OWN_KEYS
+
+            keys["rules"] = data and {each: rule for each, rule in data.items() if each not in OWN_KEYS}
         return {"name": name, "about": rows()[name], **keys, "run": f"python run.py {group}={name}"}
 
     return Kind(rows=rows, facts=facts)

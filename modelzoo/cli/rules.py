@@ -12,6 +12,7 @@ from modelzoo.config import modelfile
 from modelzoo.errors import Problems, TextError, located
 from modelzoo.language import syntax
 from modelzoo.spec import parser
+from modelzoo.spec.base import OWN_KEYS, WIDTHS
 from modelzoo.spec.nodes import FILL_INPUTS
 from modelzoo.spec.visible import assigned_in
 
@@ -32,7 +33,7 @@ def checked(file: str, opened: modelfile.ModelFile) -> Checked:
         ConfigError: with all that is wrong with the rules.
     """
     rules, problems = opened["init"], Problems()
-    of_model = sorted(_unknown(rules))
+    of_model = sorted(_unknown(rules) | _of_base(rules.get("base")))
     with located(opened.locate):
         found = parser.parse_init(rules, frozenset(of_model), problems)
         problems.check()
@@ -40,13 +41,19 @@ def checked(file: str, opened: modelfile.ModelFile) -> Checked:
     return Checked(config=file, rules=len(found.rules), notes=(*reads, _MEANT))
 
 
+def _of_base(base: Any) -> set[str]:
+    """The args of a model that a base changes."""
+    return {str(name).removeprefix("model.args.") for name in base} if isinstance(base, Mapping) else set()
+
+
 def _unknown(rules: Mapping[str, Any]) -> set[str]:
     """The names that fills read and that neither these rules nor the language have."""
     args = rules.get("args")
     given = {str(name) for name in args} if isinstance(args, Mapping) else set()
-    fills = [each.get("fill") for name, each in rules.items() if name != "args" and isinstance(each, Mapping)]
+    fills = [each.get("fill") for name, each in rules.items() if name not in OWN_KEYS and isinstance(each, Mapping)]
     read = {name for fill in fills for name in _read(fill)}
-    return {each for each in read - given - {*FILL_INPUTS, "fan_in", "fan_out"} if find_function(each) is None}
+    known = {*given, *FILL_INPUTS, "fan_in", "fan_out", *WIDTHS}
+    return {each for each in read - known if find_function(each) is None}
 
 
 def _read(value: Any, argument: bool = False) -> Iterator[str]:

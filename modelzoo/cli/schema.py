@@ -123,7 +123,7 @@ def _rules_file(description: str, rule: str) -> Schema:
         "if": _MERGES,
         "then": {},
         "else": {
-            "properties": {"defaults": _DEFAULTS, "args": ref("args")},
+            "properties": {"defaults": _DEFAULTS, "args": ref("args"), "base": ref("base")},
             "additionalProperties": ref(rule),
             **keys_named(Kind.RULE),
         },
@@ -159,8 +159,8 @@ def _options(node: yaml.Node, lines: list[str]) -> Schema:
 
 
 _NEEDED = {
-    "init": ("computed", "fill", "rule", "args", "name.arg", "name.rule"),
-    "groups": ("computed", "group", "args", "name.arg", "name.rule"),
+    "init": ("computed", "fill", "rule", "args", "base", "name.arg", "name.rule"),
+    "groups": ("computed", "group", "args", "base", "name.arg", "name.rule"),
     "config": ("computed",),
 }
 """The definitions that a kind of files refers to; all of them for models."""

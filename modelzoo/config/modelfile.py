@@ -153,7 +153,7 @@ def _is_whole(data: Mapping[Any, Any], kind: str) -> bool:
 def _is_rules(data: Mapping[Any, Any]) -> bool:
     """Whether all that a file holds are rules: by themselves, or as `init`."""
     init = data["init"] if [*data] == ["init"] else data
-    rules = [each for name, each in init.items() if name != "args"] if isinstance(init, Mapping) else []
+    rules = [each for name, each in init.items() if name not in ("args", "base")] if isinstance(init, Mapping) else []
     return bool(rules) and all(map(_is_rule, rules))
 
 

@@ -18,8 +18,9 @@ from modelzoo.init.computation import Wrong
 from modelzoo.init.decisions import Copied, Decision, Kept, NamedFill, Program
 from modelzoo.init.ledger import Decided, Entry, Home, decision_of, entries, fans_of, padding_of
 from modelzoo.init.selection import Homes, block_of, without_match
+from modelzoo.init.widths import Widths
 from modelzoo.language import runtime
-from modelzoo.modules.homes import Named, named_in
+from modelzoo.modules.homes import Named, named_in, tensors_of
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec.forgotten import as_formula
 from modelzoo.spec.instances import LayerInstance
@@ -52,7 +53,19 @@ def decide(
     homes = Homes(modules, table, block_of(skeleton))
     values = values_of(init.args, root_values, problems)
     stronger = partial(_inits, homes, skeleton, problems)
-    return table, ruled(homes, init.rules, values, seed, problems, stronger, skeleton.max_steps, complete)
+    widths = _widths(skeleton, init, problems)
+    return table, ruled(homes, init.rules, values, seed, problems, stronger, skeleton.max_steps, complete, widths)
+
+
+def _widths(skeleton: Skeleton, init: Init, problems: Problems) -> Widths | None:
+    """How much wider the tensors are than those of the base."""
+    if not init.base:
+        return None
+    shapes = {name: tuple(each.shape) for name, each in tensors_of(skeleton.root, every=True).items()}
+    widths = Widths(shapes=shapes, base=init.shapes, key=Path(("init", "base")))
+    widths.check(problems)
+    problems.check()
+    return widths
 
 
 def ruled(
@@ -64,6 +77,7 @@ def ruled(
     stronger: Callable[[], object],
     max_steps: int,
     complete: bool = True,
+    widths: Widths | None = None,
 ) -> list[Problem]:
     """The fills of tensors whose homes know what is weaker than rules; warnings about rules without effect.
 
@@ -73,6 +87,7 @@ def ruled(
         seed, problems: as for `decide`.
         stronger: adds to the homes what is stronger than rules.
         max_steps: how often a loop of a text may turn.
+        widths: what rules read that follow the width.
         complete: whether a tensor that nothing fills is a mistake of its own.
 
     Raises:
@@ -80,7 +95,7 @@ def ruled(
     """
     table, warnings = homes.table, Problems(fatal=False)
     try:
-        hits = _rules(homes, rules, values, problems)
+        hits = _rules(homes, rules, values, problems, widths)
         stronger()
     except runtime.EndlessError as error:
         problems.add(Path(("init",)), f"{error}.", "Write fewer of them.")
@@ -154,6 +169,7 @@ def _rules(
     rules: tuple[Rule, ...],
     values: Mapping[str, Any],
     problems: Problems,
+    widths: Widths | None,
 ) -> dict[str, int]:
     hits = {rule.name: 0 for rule in rules}
     for rule in rules:
@@ -164,9 +180,11 @@ def _rules(
             exact = bool(rule.patterns) and len(reached) < len(entry.homes)
             fans = fans_of(entry.tensor, reached[0])
             fill = copies.fill_of(rule, reached[0].name)
-            case = (entry.tensor.shape, fans, exact, fill.original)
+            wider = {} if widths is None else widths.of(entry.name)
+            case = (entry.tensor.shape, fans, exact, fill.original, *wider.values())
             if case not in decisions:
-                decisions[case] = decision_of(fill, seen, rule.decides, 2, problems, entry, fans, exact)
+                known = {**seen, **wider}
+                decisions[case] = decision_of(fill, known, rule.decides, 2, problems, entry, fans, exact)
             decision = decisions[case]
             hits[rule.name] += 1
             if decision is None:

@@ -149,6 +149,10 @@ def decision_of(
 ) -> Decision | None:
     """A fill with its formulas computed for one tensor, or None where that is a problem."""
     decided: dict[str, Any] = {"rule": rule, "strength": strength, "key": fill.key, "exact": exact}
+    if "width_ratio" in values and "fan_in_ratio" not in values and fill.reads("fan_in_ratio", "fan_out_ratio"):
+        what = f"{rule} cannot fill '{entry.name}': it has no fan_in and no fan_out."
+        problems.add(fill.key, what, "Write width_ratio[0], or select others.")
+        return None
     if fill.program:
         return Program(program=fill.program, values=values, fans=fans, **decided)
     if fill.original:

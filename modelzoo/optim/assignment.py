@@ -12,11 +12,13 @@ from torch.optim import Optimizer
 from modelzoo.errors import Code, ConfigError, Path, Problems
 from modelzoo.init.ledger import Entry, Home
 from modelzoo.init.selection import Homes, nameless, without_match
+from modelzoo.init.widths import Widths
 from modelzoo.language import runtime
 from modelzoo.modules.homes import Named, named_in
 from modelzoo.optim import optimisers
 from modelzoo.optim.grouping import Grouping, Part
 from modelzoo.optim.repeats import Repeats
+from modelzoo.spec.base import WIDTHS
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.groups import INDEX, KEY, REST, names_read
 from modelzoo.spec.instances import Recipe, Scope
@@ -34,6 +36,7 @@ def grouped(
     *,
     optimizer: type[Optimizer] | None = None,
     block_of: Callable[[nn.Module], str] = nameless,
+    base: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Grouping:
     """Decides what an optimiser is to be given.
 
@@ -44,6 +47,7 @@ def grouped(
         problems: what is wrong with the groups.
         optimizer: whose options they have; None for any of torch.
         block_of: says which block a module was made from.
+        base: the shapes of all tensors of a base, by each of their names.
 
     Raises:
         ConfigError: all problems found.
@@ -58,7 +62,7 @@ def grouped(
         raise ConfigError(problems.found) from error
     named = ((name, each.key / name) for each in groups.rules for name, _ in each.options)
     optimisers.check_names(named, optimizer, problems)
-    computed = _Computed(values, Repeats(homes.named, block_of), problems)
+    computed = _Computed(values, Repeats(homes.named, block_of), _widths(homes, base, problems), problems)
     trainable = {entry.name: computed.trainable(group, entry) for entry, group in training.items() if group is not None}
     trained = [entry for entry in homes.table if trainable.get(entry.name, entry.tensor.requires_grad)]
     parts = _parts(groups.rules, {entry: options[entry] for entry in trained}, computed)
@@ -66,6 +70,17 @@ def grouped(
     optimisers.check_values([(part, KEY if group is None else group.key) for part, group in parts], optimizer, problems)
     problems.check()
     return Grouping(parts=tuple(part for part, _ in parts), trainable=trainable, warnings=tuple(warnings.found))
+
+
+def _widths(homes: Homes, base: Mapping[str, tuple[int, ...]] | None, problems: Problems) -> Widths | None:
+    """How much wider the tensors are than those of the base."""
+    if base is None:
+        return None
+    shapes = {home.name: tuple(entry.tensor.shape) for entry, home in homes.all}
+    widths = Widths(shapes=shapes, base=base, key=KEY / "base")
+    widths.check(problems)
+    problems.check()
+    return widths
 
 
 def _parameters(modules: Named) -> list[Entry]:
@@ -140,10 +155,10 @@ def _settled(
 class _Computed:
     """What groups say of tensors, with formulas computed."""
 
-    def __init__(self, values: Mapping[str, Any], repeats: Repeats, problems: Problems) -> None:
-        self.values, self.repeats, self.problems = values, repeats, problems
+    def __init__(self, values: Mapping[str, Any], repeats: Repeats, widths: Widths | None, problems: Problems) -> None:
+        self.values, self.repeats, self.widths, self.problems = values, repeats, widths, problems
         self.evaluation = Evaluation(problems)
-        self.known: dict[tuple[Path, int | None], Any] = {}
+        self.known: dict[tuple[Path, str], Any] = {}
 
     def trainable(self, group: Group, entry: Entry) -> bool:
         """Whether a tensor of a group that says so is trained."""
@@ -158,19 +173,26 @@ class _Computed:
         return {name: self.value(value, group.key / name, entry) for name, value in given if group is not None}
 
     def value(self, value: Any, key: Path, entry: Entry) -> Any:
-        indexed = INDEX in names_read(value)
-        index = self.repeats.index(entry.name) if indexed else None
-        if indexed and index is None:
-            what = f"'{entry.name}' stands in no repeat, so that there is no '{INDEX}'."
+        read, own = names_read(value), self.of(entry)
+        for name in (read & {INDEX, *WIDTHS}) - own.keys():
+            why = "stands in no repeat" if name == INDEX else "has no fan_in and no fan_out"
+            what = f"'{entry.name}' {why}, so that there is no '{name}'."
             self.problems.add(key, what, "Select others, or write a number.")
             return None
-        if (key, index) not in self.known:
-            scope = Scope(values={**self.values, INDEX: index}, origins={}, blocks={})
+        case = key, repr({name: own[name] for name in own if name in read})
+        if case not in self.known:
+            scope = Scope(values={**self.values, **own}, origins={}, blocks={})
             found = self.evaluation.value(value, scope, key)
             if isinstance(found, Recipe):
                 self.problems.add(key, f"{found} is a layer, not a value.")
-            self.known[key, index] = found
-        return self.known[key, index]
+            self.known[case] = found
+        return self.known[case]
+
+    def of(self, entry: Entry) -> dict[str, Any]:
+        """What formulas may read of a tensor."""
+        index = self.repeats.index(entry.name)
+        widths = {} if self.widths is None else self.widths.of(entry.name)
+        return widths if index is None else {**widths, INDEX: index}
 
 
 def _parts(groups: tuple[Group, ...], chosen: Chosen, computed: _Computed) -> list[tuple[Part, Group | None]]:

@@ -31,7 +31,10 @@ def named(optimizer: type[Optimizer] | str | None, problems: Problems | None = N
 
     Raises:
         ConfigError: there is none, and nobody collects problems.
+        TypeError: it is a class of something else.
     """
+    if isinstance(optimizer, type) and not issubclass(optimizer, Optimizer):
+        raise TypeError(f"an optimiser is a class of torch.optim or its name, not {optimizer.__name__}.")
     if optimizer is None or isinstance(optimizer, type):
         return optimizer
     name = str(optimizer).removeprefix("torch.optim.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -13,28 +13,23 @@ from torch import Tensor, nn
 from modelzoo import bounds, streams
 from modelzoo.catalog import functions
 from modelzoo.config.config import Config
-from modelzoo.errors import ConfigError, Problem, Problems, fail
+from modelzoo.errors import ConfigError, Path, Problem, Problems, fail
 from modelzoo.init import decide, filling, ledger
 from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
-from modelzoo.language import runtime
-from modelzoo.modules import chains, dry_run, memory, reads, recording
+from modelzoo.modules import chains, dry_run, recording
 from modelzoo.modules import construct as building
-from modelzoo.modules.failures import lacks_kernel
-from modelzoo.modules.inputs import example
 from modelzoo.modules.skeleton import Skeleton
-from modelzoo.modules.torch_layers import TooLargeError
 from modelzoo.plans import advice, ambient, further, options, origins, records
 from modelzoo.plans.budget import check
 from modelzoo.plans.options import Options
 from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import module_records
+from modelzoo.plans.sized import base_shapes
+from modelzoo.plans.trial import dry
 from modelzoo.spec import nodes, parser
-from modelzoo.spec.instances import Instance, args_of
+from modelzoo.spec.instances import args_of
 from modelzoo.spec.provenance import Provenance
 from modelzoo.spec.resolve import resolve
-
-SMALL = 64 * 2**20
-"""Up to this many bytes of parameters the dry run works on zeros of the CPU, above it on meta."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +37,7 @@ class Draft:
     """Everything that is decided about a model, and its modules, still without values.
 
     Attributes:
+        source: the model as plain data.
         given: what the example inputs are made from.
         provenance: what each node of the config became.
         values: the args of the root, with their values.
@@ -49,6 +45,7 @@ class Draft:
         grouped: the group of an optimiser that has each tensor, and its options.
     """
 
+    source: Any
     skeleton: Skeleton
     record: recording.Record
     table: list[ledger.Entry]
@@ -77,6 +74,11 @@ class Draft:
             activations=self.record.activations,
             flops=self.record.flops,
         )
+
+    @property
+    def base_shapes(self) -> origins.BaseShapes:
+        """What tells the shapes of all tensors of the same model with other args."""
+        return partial(base_shapes, self.source, seed=self.seed, dtype=self.dtype)
 
     @property
     def bytes(self) -> int:
@@ -169,17 +171,20 @@ def _drafted(
     problems.check()
     if instance is None:
         fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
+    if parsed.base:
+        parsed = replace(parsed, shapes=base_shapes(model, parsed.base, Path(("init", "base")), seed=seed, dtype=dtype))
     values = args_of(instance)
     inputs, examples = examples_of(root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
     try_examples(given)
     count = count or (planned and torch.device(device).type == "meta")
     run = partial(dry_run.dry_run, count=count, recorded=planned, training=training)
-    skeleton, record = _dry(instance, given, parsed, torch.device(device), functions.DTYPES[dtype], run)
+    skeleton, record = dry(instance, given, parsed, torch.device(device), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = decide.decide(skeleton, parsed, values, seed, problems)
     warnings += [] if given.shapes else chains.broken_chains(skeleton)
     return Draft(
+        source=model,
         skeleton=skeleton,
         record=record,
         table=table,
@@ -191,110 +196,6 @@ def _drafted(
         dtype=dtype,
         warnings=tuple(warnings),
     )
-
-
-@ambient.kept()
-def sized(root: nodes.Block, provenance: Provenance, *, seed: int, dtype: str) -> Instance:
-    """What a block is resolved to, with the sizes that the example inputs decide.
-
-    Args:
-        root: the block.
-        provenance: gets notes of what each node in it became.
-        seed, dtype: as for `build`.
-
-    Raises:
-        ConfigError: all problems found.
-    """
-    problems = Problems()
-    instance = resolve(root, problems, provenance)
-    problems.check()
-    assert instance is not None
-    values = args_of(instance)
-    inputs, examples = examples_of(root, values, dtype)
-    given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=bounds.STEPS)
-    run = partial(dry_run.dry_run, count=False, recorded=False, for_sizes=True)
-    skeleton, _ = _dry(instance, given, nodes.Init(), torch.device("cpu"), functions.DTYPES[dtype], run)
-    building.finish(skeleton, problems)
-    problems.check()
-    return instance
-
-
-def _dry(
-    instance: Instance,
-    given: Examples,
-    init: nodes.Init,
-    device: torch.device,
-    dtype: torch.dtype,
-    run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
-) -> tuple[Skeleton, recording.Record]:
-    """Constructs and checks: on the CPU where that is cheap and can be done in the dtype, else on meta."""
-    notes: list[str] = []
-    if device.type != "meta":
-        try:
-            return _on_cpu(instance, given, init, dtype, run)
-        except TooLargeError:
-            pass
-        except ConfigError as error:
-            if not lacks_kernel(error.__cause__):
-                raise
-            notes += map(dry_run.not_here, error.problems)
-    meta = torch.device("meta")
-    skeleton = _checked(building.construct(instance, meta, dtype, max_steps=given.max_steps, seed=given.seed))
-    record = run(skeleton, example(given.shapes, meta))
-    record.notes += notes
-    return skeleton, record
-
-
-def _on_cpu(
-    instance: Instance,
-    given: Examples,
-    init: nodes.Init,
-    dtype: torch.dtype,
-    run: Callable[[Skeleton, dict[str, Tensor]], recording.Record],
-) -> tuple[Skeleton, recording.Record]:
-    """A dry run on zeros. What fails there must fail on values too: they may be what it is about."""
-    cpu = torch.device("cpu")
-    if sum(each.bytes for each in given.shapes) > SMALL:
-        raise TooLargeError
-    zeroed = bool(given.shapes)
-    construct = partial(
-        building.construct,
-        instance,
-        cpu,
-        dtype,
-        max_steps=given.max_steps,
-        zeroed=zeroed,
-        limit=SMALL if zeroed else memory.available(),
-        seed=given.seed,
-    )
-    skeleton = _checked(construct())
-    try:
-        return skeleton, run(skeleton, example(given.shapes, cpu))
-    except ConfigError as error:
-        exhausted = type(error.__cause__) is runtime.EndlessError  # one loop may end on other values
-        if error.__cause__ is None or exhausted or lacks_kernel(error.__cause__):
-            raise
-        skeleton = _checked(construct())
-        try:
-            problems = Problems()
-            building.finish(skeleton, problems)
-            table, _ = decide.decide(skeleton, init, given.values, given.seed, problems)
-            filling.fill(skeleton, table, given.seed)
-            inputs = example_tensors(given, cpu)
-        except ConfigError:
-            raise error from error.__cause__
-        try:
-            return skeleton, run(skeleton, inputs)
-        except ConfigError as again:  # by now every size is known, and none is said to have been left out
-            same = str(again.__cause__) == str(error.__cause__)
-            raise (error if same else again) from again.__cause__
-
-
-def _checked(skeleton: Skeleton) -> Skeleton:
-    problems = Problems()
-    reads.check_reads(skeleton, problems)
-    problems.check()
-    return skeleton
 
 
 @ambient.kept()
@@ -321,7 +222,8 @@ def filled(
     chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
     blocks = ((module, each.block.name) for module, each in draft.skeleton.blocks if each.sequence)
-    origins.remember(draft.skeleton.root, tensors, chains, partial(example_tensors, draft.given), draft.values, blocks)
+    examples = partial(example_tensors, draft.given)
+    origins.remember(draft.skeleton.root, tensors, chains, examples, draft.values, blocks, draft.base_shapes)
     return draft
 
 

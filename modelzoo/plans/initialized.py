@@ -98,6 +98,8 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
     block_of = nameless if origin is None else origin.block_of
     known = {**({} if origin is None else origin.args), **args}
     parsed = parser.parse_init(init, frozenset(known), problems)
+    if parsed.base:
+        problems.add(Path(("init", "base")), "a module that is there has no base.", "Build it with these rules.")
     problems.check()
     told, decided = ({}, {}) if origin is None else (origin.fills(), origin.decided())
     own = {tensor: chain for tensor, chain in decided.items() if chain[-1].strength < 2}
@@ -156,4 +158,5 @@ def _remember(module: nn.Module, found: Foreign, origin: Origin | None, decided:
     chains = [decided.get(each.tensor, each.chain) if _is_kept(each) else each.chain for each in table]
     examples = (lambda device: {}) if origin is None else origin.examples
     args, blocks = ({}, ()) if origin is None else (origin.args, origin.blocks.items())
-    origins.remember(module, [each.tensor for each in table], chains, examples, args, blocks)
+    base_shapes = None if origin is None else origin.base_shapes
+    origins.remember(module, [each.tensor for each in table], chains, examples, args, blocks, base_shapes)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from modelzoo.errors import Path
 from modelzoo.init.decisions import Decision, Kept
 
 Examples = Callable[[torch.device], dict[str, Tensor]]
+BaseShapes = Callable[[tuple[tuple[str, Any], ...], Path], Mapping[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Origin:
         examples: makes the inputs on a device.
         args: of the root, with their values.
         blocks: the names of the blocks that modules of torch's own types were made from.
+        base_shapes: tells the shapes of all tensors of the same model with other args; None where no config is known.
     """
 
     tensors: list[weakref.ref[Tensor]]
@@ -35,6 +38,7 @@ class Origin:
     examples: Examples
     args: Mapping[str, Any]
     blocks: Mapping[nn.Module, str]
+    base_shapes: BaseShapes | None
 
     def decided(self) -> dict[Tensor, tuple[Decision, ...]]:
         """What filled those tensors that are still there, as it was decided."""
@@ -70,6 +74,7 @@ def remember(
     examples: Examples,
     args: Mapping[str, Any],
     blocks: Iterable[tuple[nn.Module, str]],
+    base_shapes: BaseShapes | None,
 ) -> None:
     """Keeps the origin of a model as long as the model lives. Neither may refer to the model, or it lives forever."""
     _origins[model] = Origin(
@@ -80,6 +85,7 @@ def remember(
         examples=examples,
         args=args,
         blocks=WeakIdKeyDictionary(dict(blocks)),
+        base_shapes=base_shapes,
     )
 
 

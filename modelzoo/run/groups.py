@@ -9,7 +9,7 @@ from modelzoo.escapes import printable
 from modelzoo.init import selection
 from modelzoo.optim import optimisers
 from modelzoo.optim.grouping import Grouping
-from modelzoo.optim.groups import grouping
+from modelzoo.optim.groups import Known, grouping
 from modelzoo.optim.stepping import STEP
 from modelzoo.plans.draft import Draft
 from modelzoo.plans.options import Options
@@ -29,7 +29,8 @@ def grouped(draft: Draft, options: Options) -> tuple[Draft, Grouping]:
     if options.step:
         optimisers.stepping(options.optimizer)
     root, block_of = draft.skeleton.root, selection.block_of(draft.skeleton)
-    found = grouping(root, options.groups, options.optimizer, {}, seen=draft.values, block_of=block_of)
+    known = Known(args=draft.values, block_of=block_of, base_shapes=draft.base_shapes)
+    found = grouping(root, options.groups, options.optimizer, {}, known)
     if options.step and not found.parts:
         fail(STEP, "no parameter is trained, so there is nothing to step.", "Type step=false.")
     found.freeze(root)

@@ -8,6 +8,7 @@ from typing import Any
 from modelzoo.errors import Path, Problems
 from modelzoo.language import syntax
 from modelzoo.names import Kind
+from modelzoo.spec.base import OWN_KEYS, WIDTHS, parse_base
 from modelzoo.spec.calls import plain
 from modelzoo.spec.cuts import in_yaml
 from modelzoo.spec.keys import kind_of
@@ -24,13 +25,17 @@ REST = "rest"
 _EXAMPLE = "Write no_decay: {param: bias, weight_decay: 0}."
 
 
-def parse_groups(groups: Any, values: frozenset[str], problems: Problems) -> Groups:
+def parse_groups(
+    groups: Any, root: frozenset[str], values: frozenset[str], problems: Problems, wide: bool = False
+) -> Groups:
     """A `groups` config: its groups in their order, and its args.
 
     Args:
         groups: a mapping of groups, with `args` among them, or None.
-        values: the names of other values that options may read.
+        root: the names of the args of the model.
+        values: the names of all values that options may read.
         problems: collects what is wrong with them.
+        wide: whether there is a base, even if the groups have none.
     """
     if groups is None:
         return Groups()
@@ -42,10 +47,12 @@ def parse_groups(groups: Any, values: frozenset[str], problems: Problems) -> Gro
         return Groups()
     parser = Parser(problems)
     args = parser.blocks.tensors.args(groups.get("args"), KEY / "args", Visible(values=values))
-    seen = Visible(values=values | {each.name for each in args} | {INDEX})
-    given = [(str(name), value) for name, value in groups.items() if name != "args" and value is not None]
+    base = parse_base(groups.get("base"), root, KEY / "base", problems)
+    own = {INDEX, *(WIDTHS if wide or groups.get("base") is not None else ())}
+    seen = Visible(values=values | {each.name for each in args} | own)
+    given = [(str(name), value) for name, value in groups.items() if name not in OWN_KEYS and value is not None]
     found = [_group(name, value, KEY / name, seen, parser) for name, value in given]
-    return Groups(args=args, rules=tuple(each for each in found if each is not None))
+    return Groups(args=args, rules=tuple(each for each in found if each is not None), base=base)
 
 
 def _group(name: str, value: Any, key: Path, visible: Visible, parser: Parser) -> Group | None:

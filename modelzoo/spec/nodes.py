@@ -6,7 +6,7 @@ A node is equal to itself alone: two that say the same stand at two places, and 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -78,9 +78,13 @@ class Fill:
     @property
     def reads_fans(self) -> bool:
         """Whether it depends on `fan_in` or `fan_out`."""
+        return self.reads("fan_in", "fan_out")
+
+    def reads(self, *names: str) -> bool:
+        """Whether it depends on any of these."""
         trees = [value.tree for _, value in self.arguments if isinstance(value, Formula)]
-        names = [each.id for tree in trees for each in syntax.formula_names(tree)]
-        return not {"fan_in", "fan_out"}.isdisjoint(syntax.names_in(self.program) if self.program else names)
+        read = [each.id for tree in trees for each in syntax.formula_names(tree)]
+        return not {*names}.isdisjoint(syntax.names_in(self.program) if self.program else read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,10 +296,17 @@ class Rule(Selector):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Init:
-    """The rules of an init, from the weakest to the strongest, and args that their fills may read."""
+    """The rules of an init, from the weakest to the strongest, and args that their fills may read.
+
+    Attributes:
+        base: the args in which the base differs from the model, for rules that follow the width.
+        shapes: of all tensors of the base, by each of their names, once they are known.
+    """
 
     args: tuple[Parameter, ...] = ()
     rules: tuple[Rule, ...] = ()
+    base: tuple[tuple[str, Any], ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,7 +334,12 @@ class Group(Selector):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
-    """Groups of tensors for an optimiser, the last that selects a tensor has it; and args that they may read."""
+    """Groups of tensors for an optimiser, the last that selects a tensor has it; and args that they may read.
+
+    Attributes:
+        base: as for an `Init`.
+    """
 
     args: tuple[Parameter, ...] = ()
     rules: tuple[Group, ...] = ()
+    base: tuple[tuple[str, Any], ...] = ()

@@ -11,6 +11,7 @@ from modelzoo.errors import Path, Problems
 from modelzoo.language import syntax
 from modelzoo.names import Kind
 from modelzoo.spec import misplaced
+from modelzoo.spec.base import OWN_KEYS, WIDTHS, parse_base
 from modelzoo.spec.blocks import Blocks
 from modelzoo.spec.calls import Calls, plain
 from modelzoo.spec.cuts import in_yaml
@@ -85,10 +86,11 @@ def parse_init(init: Any, values: frozenset[str], problems: Problems) -> Init:
         problems.add(key, "a rule has a name, and this one has none.", f"Write {{weights: {in_yaml(init)}}}.")
         init = {"weights": init}
     args = parser.blocks.tensors.args(init.get("args"), key / "args", Visible(values=values))
-    seen = values | {each.name for each in args}
-    given = [(str(name), value) for name, value in init.items() if name != "args" and value is not None]
+    base = parse_base(init.get("base"), values, key / "base", problems)
+    seen = values | {each.name for each in args} | frozenset(() if init.get("base") is None else WIDTHS)
+    given = [(str(name), value) for name, value in init.items() if name not in OWN_KEYS and value is not None]
     rules = [parser.rules.rule(name, value, key / name, seen) for name, value in given]
-    return Init(args=args, rules=tuple(rule for rule in rules if rule is not None))
+    return Init(args=args, rules=tuple(rule for rule in rules if rule is not None), base=base)
 
 
 class Parser:

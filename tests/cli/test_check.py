@@ -371,3 +371,12 @@ def test_a_model_comes_in_by_a_pipe_as_from_a_file() -> None:
     assert "-:4:3  model.layers.1\n  there is no layer 'Relu'. Did you mean 'ReLU'?" in ended.stderr
     ended = subprocess.run(command, input=text.replace("Relu", "ReLU"), capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout.split()) == (0, ["ok", "-", "16", "parameters,", "64", "bytes"])
+
+
+def test_an_init_that_leaves_its_base_to_be_typed_is_no_problem(
+    project: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "conf/model/broken.yaml").unlink()
+    write(project / "conf/init/wide.yaml", "base: ???\nweights: {layer: Linear, fill: value * width_ratio[0]}\n")
+    assert main(["check"]) == 0
+    assert "wide" not in capsys.readouterr().out

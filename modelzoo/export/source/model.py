@@ -20,7 +20,8 @@ from modelzoo.export.source.init_weights import Weights
 from modelzoo.export.source.occurrences import Variant
 from modelzoo.export.source.sequences import path
 from modelzoo.plans import draft as drafts
-from modelzoo.plans.draft import Draft, sized
+from modelzoo.plans.draft import Draft
+from modelzoo.plans.sized import sized
 from modelzoo.spec import nodes, parser
 from modelzoo.spec.instances import BlockInstance
 from modelzoo.spec.provenance import Provenance

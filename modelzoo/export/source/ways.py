@@ -16,6 +16,7 @@ from modelzoo.export.source.sequences import path
 from modelzoo.init import ledger, selection
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.spec import nodes
+from modelzoo.spec.base import WIDTHS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Ways:
         return [each if each in some else replace(each, weight=None) for each in found]
 
     def selecting(self, rule: nodes.Rule) -> list[Way]:
-        if rule.fill.original or rule.blocks or rule.dimensions:
+        if rule.fill.original or rule.blocks or rule.dimensions or rule.fill.reads(*WIDTHS):
             return []
         if rule.patterns and not rule.layers and not rule.params:
             return [self.by_name(each) for each in rule.patterns]
