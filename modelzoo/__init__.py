@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from modelzoo import register
     from modelzoo.api import build, initialize, plan
     from modelzoo.config.opening import load
+    from modelzoo.measuring.signals import Signals, signals
     from modelzoo.optim.groups import groups
     from modelzoo.plans.initialized import Report
     from modelzoo.plans.inspection import summary
@@ -52,12 +53,14 @@ __all__ = [
     "Plan",
     "Problem",
     "Report",
+    "Signals",
     "build",
     "groups",
     "initialize",
     "load",
     "plan",
     "register",
+    "signals",
     "summary",
 ]
 
@@ -69,6 +72,8 @@ _HOMES = {
     "groups": "optim.groups",
     "Plan": "plans.plan",
     "Report": "plans.initialized",
+    "Signals": "measuring.signals",
+    "signals": "measuring.signals",
     "summary": "plans.inspection",
 }
 

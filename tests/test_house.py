@@ -29,7 +29,7 @@ FLOORS = (
     ("modules",),
     ("init",),
     ("plans",),
-    ("api", "optim"),
+    ("api", "optim", "measuring"),
     ("export",),
     ("diff",),
     ("run",),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from modelzoo.config.config import Config
+    from modelzoo.measuring.signals import Signals
     from modelzoo.plans.draft import Draft
 
 EXPORTERS = {
@@ -19,7 +20,8 @@ EXPORTERS = {
     "report": ("modelzoo.export.report", "report.html, one page about the model that needs no network"),
     "graph": ("modelzoo.export.graph.mermaid", "graph.mmd, its data flow as mermaid text"),
 }
-"""Name of an export -> the module whose `export(draft, model, config, directory) -> Path` writes it, and what it is."""
+"""Name of an export -> the module whose `export(draft, model, config, directory, signals) -> Path` writes it, and what
+it is."""
 
 
 def names(value: Any, problems: Problems) -> tuple[str, ...]:
@@ -43,8 +45,13 @@ def names(value: Any, problems: Problems) -> tuple[str, ...]:
 
 
 def write(
-    wanted: tuple[str, ...], draft: Draft, model: nn.Module, config: Config, directory: pathlib.Path
+    wanted: tuple[str, ...],
+    draft: Draft,
+    model: nn.Module,
+    config: Config,
+    directory: pathlib.Path,
+    signals: Signals | None = None,
 ) -> list[pathlib.Path]:
     """Writes exports; what none asked for is not imported."""
     modules = [importlib.import_module(EXPORTERS[each][0]) for each in wanted]
-    return [module.export(draft, model, config, directory) for module in modules]
+    return [module.export(draft, model, config, directory, signals) for module in modules]

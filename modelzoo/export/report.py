@@ -20,6 +20,10 @@ from modelzoo.escapes import printable
 from modelzoo.export import pages
 from modelzoo.export.graph import dataflow, mermaid, svg
 from modelzoo.export.source import model as source
+from modelzoo.measuring import lines
+from modelzoo.measuring.picture import Point
+from modelzoo.measuring.picture import svg as lines_of_trunk
+from modelzoo.measuring.signals import Signals
 from modelzoo.modules.homes import tensors_of
 from modelzoo.optim.grouping import shown
 from modelzoo.plans.draft import Draft
@@ -34,20 +38,23 @@ OPEN = 40  # rows of the tree that are unfolded at first
 MOST = 3_000  # rows of a tree or a ledger; a larger model shows its modules only
 
 
-def export(draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:
+def export(
+    draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path, signals: Signals | None = None
+) -> pathlib.Path:
     """Writes `report.html` of a job; returns its path."""
     path = directory / "report.html"
-    files.write_text(path, written(draft, model, given))
+    files.write_text(path, written(draft, model, given, signals))
     return path
 
 
-def written(draft: Draft, model: nn.Module, given: Config) -> str:
+def written(draft: Draft, model: nn.Module, given: Config, signals: Signals | None = None) -> str:
     """The page of a model.
 
     Args:
         draft: what was planned.
         model: what was built from it; on meta the page shows no values.
         given: the config that it came from.
+        signals: what was measured of it, if it was.
     """
     plan = draft.plan
     found = rows(plan, model)
@@ -60,6 +67,7 @@ def written(draft: Draft, model: nn.Module, given: Config) -> str:
         tree=_tree(found),
         grouped=any(each.group for each in plan.tensors),
         ledger=list(_ledger(plan, model, found, given.locate)),
+        signals=None if signals is None else _signals(signals),
         picture=svg.svg(picture),
         mermaid=mermaid.text(picture),
         config=list(_config(given)),
@@ -67,6 +75,13 @@ def written(draft: Draft, model: nn.Module, given: Config) -> str:
         bars=BARS * WIDTH,
         height=HEIGHT,
     )
+
+
+def _signals(signals: Signals) -> dict[str, Any]:
+    """The section of the signals: its picture, and each finding in lines."""
+    points = [Point(each.name, each.std, each.gradient) for each in signals.trunk]
+    told = [list(lines.told(each)) for each in signals.findings]
+    return {"picture": lines_of_trunk({"": points}), "findings": told, "notes": list(signals.notes)}
 
 
 def _title(locate: Locate) -> str:

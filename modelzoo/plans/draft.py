@@ -222,8 +222,7 @@ def filled(
     chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
     blocks = ((module, each.block.name) for module, each in draft.skeleton.blocks if each.sequence)
-    examples = partial(example_tensors, draft.given)
-    origins.remember(draft.skeleton.root, tensors, chains, examples, draft.values, blocks, draft.base_shapes)
+    origins.remember(draft.skeleton.root, tensors, chains, draft.given, draft.values, blocks, draft.base_shapes)
     return draft
 
 

@@ -156,7 +156,7 @@ def _remember(module: nn.Module, found: Foreign, origin: Origin | None, decided:
     """What filled the tensors is known to `summary`, and to the next one who initialises."""
     table = [entry for entry in found.table if entry not in found.assigned]
     chains = [decided.get(each.tensor, each.chain) if _is_kept(each) else each.chain for each in table]
-    examples = (lambda device: {}) if origin is None else origin.examples
+    given = None if origin is None else origin.given
     args, blocks = ({}, ()) if origin is None else (origin.args, origin.blocks.items())
     base_shapes = None if origin is None else origin.base_shapes
-    origins.remember(module, [each.tensor for each in table], chains, examples, args, blocks, base_shapes)
+    origins.remember(module, [each.tensor for each in table], chains, given, args, blocks, base_shapes)

@@ -106,6 +106,9 @@ class Options:
     backward: bool = field(default=False, metadata=_rules(_flag))
     loss: Any = field(default=None, metadata=_rules(_anything))
     step: bool = field(default=False, metadata=_rules(_flag))
+    signals: bool = field(default=False, metadata=_rules(_flag))
+    batch: int = field(default=32, metadata=_rules(_positive(32)))
+    limits: Any = field(default=None, metadata=_rules(_anything))  # `measuring` knows what there is
     show: Any = field(default=None, metadata=_rules(_anything))
     optimizer: Any = field(default=None, metadata=_rules(_anything))
     load: Request | None = field(default=None, metadata=_rules(_anything))  # `weights` knows what there is

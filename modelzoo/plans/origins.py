@@ -13,20 +13,20 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from modelzoo.errors import Path
 from modelzoo.init.decisions import Decision, Kept
+from modelzoo.init.examples import Examples, example_tensors
 
-Examples = Callable[[torch.device], dict[str, Tensor]]
 BaseShapes = Callable[[tuple[tuple[str, Any], ...], Path], Mapping[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a model was made from: how its tensors were filled, and its example inputs, made when asked for.
+    """What a model was made from: how its tensors were filled, and what its example inputs are made from.
 
     Attributes:
         tensors: those that were filled.
         chains: the fills of each.
         versions: of each, when it was filled.
-        examples: makes the inputs on a device.
+        given: what the example inputs are made from; None if there are none.
         args: of the root, with their values.
         blocks: the names of the blocks that modules of torch's own types were made from.
         base_shapes: tells the shapes of all tensors of the same model with other args; None where no config is known.
@@ -35,10 +35,14 @@ class Origin:
     tensors: list[weakref.ref[Tensor]]
     chains: list[Sequence[Decision | str]]
     versions: list[int]
-    examples: Examples
+    given: Examples | None
     args: Mapping[str, Any]
     blocks: Mapping[nn.Module, str]
     base_shapes: BaseShapes | None
+
+    def examples(self, device: torch.device) -> dict[str, Tensor]:
+        """The example inputs, on a device."""
+        return {} if self.given is None else example_tensors(self.given, device)
 
     def decided(self) -> dict[Tensor, tuple[Decision, ...]]:
         """What filled those tensors that are still there, as it was decided."""
@@ -71,7 +75,7 @@ def remember(
     model: nn.Module,
     tensors: Sequence[Tensor],
     chains: Sequence[Sequence[Decision | str]],
-    examples: Examples,
+    given: Examples | None,
     args: Mapping[str, Any],
     blocks: Iterable[tuple[nn.Module, str]],
     base_shapes: BaseShapes | None,
@@ -82,7 +86,7 @@ def remember(
         # What a constructor left is a tensor, which need not live as long.
         chains=[chain if not isinstance(chain[0], Kept) else [*map(_text, chain)] for chain in chains],
         versions=[_version(tensor) for tensor in tensors],
-        examples=examples,
+        given=given,
         args=args,
         blocks=WeakIdKeyDictionary(dict(blocks)),
         base_shapes=base_shapes,

@@ -21,6 +21,7 @@ from modelzoo.config.unused import unused
 from modelzoo.errors import Path, Problem, Problems, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
+from modelzoo.measuring.limits import Limits
 from modelzoo.modules import gradients, observe
 from modelzoo.optim import loss, optimisers, stepping
 from modelzoo.optim.grouping import Grouping
@@ -30,7 +31,7 @@ from modelzoo.plans.draft import Draft, example_inputs, filled
 from modelzoo.plans.options import Options, device_named
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
-from modelzoo.run import groups, load, save
+from modelzoo.run import groups, load, save, signalled
 from modelzoo.run.forward import explain_non_finite, forward
 from modelzoo.terminal import say
 
@@ -51,6 +52,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     start, options, wrong = time.perf_counter(), Options.of(config.options), Problems()
     files.clear(directory)
     exported = exports.names(options.export, wrong)
+    Limits.of(options.limits, wrong)
     device = device_named(options.device)
     with with_threads(options.threads):
         draft = drafts.drafted(config, options, device=device, wrong=wrong.found)
@@ -134,7 +136,7 @@ def _report(
         say("\n".join(values))
     say("\n".join(printing.output_lines(output)))
     explain_non_finite(draft, model, inputs, output)
-    measured = metrics.measure(model, output)
+    measured = {**metrics.measure(model, output)}
     for name, value in measured.items():
         say(printable(f"{name}: {value}", lines=False))
 
@@ -157,7 +159,10 @@ def _report(
     path = directory / "model.yaml"
     files.write_text(path, text)
     written.append(path)
-    written += exports.write(exported, draft, model, config, directory)
+    found = signalled.measured(draft, model, objective, options, config.locate)
+    written += signalled.told(found, directory)
+    measured |= signalled.columns(found)
+    written += exports.write(exported, draft, model, config, directory, found)
     _list(written)
     return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
 

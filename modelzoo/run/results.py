@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from modelzoo import files
 from modelzoo.escapes import cell, json_text, printable
 from modelzoo.export import pages
+from modelzoo.measuring.picture import Point, svg
+from modelzoo.run import signalled
 from modelzoo.run.sweep import DIED, FAILED, NOT_RUN, Record
 
 if TYPE_CHECKING:
@@ -105,16 +107,26 @@ def as_json(found: Summary) -> str:
     return json_text(found.rows, indent=1) + "\n"
 
 
-def as_page(found: Summary) -> str:
-    """One offline page: a table that sorts, and a small plot for each key that varies."""
+def as_page(found: Summary, directory: pathlib.Path | None = None) -> str:
+    """One offline page: a table that sorts, a small plot for each key that varies, and the signals of all jobs."""
     rows = [[(row.get(name, ""), _shown(row.get(name, ""), line=False)) for name in found.titles] for row in found.rows]
-    return pages.page("summary.html", summary=found, rows=rows, plots=plots(found))
+    return pages.page("summary.html", summary=found, rows=rows, plots=plots(found), signals=_signals(found, directory))
+
+
+def _signals(found: Summary, directory: pathlib.Path | None) -> str:
+    """The lines of the jobs that measured them, as one picture."""
+    models: dict[str, Sequence[Point]] = {}
+    for row in found.rows if directory is not None else ():
+        points = signalled.read(directory / row["folder"]) if directory is not None and row["folder"] else []
+        if points:
+            models[", ".join(f"{key}={row[key]}" for key in found.keys if key in row) or row["folder"]] = points
+    return svg(models) if models else ""
 
 
 def write(found: Summary, directory: pathlib.Path) -> list[pathlib.Path]:
     """`summary.csv`, `summary.json` and `summary.html`, each whole or not at all."""
     written = []
-    for suffix, content in (("csv", as_csv(found)), ("json", as_json(found)), ("html", as_page(found))):
+    for suffix, content in (("csv", as_csv(found)), ("json", as_json(found)), ("html", as_page(found, directory))):
         path = directory / f"summary.{suffix}"
         files.write_text(path, content)
         written.append(path)

@@ -78,7 +78,9 @@ def _quoted(text: str) -> str:
     return text.replace("%%", "#37;#37;")  # begins a directive, even here
 
 
-def export(draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:
+def export(
+    draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path, signals: object = None
+) -> pathlib.Path:
     """Writes `graph.mmd` of a job; returns its path."""
     path = directory / "graph.mmd"
     files.write_text(path, text(drawn(draft)))

@@ -187,7 +187,9 @@ def source(model: config.Source, init: config.Source | None = None, *, seed: int
         return written(drafts.draft(given.model, given.init, seed=seed, dtype=dtype), given.model)
 
 
-def export(draft: Draft, model: nn.Module, given: config.Config, directory: pathlib.Path) -> pathlib.Path:
+def export(
+    draft: Draft, model: nn.Module, given: config.Config, directory: pathlib.Path, signals: object = None
+) -> pathlib.Path:
     """Writes `model.py` of a job; returns its path."""
     path = directory / "model.py"
     text = written(draft, given.model)
