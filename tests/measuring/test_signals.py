@@ -239,3 +239,13 @@ def test_what_signals_cannot_be_is_told_with_what_else_is_wrong(tmp_path: pathli
         ("batch must be a positive integer, not 0.", "Type batch=32."),
         ("limits must be a mapping from names to numbers, not ['dead'].", "Type 'limits={dead: 0.3}'."),
     ]
+
+
+def test_the_loss_of_a_job_is_what_is_differentiated_on_as_many_targets_as_examples(tmp_path: pathlib.Path) -> None:
+    typed = ["model=mlp", "signals=true", "batch=16", "loss.forward='cross_entropy(output, target)'"]
+    job.run(compose.compose([*typed, "loss.inputs={target: {shape: [2], dtype: int64}}"]), tmp_path)
+    written = json.loads((tmp_path / "signals.json").read_text())
+    out = next(each for each in written["calls"] if each["name"] == "out")
+    assert out["shape"] == [16, 10]
+    assert 0 < out["gradient"] < 1 / 16
+    assert written["notes"] == []
