@@ -18,6 +18,7 @@ from modelzoo.language import unrolled
 from modelzoo.language.idioms import Formulas, Idioms, is_in_place, last_part
 from modelzoo.language.names import Names
 from modelzoo.language.pieces import called_name, load, shown
+from modelzoo.language.syntax import copied
 from modelzoo.language.unrolled import goes
 
 Read = Callable[[Sequence[ast.stmt], Names], list[TextError]]
@@ -158,7 +159,7 @@ def answered(statements: Sequence[ast.stmt], names: Names, errors: list[TextErro
         if not any(_is_in(error, statement) for error in told):
             continue
         idioms = Statements(names, statements)
-        new = idioms.statement(copy.deepcopy(statement))
+        new = idioms.statement(copied(statement))
         if not idioms.what:
             continue
         text, known_then = _replaced(statements, statement, new), _with(names, idioms.layers)
@@ -185,7 +186,7 @@ def formula_answered(
 ) -> list[TextError]:
     """The errors of a formula, which are one, with the formula to write, if they all come of idioms of Python."""
     idioms = Formulas(names, ())
-    new = idioms.visit(copy.deepcopy(tree))
+    new = idioms.visit(copied(tree))
     if not idioms.what or idioms.before or idioms.layers or read(ast.fix_missing_locations(new)):
         return errors
     return [TextError(idioms.what[0], f"Write {ast.unparse(new)}.", errors[0].line, errors[0].column)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Container, Mapping
 from typing import TypeVar
 
 from modelzoo.language.loops import SIDES
 from modelzoo.language.pieces import call_of, called_name, load, number_of
+from modelzoo.language.syntax import copied
 
 
 def goes(iterated: ast.expr, layers: Container[str]) -> bool:
@@ -73,7 +73,7 @@ Tree = TypeVar("Tree", ast.expr, ast.stmt)
 
 def named(tree: Tree, items: Mapping[str, ast.expr]) -> Tree:
     """A copy of a tree with expressions in the place of names."""
-    changed: Tree = _Named(items).visit(copy.deepcopy(tree))
+    changed: Tree = _Named(items).visit(copied(tree))
     return changed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -16,6 +15,7 @@ from modelzoo.export.graph.modules import Modules
 from modelzoo.export.graph.scope import Scope
 from modelzoo.export.graph.wires import Value, Wire, part, wires
 from modelzoo.language import formulas
+from modelzoo.language.syntax import copied
 from modelzoo.plans.lines import shape_text
 
 _FACTS = ("shape", "ndim", "dtype", "device")  # what is read of a tensor without its values
@@ -115,7 +115,7 @@ class Expressions:
 
     def text(self, node: ast.expr, sources: list[Wire]) -> str:
         """An expression as it is shown: each layer that it calls by its name; `sources` gets what flows into it."""
-        return _shown(_Shown(self, sources).visit(copy.deepcopy(node)))
+        return _shown(_Shown(self, sources).visit(copied(node)))
 
     def node(self, place: ast.AST, kind: str, label: str, sources: Iterable[Wire]) -> tuple[Wire, ...]:
         """A node of the text's own, named by its place."""

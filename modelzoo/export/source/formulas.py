@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Mapping
 
 from modelzoo.catalog import functions
@@ -12,6 +11,7 @@ from modelzoo.export.source import trees
 from modelzoo.export.source.naming import Imports, Scope
 from modelzoo.export.source.texts import function_tree, iterated
 from modelzoo.language.pieces import called_name
+from modelzoo.language.syntax import copied
 
 _SEVERAL = (ast.Tuple, ast.List, ast.ListComp)
 
@@ -21,7 +21,7 @@ _OF_ITEMS = ("max", "min", "prod", "sum")
 
 def formula(tree: ast.expr, names: Mapping[str, ast.expr], imports: Imports, key: Path) -> ast.expr:
     """A formula over args, with their names in Python."""
-    found: ast.expr = _Formula(names, imports, key).visit(copy.deepcopy(tree))
+    found: ast.expr = _Formula(names, imports, key).visit(copied(tree))
     return found
 
 

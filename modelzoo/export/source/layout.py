@@ -6,13 +6,13 @@ What is written is read back and must be the same tree, so that no layout can ch
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 from modelzoo.export.source import trees
 from modelzoo.language import pieces
+from modelzoo.language.syntax import copied
 
 WIDTH = 88
 
@@ -43,8 +43,8 @@ def shown(tree: ast.AST) -> str:
     if isinstance(tree, ast.Starred):
         inner = shown(tree.value)
         return f"*({inner})" if isinstance(tree.value, ast.IfExp) else f"*{inner}"
-    copied = ast.fix_missing_locations(_Spaced().visit(copy.deepcopy(tree)))
-    only = copied.body[0] if isinstance(copied, ast.Module) and len(copied.body) == 1 else copied
+    spaced = ast.fix_missing_locations(_Spaced().visit(copied(tree)))
+    only = spaced.body[0] if isinstance(spaced, ast.Module) and len(spaced.body) == 1 else spaced
     text = pieces.shown(only)
     value = only.value if isinstance(only, (ast.Assign, ast.Return)) else None
     if isinstance(value, ast.Tuple) and len(value.elts) > 1 and text.endswith(ast.unparse(value)):

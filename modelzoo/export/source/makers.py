@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from modelzoo.catalog import makers
 from modelzoo.export.source import trees
 from modelzoo.export.source.floating import Numbers
 from modelzoo.export.source.naming import Scope
+from modelzoo.language.syntax import copied
 from modelzoo.modules.recording import Inputs, Way
 
 
@@ -140,9 +140,7 @@ class Makers:
         if any(self.numbers.floats(each) for each in given):
             return []
         return [
-            trees.quoted(
-                "X.is_floating_point()" if is_tensor(each) else "isinstance(X, float)", X=visit(copy.deepcopy(each))
-            )
+            trees.quoted("X.is_floating_point()" if is_tensor(each) else "isinstance(X, float)", X=visit(copied(each)))
             for each in given
             if self.numbers.floats(each) is None
         ] or None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from modelzoo.language import syntax
 from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Names
 from modelzoo.language.pieces import assigned_names, called_name, index_of, text_of
+from modelzoo.language.syntax import copied
 from modelzoo.names import is_index
 
 RANDOM = frozenset(
@@ -108,13 +108,13 @@ def method(
         draw: writes a draw of a fill text.
         sequences: the names of inputs that are given by position, as torch's sequences take no others.
     """
-    body = [copy.deepcopy(each) for each in syntax.parse_statements(text)]
+    body = [*map(copied, syntax.parse_statements(text))]
     inputs = names.inputs if draw is None else ()
     local = scope.all([*inputs, *_assigned(body)])
     kinds = Kinds(names, draw is not None, body)
     plain = _Plain(names, imports, key, values, local, draw, sequences, kinds)
     if owner is not None:
-        plain.makers = plain.makers_of(owner, scope, copy.deepcopy(body))
+        plain.makers = plain.makers_of(owner, scope, [*map(copied, body)])
     new = [*plain.held(kinds.moved), *plain.block(body)]
     new = [*(plain.makers.statements() if plain.makers is not None else ()), *new]
     return Method(

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from modelzoo.errors import Path, fail
+from modelzoo.language.syntax import copied
 
 Hole = ast.expr | Sequence[ast.expr] | Sequence[ast.stmt] | Sequence[ast.keyword]
 
@@ -114,7 +115,7 @@ def quoted(template: str, **holes: Hole) -> ast.expr:
     >>> ast.unparse(quoted("nn.Sequential(*ITEMS)", ITEMS=[name("a"), name("b")]))
     'nn.Sequential(a, b)'
     """
-    found = _Filled(holes).visit(copy.deepcopy(_parsed(template, "eval")))
+    found = _Filled(holes).visit(copied(_parsed(template, "eval")))
     assert isinstance(found, ast.Expression)
     return found.body
 
@@ -142,7 +143,7 @@ def statements(template: str, **holes: Hole) -> list[ast.stmt]:
     >>> ast.unparse(statements("for _ in range(COUNT): BODY", COUNT=literal(3), BODY=statements("x = 1"))[0])
     'for _ in range(3):\\n    x = 1'
     """
-    found = _Filled(holes).visit(copy.deepcopy(_parsed(template, "exec")))
+    found = _Filled(holes).visit(copied(_parsed(template, "exec")))
     assert isinstance(found, ast.Module)
     return found.body
 
