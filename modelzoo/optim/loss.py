@@ -55,6 +55,11 @@ class Loss:
         return found
 
 
+def aimed(loss: Loss | None, inputs: Mapping[str, Tensor], output: Any) -> Any:
+    """What of an output is differentiated: the loss, or all of it."""
+    return output if loss is None else loss(output, inputs)
+
+
 def loss_of(option: Any, draft: Draft) -> Loss | None:
     """The loss that an option asks for; None if it asks for none.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from modelzoo.errors import ConfigError, Path, Problem, first_line
+from modelzoo.modules.homes import tensors_of
 from modelzoo.optim.grouping import Grouping
 from modelzoo.optim.optimisers import OPTION
 
@@ -64,13 +65,13 @@ def step(optimizer: Optimizer) -> None:
 
 @contextmanager
 def kept(model: nn.Module) -> Iterator[Mapping[str, Tensor]]:
-    """The values of all parameters, which are put back at the end."""
-    before = {name: each.detach().clone() for name, each in model.named_parameters()}
+    """The values of all parameters and buffers, which are put back at the end."""
+    before = {name: each.detach().clone() for name, each in tensors_of(model).items()}
     try:
         yield before
     finally:
         with torch.no_grad():
-            for name, each in model.named_parameters():
+            for name, each in tensors_of(model).items():
                 each.copy_(before[name])
 
 

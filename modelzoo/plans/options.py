@@ -106,6 +106,7 @@ class Options:
     backward: bool = field(default=False, metadata=_rules(_flag))
     loss: Any = field(default=None, metadata=_rules(_anything))
     step: bool = field(default=False, metadata=_rules(_flag))
+    coordinates: bool = field(default=False, metadata=_rules(_flag))
     signals: bool = field(default=False, metadata=_rules(_flag))
     batch: int = field(default=32, metadata=_rules(_positive(32)))
     limits: Any = field(default=None, metadata=_rules(_anything))  # `measuring` knows what there is
@@ -136,6 +137,11 @@ class Options:
         right = {name: value for name, value in given.items() if name in _TABLE and not _wrong(name, value)}
         right["load"] = asked(given.get("load"), Problems())
         return cls(**right, wrong=tuple(problems.found))
+
+    @property
+    def steps(self) -> bool:
+        """Whether an optimiser is needed."""
+        return self.step or self.coordinates
 
     @property
     def in_full(self) -> int | None:

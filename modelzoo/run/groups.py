@@ -24,14 +24,14 @@ def grouped(draft: Draft, options: Options) -> tuple[Draft, Grouping]:
     Raises:
         ConfigError: everything that is wrong with the groups.
     """
-    if options.groups is None and options.optimizer is None and not options.step:
+    if options.groups is None and options.optimizer is None and not options.steps:
         return draft, Grouping(trainable={})
-    if options.step:
+    if options.steps:
         optimisers.stepping(options.optimizer)
     root, block_of = draft.skeleton.root, selection.block_of(draft.skeleton)
     known = Known(args=draft.values, block_of=block_of, base_shapes=draft.base_shapes)
     found = grouping(root, options.groups, options.optimizer, {}, known)
-    if options.step and not found.parts:
+    if options.steps and not found.parts:
         fail(STEP, "no parameter is trained, so there is nothing to step.", "Type step=false.")
     found.freeze(root)
     return replace(draft, grouped=found.by_tensor() if options.groups else {}), found

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,13 +26,14 @@ from modelzoo.measuring.limits import Limits
 from modelzoo.modules import gradients, observe
 from modelzoo.optim import loss, optimisers, stepping
 from modelzoo.optim.grouping import Grouping
+from modelzoo.optim.stepping import Moved
 from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
 from modelzoo.plans.draft import Draft, example_inputs, filled
 from modelzoo.plans.options import Options, device_named
 from modelzoo.plans.rows import Row, rows, told
 from modelzoo.plans.statistics import describe, pool
-from modelzoo.run import groups, load, save, signalled
+from modelzoo.run import coordinates, groups, load, save, signalled
 from modelzoo.run.forward import explain_non_finite, forward
 from modelzoo.terminal import say
 
@@ -139,18 +141,13 @@ def _report(
     measured = {**metrics.measure(model, output)}
     for name, value in measured.items():
         say(printable(f"{name}: {value}", lines=False))
-
-    def aim(output: Any) -> Any:
-        return output if objective is None else objective(output, inputs)
-
-    aimed = aim(output)
+    aim = partial(loss.aimed, objective, inputs)
     if objective is not None:
-        measured["loss"] = aimed.item()
+        measured["loss"] = aim(output).item()
         say(f"loss: {measured['loss']:.6g}")
     if backward:
-        gradients.backward(draft.skeleton, aimed, lambda: aim(forward(draft, model, inputs, True)))
-        moved = stepping.stepped(model, grouping, optimisers.stepping(options.optimizer)) if options.step else {}
-        say("\n".join(stepping.lines(moved)))
+        gradients.backward(draft.skeleton, aim(output), lambda: aim(forward(draft, model, inputs, True)))
+        moved = _stepped(model, grouping, options)
         if show is not None:
             say("\n".join(printing.value_lines(model, show)))
         written = save.write_parameters(
@@ -164,7 +161,17 @@ def _report(
     measured |= signalled.columns(found)
     written += exports.write(exported, draft, model, config, directory, found)
     _list(written)
+    measured |= coordinates.measured(draft, model, inputs, aim, grouping, options)
     return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
+
+
+def _stepped(model: nn.Module, grouping: Grouping, options: Options) -> Mapping[str, Moved]:
+    """What a step moved, if one is asked for."""
+    if not options.step:
+        return {}
+    moved = stepping.stepped(model, grouping, optimisers.stepping(options.optimizer))
+    say("\n".join(["", *stepping.lines(moved)]))
+    return moved
 
 
 def _values(facts: Sequence[Row], output: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from modelzoo.escapes import cell, json_text, printable
 from modelzoo.export import pages
 from modelzoo.measuring.picture import Point, svg
 from modelzoo.run import signalled
+from modelzoo.run.coordinates import FACT
+from modelzoo.run.curves import curves
 from modelzoo.run.sweep import DIED, FAILED, NOT_RUN, Record
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def summary(records: Sequence[Record]) -> Summary:
     typed = [dict(each.partition("=")[::2] for each in record.overrides) for record in records]
     names = list(dict.fromkeys(name for each in typed for name in each))
     keys = tuple(name for name in names if len({each.get(name) for each in typed}) > 1)
-    columns = tuple(dict.fromkeys(name for record in records for name in record.facts))
+    columns = tuple(dict.fromkeys(name for record in records for name in record.facts if name != FACT))
     rows = tuple(
         {
             **{key: each[key] for key in keys if key in each},
@@ -110,7 +112,8 @@ def as_json(found: Summary) -> str:
 def as_page(found: Summary, directory: pathlib.Path | None = None) -> str:
     """One offline page: a table that sorts, a small plot for each key that varies, and the signals of all jobs."""
     rows = [[(row.get(name, ""), _shown(row.get(name, ""), line=False)) for name in found.titles] for row in found.rows]
-    return pages.page("summary.html", summary=found, rows=rows, plots=plots(found), signals=_signals(found, directory))
+    drawn = {"signals": _signals(found, directory), "curves": curves(found.keys, found.rows)}
+    return pages.page("summary.html", summary=found, rows=rows, plots=plots(found), **drawn)
 
 
 def _signals(found: Summary, directory: pathlib.Path | None) -> str:

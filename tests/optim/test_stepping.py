@@ -113,6 +113,11 @@ def test_a_mistake_in_a_loss_is_told(option, answer):
     assert str(caught.value) == answer
 
 
+def test_without_a_step_nothing_is_said_of_one():
+    code, output = run("model=mlp", "backward=true")
+    assert (code, "update" in output) == (0, False)
+
+
 def test_a_loss_that_fails_on_values_is_told():
     code, output = run(
         "model=mlp", "loss=cross_entropy(output, target)", "+loss.inputs.target={shape: [3], dtype: int64}"
