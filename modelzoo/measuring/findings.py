@@ -32,8 +32,7 @@ class Finding:
     """One thing that is wrong with the start.
 
     Attributes:
-        kind: "vanishes", "explodes", "gradient vanishes", "gradient explodes", "dead", "saturated", "constant", "idle",
-            "equal", "logits", "fan" or "frozen".
+        kind: one of `limits.FINDINGS`.
         tensors: the parameters that it is about, by their first names; the first is where it starts.
         what: what was seen, in sentences.
         rule: who decided the first of them: "init.weights", "torch", ..., or nothing where that is not known.
@@ -160,6 +159,11 @@ def _gradient(evidence: Evidence, before: set[str]) -> Iterator[Finding]:
     if len(calls) < 2:
         return
     pushes = [each.output.push or 0.0 for each in calls if each.output is not None]
+    wild = [call for call, each in zip(calls, pushes, strict=True) if not math.isfinite(each)]
+    if wild:
+        what = f"the gradient of what {_titled(wild[-1])} returns is not finite."
+        yield Finding(kind="gradient explodes", tensors=evidence.weights(wild[-1:], 0), what=what)
+        return
     ratio = pushes[0] / pushes[-1] if pushes[-1] else math.inf
     limit = evidence.limits.gradient
     if 1 / limit <= ratio <= limit:

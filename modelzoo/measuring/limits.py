@@ -7,6 +7,12 @@ from dataclasses import dataclass, fields
 
 from modelzoo.errors import Path, Problems, nearest
 
+FINDINGS = (
+    *("vanishes", "explodes", "gradient vanishes", "gradient explodes", "dead", "saturated"),
+    *("constant", "idle", "equal", "logits", "fan", "frozen"),
+)
+"""The kinds of what may be found."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

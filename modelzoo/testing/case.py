@@ -7,8 +7,22 @@ from typing import Any
 
 from modelzoo.errors import Path, Problem
 
-OPTIONS = ("seed", "dtype", "device", "training", "max_steps", "memory", "load", "optimizer")
+OPTIONS = ("seed", "dtype", "device", "training", "max_steps", "memory", "load", "optimizer", "batch", "limits")
 """What may stand beside `model`, `init` and `groups`."""
+
+OF_CALLS = {
+    "output_mean": "mean",
+    "output_std": "std",
+    "output_largest": "largest",
+    "output_zeros": "zeros",
+    "output_rank": "rank",
+    "gradient_std": "gradient",
+    "ratio": "ratio",
+    "dead": "dead",
+    "saturated": "saturated",
+    "entropy": "entropy",
+}
+"""What may be said of the calls of a module, and what that is called where it is measured."""
 
 Given = tuple[str, ...] | dict[str, Any] | str
 """What is to be built: overrides of the project's configs, an inline model, or the path of a model file."""

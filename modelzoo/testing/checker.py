@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from modelzoo.config.document import Document
 from modelzoo.errors import ConfigError, Problem, render
-from modelzoo.testing import model_facts, output_facts, tensor_facts
+from modelzoo.testing import model_facts, output_facts, signal_facts, tensor_facts
 from modelzoo.testing.case import Case, Fact, Message
 from modelzoo.testing.configs import Configs
 from modelzoo.testing.found import Found
@@ -22,6 +22,7 @@ _LOOKS: dict[str, Callable[[Found, Built, Fact], None]] = {
     "keys": model_facts.keys,
     "modules": model_facts.modules,
     "tensors": tensor_facts.tensors,
+    "signals": signal_facts.signals,
     "round_trip": model_facts.round_trip,
     "unchanged_by": model_facts.unchanged,
     "output": output_facts.output,

@@ -9,8 +9,9 @@ from typing import Any
 
 from modelzoo.config.modelfile import KINDS
 from modelzoo.errors import Code, Path, TextError, nearest
+from modelzoo.measuring.limits import FINDINGS
 from modelzoo.testing import readers
-from modelzoo.testing.case import OPTIONS, Facts, Given, Message, Output, Same, Unchanged
+from modelzoo.testing.case import OF_CALLS, OPTIONS, Facts, Given, Message, Output, Same, Unchanged
 from modelzoo.testing.readers import Read, Reader, Table
 
 ROUND_TRIPS = ("save_load", "deepcopy", "pickle", "source")
@@ -114,6 +115,30 @@ def _gradient(_: Reader, value: Any, key: Path) -> tuple[str, ...] | dict[str, b
     return readers.texts(_, value, key)
 
 
+def _signals(reader: Reader, value: Any, key: Path) -> dict[str, Facts | tuple[str, ...]]:
+    if not isinstance(value, Mapping) or not value:
+        example = "Write signals: {findings: none}, or signals: {'*': {output_std: {between: [0.5, 2]}}}."
+        raise TextError(f"signals maps names of modules to what is said about them, not {value!r}.", example)
+    found: dict[str, Facts | tuple[str, ...]] = {}
+    for name, each in value.items():
+        with reader.problems.at(key / name):
+            if name == "findings":
+                found[name] = _kinds(reader, each, key / name)
+            else:
+                found[str(name)] = reader.facts(each, key / name, _SIGNAL, "a signal")
+    return found
+
+
+def _kinds(reader: Reader, value: Any, key: Path) -> tuple[str, ...]:
+    if value == "none":
+        return ()
+    kinds = readers.texts(reader, value, key)
+    for each in kinds:
+        if each not in FINDINGS:
+            raise TextError(f"there is no finding '{each}'.", nearest(each, FINDINGS), code=Code.UNKNOWN)
+    return kinds
+
+
 def _unchanged(reader: Reader, value: Any, key: Path) -> tuple[Unchanged, ...]:
     every = value if isinstance(value, list) else [value]
     table: Table = {"overrides": readers.texts, "tensors": readers.texts}
@@ -191,6 +216,7 @@ _TENSOR: Table = {
     "options": _options,
 }
 _MODULE: Table = {"type": readers.text, "same_as": readers.text, "absent": readers.flag, "calls": readers.count}
+_SIGNAL: Table = dict.fromkeys(OF_CALLS, readers.near)
 _EXPECT: Table = {
     "output": _output,
     "parameters": readers.count,
@@ -201,6 +227,7 @@ _EXPECT: Table = {
     "modules": _by_glob(_MODULE, "a module", short="type"),
     "keys": _keys,
     "gradient": _gradient,
+    "signals": _signals,
     "unchanged_by": _unchanged,
     "error": _error,
     "round_trip": _round_trip,

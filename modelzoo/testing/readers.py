@@ -114,6 +114,17 @@ def limits(_: Reader, value: Any, key: Path) -> tuple[float, float]:
     return value[0], value[1]
 
 
+def near(reader: Reader, value: Any, key: Path) -> Close | tuple[float, float]:
+    """A number, alone or with `within`, or the two that it lies `between`."""
+    if not isinstance(value, Mapping) or "between" not in value:
+        return number(reader, value, key)
+    low_high, example = value["between"], f"Write {key[-1]}: {{between: [0.5, 2]}}."
+    right = isinstance(low_high, list) and len(low_high) == 2 and all(map(is_number, low_high))
+    if len(value) > 1 or not right or low_high[0] > low_high[1]:
+        raise TextError(f"between is the lowest and the highest value, not {dict(value)!r}.", example)
+    return low_high[0], low_high[1]
+
+
 def tolerance(value: Any) -> float:
     """How far a value may be from the expected one."""
     if not is_number(value) or value < 0:

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import torch._dynamo
 
 import modelzoo
 from modelzoo.config import hydra_errors
@@ -19,7 +20,12 @@ from tests.helpers.documents import parts
 pytest_plugins = ["pytester"]
 
 ROOT = Path(modelzoo.__file__).parents[1]
-LOADED = (hydra_errors, checker, model)  # an inner run forgets what it imports, and would import torch every time
+LOADED = (
+    hydra_errors,
+    checker,
+    model,
+    torch._dynamo,
+)  # an inner run forgets what it imports, and would import torch every time
 INSTALLED = any(each.name == "modelzoo" for each in entry_points(group="pytest11"))
 PLUGIN = () if INSTALLED else ("-pmodelzoo.testing.pytest_plugin",)
 
@@ -111,6 +117,9 @@ KINDS = {
     "order of keys": ("keys: [k, a.weight, a.bias, b.weight, b.bias, c.weight]", "keys: [a.weight, k, a.bias, b.weight, b.bias, c.weight]", "keys", "Expected the 6 keys that are listed, found 6: in another order: k, a.weight, a.bias, b.weight, b.bias, c.weight."),
     "gradient": ("gradient: ['*.weight', '*.bias']", "gradient: ['*.weight']", "gradient", f"Expected no gradient for a.bias, found one.\n  {B}"),
     "gradient of one": ("gradient: {a.weight: true, k: false}", "gradient: {a.weight: false, k: false}", "gradient", f"Expected no gradient for a.weight, found one.\n  {A}"),
+    "signals": ("signals: {a: {output_mean: 3}}", "signals: {a: {output_mean: 4}}", "signals.a.output_mean", "Expected output_mean 4, found 3.\n  Call 0 of a: Linear [32, 4]."),
+    "signals between": ("signals: {c: {output_mean: {between: [11, 13]}}}", "signals: {c: {output_mean: {between: [0, 1]}}}", "signals.c.output_mean", "Expected output_mean between 0 and 1, found 12.\n  Call 0 of c: Linear [32, 1]."),
+    "findings": ("signals: {findings: gradient explodes}", "signals: {findings: none}", "signals.findings", "Expected no findings, found:\n  gradient explodes: the gradient of what 'c' returns is not finite.\n    init.weights (test_it.yaml:LINE) fills 'c.weight'."),
     "unchanged by": ("unchanged_by: {overrides: [seed=1], tensors: ['*']}", "unchanged_by: {overrides: [init.biases.fill=1], tensors: ['*.weight', k, a.bias]}", "unchanged_by", f"Expected a.bias unchanged by init.biases.fill=1, found 4 of 4 different: at [0] 1 instead of 0.\n  {B}"),
 }  # fmt: skip
 
@@ -138,6 +147,7 @@ def test_an_expectation_holds_or_says_what_was_expected_and_found(result, kind):
     assert f"test_it.yaml::right_{number} PASSED" in result.stdout.str()
     place, _, said = failure(result, f"wrong_{number}").partition("\n")
     assert re.fullmatch(rf"test_it.yaml:\d+:\d+  wrong_{number}.expect.{re.escape(KINDS[kind][2])}", place)
+    said = re.sub(r"\(test_it.yaml:\d+:\d+\)", "(test_it.yaml:LINE)", said)
     assert said == f"  {KINDS[kind][3]}\nTo see it: pytest test_it.yaml::wrong_{number}\n"
 
 
@@ -374,7 +384,7 @@ def test_a_source_that_differs_is_a_failure(pytester, run, monkeypatch):
 
 WRONG = {
     # a test that says nothing, or what nobody understands: its message
-    "{config: [], expect: {}}": "expect: expect is empty: this asserts nothing. Known: output, parameters, buffers, trainable, bytes, tensors, modules, keys, gradient, unchanged_by, error, round_trip.",
+    "{config: [], expect: {}}": "expect: expect is empty: this asserts nothing. Known: output, parameters, buffers, trainable, bytes, tensors, modules, keys, gradient, signals, unchanged_by, error, round_trip.",
     "{config: [], expect: {tensors: {}}}": "expect.tensors: tensors maps names to what is said about them, not {}.",
     "{config: [], expect: {tensors: {a: {}}}}": "expect.tensors.a: a tensor is empty: this asserts nothing. Known: shape, dtype, finite, range, sum, mean, std, min, max, equals, same_as, trainable, rule, group, options.",
     "{config: [], expect: {output: {}}}": "expect.output: output is empty: this asserts nothing. Known: shape, dtype, finite, range, sum, mean, std, min, max, values, same_as.",
@@ -393,6 +403,9 @@ WRONG = {
     "{config: [], expect: {output: {sum: {valu: 1}}}}": "expect.output.sum: sum has no 'valu'. Did you mean 'value'?",
     "{config: [], expect: {output: {same_as: {config: [], witin: 1}}}}": "expect.output.same_as: same_as has no 'witin'. Did you mean 'within'?",
     "{config: [], expect: {unchanged_by: {overrides: [a=1], tensors: [a], tensor: a}}}": "expect.unchanged_by.tensor: unchanged_by has no 'tensor'. Did you mean 'tensors'?",
+    "{config: [], expect: {signals: {a: {output_sdt: 1}}}}": "expect.signals.a.output_sdt: a signal has no 'output_sdt'. Did you mean 'output_std'?",
+    "{config: [], expect: {signals: {findings: [daed]}}}": "expect.signals.findings: there is no finding 'daed'. Did you mean 'dead'?",
+    "{config: [], expect: {signals: {a: {dead: {between: [1, 0]}}}}}": "expect.signals.a.dead: between is the lowest and the highest value, not {'between': [1, 0]}. Write dead: {between: [0.5, 2]}.",
     "{config: [], expect: {round_trip: [pikle]}}": "expect.round_trip: there is no round trip 'pikle'. Did you mean 'pickle'?",
     "{config: [], expect: {parameters: -1}}": "expect.parameters: parameters is a number of 0 or more, not -1.",
     "{config: [], expect: {output: {shape: 2}}}": "expect.output.shape: shape is a list of sizes, not 2. Write shape: [2, 10].",
