@@ -52,6 +52,7 @@ MEANT_FOR = {
     "vit": "vit_b_16",
     "direct": "sequential",
     "per_layer": "sequential",
+    "mup": "mlp",
     "threshold": "nested",
     "xavier": "nested",
     "kaiming": "nested",
