@@ -238,7 +238,7 @@ def _constants(evidence: Evidence) -> Iterator[Seen]:
 def _idle(evidence: Evidence, _: set[str]) -> Iterator[Finding]:
     told, values = set(), tensors_of(evidence.model)
     for call in evidence.made.calls:
-        if call.added is None or not call.added <= numbers.SAME or not call.residual or call.module in told:
+        if call.added is None or not call.added <= numbers.NOTHING or not call.residual or call.module in told:
             continue
         told.add(call.module)
         tensors = evidence.weights([call], 0)

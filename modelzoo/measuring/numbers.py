@@ -10,6 +10,9 @@ from torch import Tensor
 SAME = 1e-6
 """Values that differ by less, relative to the largest, are one."""
 
+NOTHING = 1e-7
+"""What a block adds is nothing if it is smaller, relative to what it is added to: float32 knows no less."""
+
 INFORMED = 1e-3
 """By less than this, relative to the largest value, examples do not differ enough to tell what a layer does with it."""
 

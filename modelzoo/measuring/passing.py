@@ -109,6 +109,11 @@ def first(value: Any) -> Tensor | None:
     return next((each for each in found if each.is_floating_point()), found[0] if found else None)
 
 
+def version(tensor: Tensor | None) -> int:
+    """How often a tensor was changed in place; one that was made in inference mode does not know."""
+    return 0 if tensor is None or tensor.is_inference() else tensor._version
+
+
 @dataclass(slots=True)
 class _Frame:
     """A call that has not ended."""
@@ -118,7 +123,12 @@ class _Frame:
     version: int
     chain: bool = True
     last: Tensor | None = None
+    last_version: int = 0
     output: Output | None = None
+
+    def is_last(self, tensor: Tensor | None) -> bool:
+        """Whether a tensor is what the last child returned, and was not changed in place since."""
+        return tensor is not None and tensor is self.last and version(tensor) == self.last_version
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -153,9 +163,9 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.frames:
             frame = self.frames[-1]
             above = frame.seen
-            frame.chain = frame.chain and tensor is (frame.given if frame.last is None else frame.last)
+            frame.chain = frame.chain and (tensor is frame.given if frame.last is None else frame.is_last(tensor))
         seen = Seen(module=module, name=self.names[module], number=number, above=above)
-        self.frames.append(_Frame(seen, tensor, 0 if tensor is None else tensor._version))
+        self.frames.append(_Frame(seen, tensor, version(tensor)))
 
     def after(self, module: nn.Module, _: Any, returned: Any) -> None:
         if threading.get_ident() != self.thread or all(each.seen.module is not module for each in self.frames):
@@ -169,17 +179,19 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.finish(frame, tensor)
         self.done.append(frame.seen)
         if self.frames:
-            self.frames[-1].last, self.frames[-1].output = tensor, frame.seen.output
+            above = self.frames[-1]
+            above.last, above.output = tensor, frame.seen.output
+            above.last_version = version(tensor)
 
     def finish(self, frame: _Frame, tensor: Tensor) -> None:
         seen, given = frame.seen, frame.given
-        same = tensor is frame.last
+        same = frame.is_last(tensor)
         seen.pure = same and frame.chain
         seen.output = frame.output if same else measured(tensor)
         own = any(each is not None for each in seen.module._parameters.values())
         if own:
             self.fed, self.axis = seen.name, 1 if isinstance(seen.module, (_ConvNd, _NormBase, nn.GroupNorm)) else -1
-        if given is None or given._version != frame.version:
+        if given is None or version(given) != frame.version:
             return
         if own:
             seen.squared = given.float().square().mean().item() if given.is_floating_point() else None

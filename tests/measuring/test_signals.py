@@ -99,6 +99,31 @@ def test_the_trunk_goes_into_sequences_and_not_into_blocks_that_add() -> None:
     assert [each.name for each in found.trunk] == ["stem.0", "stem.1", "h.0", "h.1", "h.2", "out"]
 
 
+def test_what_is_added_in_place_belongs_to_the_block_and_not_to_its_last_layer() -> None:
+    class Added(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branch = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.branch(x)
+            y += x
+            return y
+
+    model = nn.Sequential(Added(), nn.Linear(8, 8))
+    nn.init.zeros_(model[0].branch.weight)
+    nn.init.zeros_(model[0].branch.bias)
+    x = torch.randn(16, 8)
+    found = modelzoo.signals(model, x, advice=False)
+    stds = {each.name: each.std for each in found.trunk}
+    assert stds.keys() == {"0", "1"}
+    assert stds["0"] == pytest.approx(x.std().item())
+    assert [(each.kind, each.tensors[0]) for each in found.findings] == [
+        ("constant", "0.branch.weight"),
+        ("idle", "0.branch.weight"),
+    ]
+
+
 def test_nothing_of_the_model_changes_and_torchs_generator_is_not_moved() -> None:
     model = Net().train()
     model.norm.eval()
