@@ -79,6 +79,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("cli.sides", "config.search_path"): HYDRA_LATE,
     ("cli.sides", "diff.locks"): TORCH,
     ("cli.sides", "diff.snapshots"): TORCH,
+    ("cli.sides", "run.groups"): TORCH,
     ("cli.sides", "plans.draft"): TORCH,
     ("cli.source", "config.compose"): HYDRA_LATE,
     ("cli.typed", "config.grammar"): HYDRA_LATE,

@@ -124,6 +124,8 @@ def _of_file(file: str, overrides: Sequence[str]) -> Draft:
 
 def _drafted(given: Config, options: Mapping[str, Any], locate: Locate) -> Draft:
     from modelzoo.plans import draft
+    from modelzoo.run import groups
 
+    chosen = Options.of(options)
     with located(locate):
-        return draft.drafted(given, Options.of(options), count=True)
+        return groups.grouped(draft.drafted(given, chosen, count=True), chosen)[0]

@@ -26,7 +26,7 @@ class Change:
 
     Attributes:
         kind: "added", "removed", "replaced", "moved", "renamed", "arguments", "shape", "shared", "tied", "forward",
-            "fill", "drawn", "values", "trainable", "dtype", "state", "input", "seed" or "scheme".
+            "fill", "drawn", "values", "trainable", "group", "dtype", "state", "input", "seed" or "scheme".
         names: where: names in the second model, and in the first one of what was removed; "" is the root.
         what: what it is, in words.
         lines: those of a text that went, with `-` before them, and those that came, with `+`.

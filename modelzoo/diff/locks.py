@@ -109,6 +109,7 @@ def _tensors(lock: Lock) -> Iterator[tuple[str, dict[str, Any]]]:
             **({} if each.persistent else {"persistent": False}),
             **({"frozen": True} if each.kind == "parameter" and not each.trainable else {}),
             **({"drawn": each.drawn} if each.drawn else {}),
+            **({"group": each.group} if each.group else {}),
             **({"values": lock.digests[name]} if name in lock.digests else {}),
         }
         yield name, facts
@@ -199,6 +200,7 @@ def _read_tensor(name: str, facts: Mapping[str, Any]) -> Held:
         fill=facts["fill"],
         rule=facts["rule"],
         drawn=facts.get("drawn", ""),
+        group=facts.get("group", ""),
     )
 
 

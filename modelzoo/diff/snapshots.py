@@ -15,6 +15,7 @@ from modelzoo.init.ledger import Entry
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.homes import homes, named_in
 from modelzoo.modules.skeleton import Skeleton
+from modelzoo.optim.grouping import shown
 from modelzoo.plans.draft import Draft
 from modelzoo.plans.records import TensorRecord
 from modelzoo.spec.instances import BlockInstance, Instance, LayerInstance
@@ -36,6 +37,7 @@ class Held:
         kind: "parameter" or "buffer".
         rule: who decides its fill; see `canonical.rule`.
         drawn: the name that decides its random values; empty if nothing is drawn.
+        group: of an optimiser, with its options; empty if it is in none.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Held:
     fill: str
     rule: str
     drawn: str = ""
+    group: str = ""
 
     @property
     def elements(self) -> int:
@@ -191,6 +194,7 @@ def _held(record: TensorRecord, entry: Entry) -> Held:
         fill=canonical.fill(entry),
         rule=canonical.rule(entry),
         drawn=entry.drawn if record.stream else "",
+        group=" ".join([record.group, *(f"{name}={shown(each)}" for name, each in record.options.items())]),
     )
 
 

@@ -116,6 +116,8 @@ def _facts(each: Both) -> Iterator[Change]:
         yield Change(kind="dtype", names=names, what=f"{one.dtype} -> {two.dtype}")
     if one.trainable != two.trainable:
         yield Change(kind="trainable", names=names, what="trained" if two.trainable else "frozen")
+    if one.group != two.group:
+        yield Change(kind="group", names=names, what=f"{one.group or 'in no group'} -> {two.group or 'in no group'}")
     if one.persistent != two.persistent:
         yield Change(kind="state", names=names, what=f"{'' if two.persistent else 'no longer '}in the state dict")
     follows = each.grown and one.rule == two.rule and _head(one.fill) == _head(two.fill)

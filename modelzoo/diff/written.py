@@ -21,10 +21,10 @@ LINES = 100
 SIGNS = {"added": "+", "removed": "-"}
 STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
-_OF_TENSORS = ("fill", "trainable", "dtype", "state", "values")
+_OF_TENSORS = ("fill", "trainable", "group", "dtype", "state", "values")
 """Kinds of changes whose names are those of tensors, which may be all of a layer."""
 
-_WORDS = {each: f"{each}: " for each in ("added", "removed", "replaced", "renamed", "fill")}
+_WORDS = {each: f"{each}: " for each in ("added", "removed", "replaced", "renamed", "fill", "group")}
 _WORDS |= {"drawn": "drawn as "} | {each: f"{each} " for each in ("moved", "shape", "dtype", "input")}
 
 

@@ -186,3 +186,16 @@ def test_a_file_of_an_old_revision_is_read_with_what_belongs_to_it(folder, capsy
     assert diff(capsys, "git:HEAD:none.yaml", "whole")[1] == (
         "command line  git:HEAD:none.yaml\n  There is no file 'none.yaml' in HEAD. Its path counts from the root of git.\n"
     )
+
+
+def test_groups_that_changed_are_told_and_locked(folder, capsys):
+    frozen = "+groups={n: {param: bias, weight_decay: 0}, f: {name: out.weight, trainable: false}}"
+    code, said = diff(capsys, "mlp", "mlp", frozen)
+    assert code == 1
+    assert "group: rest -> n weight_decay=0" not in said  # the first has no groups at all
+    assert "in no group -> n weight_decay=0" in said
+    assert "frozen" in said
+    assert main(["lock", "--plan", "mlp", frozen]) == 0
+    (lock,) = folder.glob("*.lock")
+    assert lock.read_text().count('"group": "n weight_decay=0"') == 2
+    assert main(["lock", "--plan", "--check", str(lock)]) == 0
