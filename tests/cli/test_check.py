@@ -377,6 +377,9 @@ def test_an_init_that_leaves_its_base_to_be_typed_is_no_problem(
     project: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "conf/model/broken.yaml").unlink()
-    write(project / "conf/init/wide.yaml", "base: ???\nweights: {layer: Linear, fill: value * width_ratio[0]}\n")
+    rules = "base: ???\nweights: {layer: Linear, fill: value * width_ratio[0]}\n"
+    write(
+        project / "conf/init/wide.yaml", f"{rules}biases: {{layer: Linear, param: bias, fill: value * fan_in_ratio}}\n"
+    )
     assert main(["check"]) == 0
     assert "wide" not in capsys.readouterr().out
