@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EXPORTERS = {
     "source": ("modelzoo.export.source.model", "model.py, plain PyTorch source of the model"),
     "report": ("modelzoo.export.report", "report.html, one page about the model that needs no network"),
+    "pt2": ("modelzoo.export.pt2", "model.pt2, the model as a program of torch.export"),
+    "onnx": ("modelzoo.export.onnx_file", "model.onnx, the model for other runtimes"),
     "graph": ("modelzoo.export.graph.mermaid", "graph.mmd, its data flow as mermaid text"),
 }
 """Name of an export -> the module whose `export(draft, model, config, directory, signals) -> Path` writes it, and what
