@@ -21,6 +21,7 @@ from modelzoo.measuring import numbers
 from modelzoo.measuring.observed import Output, Seen, Weight
 from modelzoo.modules.gradients import tensors
 from modelzoo.modules.homes import homes
+from modelzoo.modules.recording import calls
 
 Loss = Callable[[Any], Tensor]
 """Makes one number of what a model returned."""
@@ -146,13 +147,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @contextmanager
     def watching(self) -> Iterator[None]:
         before = hooks.register_module_forward_pre_hook(self.before)
-        after = hooks.register_module_forward_hook(self.after)
         try:
-            with self:
+            with calls(self.after, named=True), self:
                 yield
         finally:
             before.remove()
-            after.remove()
 
     def before(self, module: nn.Module, given: Any) -> None:
         if module not in self.names or threading.get_ident() != self.thread:
@@ -167,13 +166,16 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         seen = Seen(module=module, name=self.names[module], number=number, above=above)
         self.frames.append(_Frame(seen, tensor, version(tensor)))
 
-    def after(self, module: nn.Module, _: Any, returned: Any) -> None:
-        if threading.get_ident() != self.thread or all(each.seen.module is not module for each in self.frames):
+    def after(self, module: nn.Module, given: Any, named: dict[str, Any], returned: Any) -> None:
+        if all(each.seen.module is not module for each in self.frames):
             return
         frame = self.frames.pop()
         while frame.seen.module is not module:  # a call that ended with an exception, which the model met itself
             frame = self.frames.pop()
         tensor = first(returned)
+        if frame.given is None and named:  # as a block of a config is called
+            frame.given = first([*given, *named.values()])
+            frame.version = version(frame.given)
         if tensor is not None:
             with _disable_current_modes(), torch.no_grad():
                 self.finish(frame, tensor)

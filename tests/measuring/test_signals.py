@@ -124,6 +124,17 @@ def test_what_is_added_in_place_belongs_to_the_block_and_not_to_its_last_layer()
     ]
 
 
+def test_a_block_that_is_called_by_name_is_known_to_be_given_something() -> None:
+    model = {
+        "inputs": {"x": [2, 8]},
+        "parameters": {"w": {"shape": [8], "fill": "zeros"}},
+        "forward": "x * w",
+    }
+    (found,) = modelzoo.signals(modelzoo.build(model), advice=False).findings
+    assert (found.kind, found.tensors) == ("constant", ("w",))
+    assert found.what == "what the model returns does not depend on its input: 'w' is zero."
+
+
 def test_nothing_of_the_model_changes_and_torchs_generator_is_not_moved() -> None:
     model = Net().train()
     model.norm.eval()
