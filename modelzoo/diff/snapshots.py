@@ -218,7 +218,7 @@ def _is_leaf(instance: Instance) -> bool:
 def _part(name: str, module: nn.Module, instance: Instance) -> Part:
     if isinstance(module, Generated) and isinstance(instance, BlockInstance):
         inputs = tuple(each.name + "=None" * each.optional for each in instance.block.inputs)
-        text = canonical.forward(module.frozen)
+        text = canonical.forward(module.__frozen__)
         return Part(name=name, type=BLOCK, label=instance.block.name, inputs=inputs, text=text)
     if isinstance(instance, LayerInstance) and _is_leaf(instance):
         return Part(

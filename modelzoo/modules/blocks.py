@@ -43,10 +43,10 @@ class Frozen:
 class Generated(nn.Module):
     """A block of a config. It pickles as what its class was made of, and its own `__dict__`."""
 
-    frozen: ClassVar[Frozen]
+    __frozen__: ClassVar[Frozen]  # no layer or tensor may be called so
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _empty, (type(self).frozen,), self.__dict__.copy()
+        return _empty, (type(self).__frozen__,), self.__dict__.copy()
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def reporting(
     changed: list[Generated] = []
     linked: dict[type[Generated], Callable[..., Any] | None] = {}
     for module in modules:
-        made = module.frozen
+        made = module.__frozen__
         if type(module) not in linked:
             code = made.translation().watched
             given = dict(made.values), made.max_steps, made.defaults, watch, turned
@@ -77,8 +77,8 @@ def loops(module: nn.Module) -> tuple[str, ...]:
     """The lines of the text of a module that begin a `while` loop."""
     if not isinstance(module, Generated):
         return ()
-    lines = module.frozen.text.splitlines()
-    return tuple(lines[int(site.partition(":")[0]) - 1].strip() for site in module.frozen.translation().loops)
+    lines = module.__frozen__.text.splitlines()
+    return tuple(lines[int(site.partition(":")[0]) - 1].strip() for site in module.__frozen__.translation().loops)
 
 
 def _empty(frozen: Frozen) -> nn.Module:
@@ -99,7 +99,7 @@ def _class_of(frozen: Frozen, _: str) -> type[Generated]:
     forward = compiler.link(code, dict(frozen.values), frozen.max_steps, frozen.defaults)
     forward.__qualname__ = f"{frozen.name}.forward"
     return type(
-        frozen.name, (Generated,), {"frozen": frozen, "forward": forward, "__module__": "modelzoo.modules.blocks"}
+        frozen.name, (Generated,), {"__frozen__": frozen, "forward": forward, "__module__": "modelzoo.modules.blocks"}
     )
 
 

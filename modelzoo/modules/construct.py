@@ -312,4 +312,4 @@ def forwards(skeleton: Skeleton, watch: Reports, turned: Callable[..., None]) ->
     """
     blocks = [module for module, _ in skeleton.blocks if isinstance(module, Generated)]
     with reporting(blocks, watch, turned):
-        yield [module for module in blocks if module.frozen.translation().conditions]
+        yield [module for module in blocks if module.__frozen__.translation().conditions]

@@ -19,14 +19,15 @@ def noted(skeleton: Skeleton) -> Iterator[Taken]:
     found: Taken = {
         module: []
         for module, _ in skeleton.blocks
-        if isinstance(module, Generated) and module.frozen.translation().makes
+        if isinstance(module, Generated) and module.__frozen__.translation().makes
     }
 
     def called(module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
         if module not in found or not isinstance(module, Generated):
             return
-        given = {**dict(zip(module.frozen.names.inputs, positional, strict=False)), **named}
-        seen = {name: (way(given.get(name), False), way(given.get(name), True)) for name in module.frozen.names.inputs}
+        inputs = module.__frozen__.names.inputs
+        given = {**dict(zip(inputs, positional, strict=False)), **named}
+        seen = {name: (way(given.get(name), False), way(given.get(name), True)) for name in inputs}
         if seen not in found[module]:
             found[module].append(seen)
 

@@ -14,9 +14,13 @@ import pytest
 import modelzoo
 from modelzoo.__main__ import main
 from modelzoo.cli import check, run_file, sandbox
+from modelzoo.cli.check import Rules
 from modelzoo.cli.checked import SENT, Checked
 from modelzoo.cli.typed import Typed
+from modelzoo.config.compose import compose
+from modelzoo.config.search_path import conf_directory
 from modelzoo.errors import Code, ConfigError, Problem
+from modelzoo.plans.draft import draft
 
 
 def write(path: pathlib.Path, text: str) -> str:
@@ -377,9 +381,13 @@ def test_an_init_that_leaves_its_base_to_be_typed_is_no_problem(
     project: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "conf/model/broken.yaml").unlink()
-    rules = "base: ???\nweights: {layer: Linear, fill: value * width_ratio[0]}\n"
-    write(
-        project / "conf/init/wide.yaml", f"{rules}biases: {{layer: Linear, param: bias, fill: value * fan_in_ratio}}\n"
-    )
+    (project / "conf/init/wide.yaml").write_text((conf_directory() / "init/mup.yaml").read_text())
     assert main(["check"]) == 0
     assert "wide" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", ["mlp", "lenet"])
+def test_the_rules_of_mup_are_meant_for_no_model_until_their_base_is_given(model: str) -> None:
+    config = compose([f"model={model}"])
+    made = draft(config.model, seed=0)
+    assert Rules([]).on("mup", model, config, made) is None

@@ -487,3 +487,13 @@ def test_a_tied_tensor_starts_as_its_right_hand_side_does(tie):
 def test_the_class_of_a_block_is_where_pickles_look_for_it():
     block = type(modelzoo.build({"layers": {"a": "Linear(4, 2)"}, "forward": "a(x)"}))
     assert (block.__module__, block.__mro__[1].__module__) == ("modelzoo.modules.blocks",) * 2
+
+
+def test_a_layer_and_a_tensor_may_be_called_as_what_a_block_knows_of_itself():
+    inner = {"layers": {"frozen": "Linear(4, 4)"}, "forward": "frozen(x)"}
+    scale = {"frozen": {"shape": 4, "fill": "ones"}}
+    model = modelzoo.build({"parameters": scale, "layers": {"inner": inner}, "forward": "inner(x) * frozen"})
+    again = pickle.loads(pickle.dumps(model))
+    x = torch.ones(2, 4)
+    assert [*again.state_dict()] == ["frozen", "inner.frozen.weight", "inner.frozen.bias"]
+    assert torch.equal(again(x), model(x))

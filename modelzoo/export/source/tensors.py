@@ -48,8 +48,21 @@ def _made(tensor: nodes.OwnTensor, parameter: bool, cls: Class, env: Env) -> ast
     if not parameter:
         return made
     floats = functions.DTYPES[tensor.dtype or "float32"].is_floating_point
-    trains = when(tensor.trainable, env) if floats else _FALSE
+    trains = _truth(tensor, cls, env) if floats else _FALSE
     return trees.call(trees.dotted("nn.Parameter"), [made], {} if trains is None else {"requires_grad": trains})
+
+
+def _truth(tensor: nodes.OwnTensor, cls: Class, env: Env) -> ast.expr | None:
+    """Whether a tensor is trained, as torch wants it: true or false, and no other number."""
+    value, tree = tensor.trainable, when(tensor.trainable, env)
+    if tree is None or not isinstance(value, nodes.Formula):
+        return tree
+    name = value.tree.id if isinstance(value.tree, ast.Name) else None
+    known = name is not None and all(type(each.values.get(name)) is bool for each in _instances(tensor, cls, env))
+    negated = isinstance(value.tree, ast.UnaryOp) and isinstance(value.tree.op, ast.Not)
+    if known or negated or isinstance(value.tree, (ast.Compare, ast.Constant)):
+        return tree
+    return trees.call(trees.name("bool"), [tree])
 
 
 def _instances(tensor: nodes.OwnTensor, cls: Class, env: Env) -> list[BlockInstance]:

@@ -770,3 +770,25 @@ def test_a_fill_that_rules_overwrite_wherever_it_stands_is_not_written_since_nob
     text = assert_same(model, {"shifts": {"param": "shift", "fill": "normal(std=0.02)"}})
     assert "self.shift = nn.Parameter(torch.empty(1, 3, 8))" in text
     assert "arange" in text
+
+
+@pytest.mark.parametrize(
+    ("trainable", "given", "written"),
+    [
+        ("=tuned", True, ", requires_grad=tuned"),
+        ("=tuned", 1, ", requires_grad=bool(tuned)"),
+        ("=-tuned", False, ", requires_grad=bool(-tuned)"),
+        ("=not tuned", True, ", requires_grad=not tuned"),
+        ("=tuned > 1", 2, ", requires_grad=tuned > 1"),
+        (True, 1, ""),
+    ],
+)
+def test_whether_a_tensor_is_trained_is_written_as_torch_wants_it(trainable, given, written):
+    scale = {"shape": 4, "fill": "ones", "trainable": trainable}
+    model = {"args": {"tuned": given}, "inputs": {"x": [2, 4]}, "parameters": {"scale": scale}, "forward": "x * scale"}
+    model["layers"] = {"unused": {"_target_": "Identity", "_if_": "=tuned > 5"}}
+    text = source(model)
+    assert f"self.scale = nn.Parameter(torch.ones(4){written})" in text
+    made: dict[str, Any] = {}
+    exec(text, made)
+    assert made["Model"]().scale.requires_grad is modelzoo.build(model).scale.requires_grad
