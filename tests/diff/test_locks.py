@@ -21,7 +21,7 @@ from modelzoo.plans.draft import Draft, draft
 from modelzoo.spec.parser import parse_init
 from tests.helpers.composing import CONF, compose
 
-LOCKS = CONF.parent / "locks"
+LOCKS = CONF.parent / "tests" / "locks"
 EVERY = sorted(LOCKS.glob("*.lock"))
 FILLED = 100_000
 """Parameters up to which a model is built for the digests of its values; a lock has them of all."""
