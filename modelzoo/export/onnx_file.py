@@ -24,7 +24,9 @@ CLOSE = 1e-5
 """How far what the runtime returns may be from what the model returns, beside the largest number that it returns."""
 
 
-def export(draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:
+def export(
+    draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path, signals: object = None
+) -> pathlib.Path:
     """Writes `model.onnx`, runs it and compares what it returns; returns its path.
 
     Raises:

@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 
 from modelzoo.errors import ConfigError, Path, Problem, fail, first_line
 from modelzoo.escapes import printable
+from modelzoo.export import loops
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.inputs import takes_names
 from modelzoo.plans.draft import Draft, example_inputs
@@ -45,13 +46,14 @@ class Program:
         return "any batch" if self.any_batch else "inputs of the shapes of the example"
 
 
-def program(draft: Draft, model: nn.Module, kind: str) -> Program:
+def program(draft: Draft, model: nn.Module, kind: str, config: Any = None) -> Program:
     """The program of a model in evaluation mode, for any batch where the flow allows it.
 
     Args:
         draft: its plan.
         model: the model; its mode is as before when this returns.
         kind: the name of the export, for messages.
+        config: the plain data that it was made from, where loops on data may become part of the program.
 
     Raises:
         ConfigError: it has no example input, or does what no program can, with the line of a text that does.
@@ -65,18 +67,33 @@ def program(draft: Draft, model: nn.Module, kind: str) -> Program:
     training = model.training
     try:
         with quiet():
-            model.eval()
-            if _have_one_batch(inputs):
-                try:
-                    return Program(exported=_exported(model, inputs, any_batch=True), inputs=inputs, any_batch=True)
-                except Exception:  # that size may decide what is done
-                    pass
-            return Program(exported=_exported(model, inputs, any_batch=False), inputs=inputs, any_batch=False)
+            return _program(model.eval(), inputs, takes_names(model))
     except Exception as error:
+        if config is not None and (made := _with_loops(draft, model, inputs, config)) is not None:
+            return made
         frames = traceback.walk_tb(error.__traceback__)
         refuse(draft, kind, error, [(frame.f_code.co_filename, line) for frame, line in frames])
     finally:
         model.train(training)
+
+
+def _program(model: nn.Module, inputs: dict[str, Tensor], named: bool) -> Program:
+    if _have_one_batch(inputs):
+        try:
+            return Program(exported=_exported(model, inputs, named, any_batch=True), inputs=inputs, any_batch=True)
+        except Exception:  # that size may decide what is done
+            pass
+    return Program(exported=_exported(model, inputs, named, any_batch=False), inputs=inputs, any_batch=False)
+
+
+def _with_loops(draft: Draft, model: nn.Module, inputs: dict[str, Tensor], config: Any) -> Program | None:
+    """The program of a model whose loops are part of it; None if it has none, or one that torch cannot take."""
+    try:
+        with quiet():
+            twin = loops.twin(draft, model, config)
+            return None if twin is None else _program(twin, inputs, takes_names(model))
+    except Exception:  # what stands in the way of the model itself is told
+        return None
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -87,15 +104,15 @@ def _have_one_batch(inputs: Mapping[str, Tensor]) -> bool:
     return all(each.ndim for each in inputs.values()) and len({len(each) for each in inputs.values()}) == 1
 
 
-def _exported(model: nn.Module, inputs: Mapping[str, Tensor], any_batch: bool) -> ExportedProgram:
+def _exported(model: nn.Module, inputs: Mapping[str, Tensor], named: bool, any_batch: bool) -> ExportedProgram:
     shapes: Any = None
     if any_batch:  # of a size of 1 torch would take for granted that it is 1
         inputs = {name: torch.cat([each, each]) for name, each in inputs.items()}
         batch = Dim("batch")
-        named = {name: {0: batch} for name in inputs}
-        shapes = named if takes_names(model) else tuple(named.values())
+        sizes = {name: {0: batch} for name in inputs}
+        shapes = sizes if named else tuple(sizes.values())
     with torch.no_grad():
-        if takes_names(model):
+        if named:
             return torch.export.export(model, (), dict(inputs), dynamic_shapes=shapes)
         return torch.export.export(model, tuple(inputs.values()), dynamic_shapes=shapes)
 

@@ -16,13 +16,15 @@ from modelzoo.plans.draft import Draft
 from modelzoo.terminal import say
 
 
-def export(draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path) -> pathlib.Path:
+def export(
+    draft: Draft, model: nn.Module, given: Config, directory: pathlib.Path, signals: object = None
+) -> pathlib.Path:
     """Writes `model.pt2`, reads it back and compares what it returns; returns its path.
 
     Raises:
         ConfigError: the model is no program, or another one when it is read back.
     """
-    made = programs.program(draft, model, "pt2")
+    made = programs.program(draft, model, "pt2", given.model)
     path = directory / "model.pt2"
     with programs.quiet():
         files.write_atomically(path, lambda file: torch.export.save(made.exported, file))

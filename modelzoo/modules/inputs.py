@@ -30,7 +30,7 @@ def call_with(root: nn.Module, inputs: dict[str, Tensor]) -> Any:
 
 def takes_names(root: nn.Module) -> bool:
     """Whether a model is a block of a config, whose forward knows its inputs by name."""
-    return hasattr(type(root), "frozen")
+    return hasattr(type(root), "__frozen__")
 
 
 def example(inputs: tuple[Input, ...], device: torch.device) -> dict[str, Tensor]:

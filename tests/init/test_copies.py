@@ -45,7 +45,7 @@ def test_a_copy_of_a_copy_and_what_is_added_to_it_are_filled_in_their_order() ->
         "first": copy("student.0.weight", "student.2.weight"),
         "more": {"name": "student.0.weight", "fill": "value + 1"},
         "second": copy("student.2.weight", "head.weight"),
-        "base": {"name": "head.weight", "fill": 3},
+        "last": {"name": "head.weight", "fill": 3},
     }
     built = modelzoo.build(MODEL, rules)
     tensors = [built.head.weight, built.student[2].weight, built.student[0].weight]
