@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import traceback
 from typing import TYPE_CHECKING
 
-from modelzoo import files, system, terminal
+from modelzoo import files, terminal
 from modelzoo.cli import sides
-from modelzoo.cli.guard import flag, report
-from modelzoo.errors import IN_FULL, ConfigError, Problem
+from modelzoo.cli.guard import tell
+from modelzoo.errors import ConfigError, Problem
 from modelzoo.escapes import json_text
 from modelzoo.terminal import say
 
@@ -37,12 +36,8 @@ def command(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         return _compared(given)
-    except Exception as error:
-        told = system.told(error)
-        if told is None:  # else the exit code of what nobody expected would say that the models differ
-            traceback.print_exc()
-        else:
-            report(told, flag("traceback=true"), None if flag("problems=all") else IN_FULL)
+    except Exception as error:  # the exit code of what nobody expected would say something else
+        tell(error)
         return WRONG
 
 

@@ -56,6 +56,15 @@ def _code(command: Callable[[], int]) -> int:
         return FAILED
 
 
+def tell(error: Exception) -> None:
+    """Prints to stderr what is wrong; of what nobody expected the traceback."""
+    told = system.told(error)
+    if told is None:
+        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
+    else:
+        report(told, flag("traceback=true"), None if flag("problems=all") else IN_FULL)
+
+
 def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
     """Prints the problems to stderr, or the traceback, which ends with them."""
     if with_traceback:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelzoo import files, system
+from modelzoo import files
 from modelzoo.cli import diff, sides
-from modelzoo.cli.guard import flag, report
-from modelzoo.errors import IN_FULL, ConfigError, Problem
+from modelzoo.cli.guard import tell
+from modelzoo.errors import ConfigError, Problem
 from modelzoo.terminal import say
 
 if TYPE_CHECKING:
@@ -39,12 +38,8 @@ def command(arguments: list[str]) -> int:
         for side in sides.sides(given.what):
             _write(side, folder, plan=given.plan)
         return 0
-    except Exception as error:
-        told = system.told(error)
-        if told is None:
-            traceback.print_exc()
-        else:
-            report(told, flag("traceback=true"), None if flag("problems=all") else IN_FULL)
+    except Exception as error:  # the exit code of what nobody expected would say something else
+        tell(error)
         return WRONG
 
 

@@ -65,7 +65,8 @@ def test_a_program_returns_the_same_bits_in_a_process_without_this_package(tmp_p
         {"inputs": inputs, "outputs": {name: each.detach() for name, each in outputs.items()}}, tmp_path / "given.pt"
     )
     done = subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stderr == "" and done.returncode == 0
+    assert done.stderr == ""
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_a_load_is_planned_without_a_value(tmp_path: Path, monkeypatch: pytest.M
 # --- the same answer, whatever the hash ------------------------------------------------------------------------------
 
 
-def test_ten_hash_seeds_give_one_answer(tmp_path: Path) -> None:
+def test_other_hash_seeds_give_the_same_answer(tmp_path: Path) -> None:
     saved({"0.weight": torch.ones(4, 4), "0.bias": torch.ones(4)}, tmp_path / "part.safetensors")
     saved(
         {"x.c.weight": torch.ones(4, 4), "x.b.bias": torch.ones(4), "mask": torch.ones(2)}, tmp_path / "x.safetensors"
@@ -290,7 +290,7 @@ except modelzoo.ConfigError as error: print("of six:", error)
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
 
     with ThreadPoolExecutor(4) as pool:
-        answers = [*pool.map(said, range(10))]
+        answers = [*pool.map(said, range(4))]
     assert len(dict.fromkeys(answers)) == 1
     assert "fit the model in several ways" in answers[0]
     assert "a.bias" not in answers[0].partition("of six:")[2]
