@@ -90,6 +90,8 @@ def parse_init(init: Any, values: frozenset[str], problems: Problems) -> Init:
     seen = values | {each.name for each in args} | frozenset(() if init.get("base") is None else WIDTHS)
     given = [(str(name), value) for name, value in init.items() if name not in OWN_KEYS and value is not None]
     rules = [parser.rules.rule(name, value, key / name, seen) for name, value in given]
+    if init.get("base") is not None and not base:  # it is wrong, and fills may read what only a base tells
+        return Init(args=args)
     return Init(args=args, rules=tuple(rule for rule in rules if rule is not None), base=base)
 
 

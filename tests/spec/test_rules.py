@@ -63,3 +63,11 @@ def test_a_rule_that_selects_by_the_name_of_a_layer_is_told_how():
         modelzoo.build(model, {"a": {"layer": "net.out", "param": "weight", "fill": 0}})
     assert str(warned[0].message).endswith(f"selects no tensor of this model. {written}")
     modelzoo.build(model, {"a": {"name": "net.out.*", "fill": 0}})
+
+
+@pytest.mark.parametrize("base", ["?", {}, "???"])
+def test_where_the_base_is_wrong_nothing_is_said_of_fills_that_read_it(base):
+    rules = {"base": base, "biases": {"param": "bias", "fill": "value * fan_in_ratio ** 0.5"}}
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"args": {"n": 4}, "layers": {"out": "Linear(n, n)"}, "forward": "Conv1d"}, rules)
+    assert [str(each.key) for each in caught.value.problems] == ["model.forward", "init.base"]
