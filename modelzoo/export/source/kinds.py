@@ -11,7 +11,8 @@ from modelzoo.language.names import OWN, Names
 from modelzoo.language.pieces import assigned_names, called_name
 
 _NUMBERS = frozenset(["dim", "is_complex", "is_floating_point", "item", "numel", "size"])
-_SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid"])
+_SEVERAL = frozenset(["chunk", "split", "unbind", "meshgrid", "cummax", "sort", "topk"])
+_SEVERAL_ALONG = frozenset(["max", "min", "median"])  # with a dimension the places too
 
 
 class Kinds:
@@ -100,7 +101,8 @@ class Kinds:
 
     def kind_of_call(self, node: ast.Call) -> str:
         if isinstance(node.func, ast.Attribute) and not self.is_layer(node.func):
-            return "number" if node.func.attr in _NUMBERS else "several" if node.func.attr in _SEVERAL else "tensor"
+            name, given = node.func.attr, node.args
+            return "number" if name in _NUMBERS else "several" if self.returns_several(name, node, given) else "tensor"
         name = id_of(node.func)
         function = None if self.is_layer(node.func) else functions.find_function(name)
         if function is None:
@@ -109,8 +111,15 @@ class Kinds:
         if function.number:
             if name in ("bool", "float", "int", "len"):
                 return "number"
-            return "number" if node.args and self.kind(node.args[0]) == "number" else "tensor"
-        return "several" if name in _SEVERAL else "tensor"
+            first = self.kind(node.args[0]) if node.args else "tensor"
+            if first == "number" or (first == "several" and len(node.args) > 1):  # of several Python's takes one
+                return first
+        return "several" if self.returns_several(name, node, node.args[1:]) else "tensor"
+
+    def returns_several(self, name: str, node: ast.Call, given: Sequence[ast.expr]) -> bool:
+        """Whether what is called gives several tensors; `given` are its arguments beside the tensor."""
+        along = any(each.arg == "dim" for each in node.keywords) or (given and self.kind(given[0]) == "number")
+        return name in _SEVERAL or (name in _SEVERAL_ALONG and bool(along))
 
     def is_layer(self, node: ast.expr) -> bool:
         while isinstance(node, (ast.Attribute, ast.Subscript)):

@@ -792,3 +792,24 @@ def test_whether_a_tensor_is_trained_is_written_as_torch_wants_it(trainable, giv
     made: dict[str, Any] = {}
     exec(text, made)
     assert made["Model"]().scale.requires_grad is modelzoo.build(model).scale.requires_grad
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "y = cummax(x, dim=1)\nreturn max(y, y)",
+        "y = topk(x, 1)\nreturn max(y, y)",
+        "y = x.sort()\nreturn min(y, y)",
+        "y = x.max(1)\nreturn max(y, y)",
+        "y = median(x, dim=1)\nreturn max(y, y)",
+        "y, places = sort(x)\nreturn max(y, x)",
+        "return max(x, 2 * x).max(x)",
+    ],
+)
+def test_of_what_a_function_returns_together_python_takes_the_largest(forward):
+    model = {"inputs": {"x": [2, 4]}, "forward": forward}
+    made: dict[str, Any] = {}
+    exec(source(model), made)
+    x = torch.linspace(-1, 1, 8).reshape(2, 4)
+    one, other = made["Model"]()(x), modelzoo.build(model)(x)
+    assert all(map(torch.equal, one, other))
