@@ -15,7 +15,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from modelzoo import files, terminal
+from modelzoo import bounds, files, terminal
 from modelzoo.catalog import metrics
 from modelzoo.config.config import Config
 from modelzoo.config.unused import unused
@@ -156,6 +156,8 @@ def _report(
     path = directory / "model.yaml"
     files.write_text(path, text)
     written.append(path)
+    if len(text.encode()) > bounds.FILE:
+        say(f"{save.TENSORS} holds the values without the model, whose file is larger than 1 MB.")
     found = signalled.measured(draft, model, objective, options, config.locate)
     written += signalled.told(found, directory)
     measured |= signalled.columns(found)

@@ -19,10 +19,13 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from modelzoo import files
+import modelzoo
+from modelzoo import bounds, files
+from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError
 from modelzoo.files import write_atomically
 from modelzoo.plans.rows import rows
+from modelzoo.run import job
 from modelzoo.run.load import load_parameters
 from modelzoo.run.save import write_parameters
 from tests.helpers.planned import plan_of
@@ -528,3 +531,15 @@ def test_a_file_that_is_not_there_or_no_file_or_no_safetensors_is_explained(tmp_
         assert problem_of(model, tmp_path / "y.safetensors").startswith(
             "y.safetensors\n  This file cannot be read as safetensors: "
         )
+
+
+def test_a_run_says_where_the_model_is_too_large_to_stand_beside_its_values(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bounds, "FILE", 100)
+    job.run(
+        Config(model={"inputs": {"x": [1, 2]}, "layers": ["Linear(2, 3)"] + ["ReLU"] * 20}, locate=nowhere), tmp_path
+    )
+    assert "parameters.safetensors holds the values without the model, whose file is larger than 1 MB." in (
+        capsys.readouterr().out
+    )
+    with pytest.raises(modelzoo.ConfigError, match="or its model is above 1 MB"):
+        modelzoo.build(tmp_path / "parameters.safetensors")
