@@ -118,8 +118,9 @@ class Kinds:
 
     def returns_several(self, name: str, node: ast.Call, given: Sequence[ast.expr]) -> bool:
         """Whether what is called gives several tensors; `given` are its arguments beside the tensor."""
-        along = any(each.arg == "dim" for each in node.keywords) or (given and self.kind(given[0]) == "number")
-        return name in _SEVERAL or (name in _SEVERAL_ALONG and bool(along))
+        keywords = {each.arg for each in node.keywords}
+        along = "dim" in keywords or (bool(given) and self.kind(given[0]) == "number")
+        return name in _SEVERAL or "return_indices" in keywords or (name in _SEVERAL_ALONG and along)
 
     def is_layer(self, node: ast.expr) -> bool:
         while isinstance(node, (ast.Attribute, ast.Subscript)):

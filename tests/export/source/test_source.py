@@ -802,6 +802,7 @@ def test_whether_a_tensor_is_trained_is_written_as_torch_wants_it(trainable, giv
         "y = x.sort()\nreturn min(y, y)",
         "y = x.max(1)\nreturn max(y, y)",
         "y = median(x, dim=1)\nreturn max(y, y)",
+        "y = max_pool1d(x, 2, return_indices=True)\nreturn max(y, y)",
         "y, places = sort(x)\nreturn max(y, x)",
         "return max(x, 2 * x).max(x)",
     ],
