@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -99,6 +101,9 @@ def site(node: ast.expr | ast.stmt) -> str:
     return f"{node.lineno}:{node.col_offset}"
 
 
+_TARGETS = re.compile(r"^( *(?:for )?)\((.+?)\)( in | = )", re.M)
+
+
 def shown(statement: ast.AST) -> str:
     """A statement as text, the same from every Python: 3.10 puts brackets around several targets.
 
@@ -106,5 +111,4 @@ def shown(statement: ast.AST) -> str:
     'y, z = f(x)'
     """
     text = ast.unparse(statement)
-    target = ast.unparse(statement.targets[0]) if isinstance(statement, ast.Assign) else ""
-    return target[1:-1] + text.removeprefix(target) if target.startswith("(") and text.startswith(target) else text
+    return text if sys.version_info >= (3, 11) else _TARGETS.sub(r"\1\2\3", text)
