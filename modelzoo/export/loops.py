@@ -40,8 +40,9 @@ def twin(draft: Draft, model: nn.Module, config: Any) -> nn.Module | None:
 def rewritten(tree: ast.Module) -> ast.Module | None:
     """A module of Python in which every `while` is a call of `torch.while_loop`; None if one has to stay.
 
+    >>> from modelzoo.language.pieces import shown
     >>> text = "def forward(self, x):\\n    while x.sum() > 1:\\n        x = x / 2\\n    return x"
-    >>> print(ast.unparse(rewritten(ast.parse(text))))
+    >>> print(shown(rewritten(ast.parse(text))))
     def forward(self, x):
     <BLANKLINE>
         def _goes_on_0(x):
@@ -50,7 +51,7 @@ def rewritten(tree: ast.Module) -> ast.Module | None:
         def _turn_0(x):
             x = x / 2
             return (x,)
-        (x,) = torch.while_loop(_goes_on_0, _turn_0, (x,))
+        x, = torch.while_loop(_goes_on_0, _turn_0, (x,))
         return x
     """
     functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
