@@ -280,7 +280,6 @@ class Rules:
         try:
             problems = Problems()
             init = spec.parse_init(config.init, frozenset(made.values), problems)
-            problems.check()
             _, warnings = decide.decide(made.skeleton, init, made.values, made.seed, problems)
         except ConfigError as error:
             if all(each.code in _MEANT_FOR_OTHERS for each in error.problems):

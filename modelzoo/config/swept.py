@@ -26,27 +26,25 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from modelzoo.config.omega import plain_list
 
 _MOST = 64
-"""So many compositions are kept: of each 20 KB."""
+"""So many answers are kept, of 20 KB each."""
 
 Stamps = dict[str, tuple[int, int] | None]
 """Of each file that a composition may be read from when it was changed, and its size; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composition:
-    """What Hydra made of overrides, once.
+class Answer:
+    """What Hydra answered once, and the files that it may have read.
 
     Attributes:
-        defaults: the configs that it read, and the overrides that set values, as Hydra lists them.
-        config: what it composed, pickled: a copy in a sixth of the time.
+        made: a list of defaults; or a config, pickled, of which that makes a copy in a sixth of the time.
     """
 
     stamps: Stamps
-    defaults: Any
-    config: bytes = b""
+    made: Any
 
 
-_known: dict[tuple[Any, ...], Composition] = {}
+_known: dict[tuple[Any, ...], Answer] = {}
 
 
 def install() -> None:
@@ -94,13 +92,11 @@ class SweepLoader(ConfigLoader):
         name = master_config.hydra.job.config_name
         key = ("config", *self.paths(), name, *before, *others)
         known = _fresh(key)
-        if known is None or not known.config:
+        if known is None:
             composed = self.loader.load_sweep_config(master_config, others)
-            defaults = self.loader.compute_defaults_list(name, [*before, *others], RunMode.RUN)
-            known = _keep(
-                key, Composition(stamps=self.stamps(defaults), defaults=defaults, config=pickle.dumps(composed))
-            )
-        config: DictConfig = pickle.loads(known.config)  # made by this process
+            defaults = self.compute_defaults_list(name, [*before, *others], RunMode.RUN)
+            known = _keep(key, Answer(stamps=self.stamps(defaults), made=pickle.dumps(composed)))
+        config: DictConfig = pickle.loads(known.made)  # made by this process
         for each in values:
             OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
         task = [each for each in parsed if not each.is_hydra_override()]
@@ -143,8 +139,8 @@ class SweepLoader(ConfigLoader):
         known = _fresh(key)
         if known is None:
             defaults = self.loader.compute_defaults_list(config_name, others, run_mode)
-            known = _keep(key, Composition(stamps=self.stamps(defaults), defaults=defaults))
-        return replace(known.defaults, config_overrides=[*known.defaults.config_overrides, *values])
+            known = _keep(key, Answer(stamps=self.stamps(defaults), made=defaults))
+        return replace(known.made, config_overrides=[*known.made.config_overrides, *values])
 
     def load_configuration(
         self,
@@ -203,13 +199,13 @@ def _stamp(file: str) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _fresh(key: tuple[Any, ...]) -> Composition | None:
+def _fresh(key: tuple[Any, ...]) -> Answer | None:
     """What is known, if no file has changed since."""
     known = _known.get(key)
     return known if known is not None and _stamps(known.stamps) == known.stamps else None
 
 
-def _keep(key: tuple[Any, ...], made: Composition) -> Composition:
+def _keep(key: tuple[Any, ...], made: Answer) -> Answer:
     while len(_known) >= _MOST:
         del _known[next(iter(_known))]
     _known[key] = made

@@ -198,7 +198,6 @@ def _drafted(
     )
 
 
-@ambient.kept()
 def fill(
     draft: Draft, device: str | torch.device, threads: int | None = None, budget: int | str | None = None
 ) -> nn.Module:
