@@ -10,6 +10,8 @@ from enum import Enum
 from functools import cache
 
 from modelzoo import bounds
+from modelzoo.known import told
+from modelzoo.signatures import OF_EVERYTHING
 
 _REST = rf"[A-Za-z0-9_]{{0,{bounds.NAME - 1}}}"
 _WORD = rf"[A-Za-z_]{_REST}"
@@ -138,9 +140,7 @@ def of_class(name: str) -> str:
 @cache
 def names_of(owner: str) -> frozenset[str]:
     """The names that a class of `torch.nn` has itself."""
-    from torch import nn  # here, since paths are read where torch is not loaded
-
-    return frozenset(dir(getattr(nn, owner)()))
+    return OF_EVERYTHING.union(told("own names", owner))
 
 
 @cache

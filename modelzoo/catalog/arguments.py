@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any
 
 from modelzoo import bounds
-from modelzoo.catalog import constructors
 from modelzoo.catalog.checks import (
     A_LAYER,
     ABOVE_0,
@@ -166,6 +165,8 @@ def check_of(layer: Layer, argument: str) -> Check:
         KeyError: the layer has no such argument.
     """
     if layer.registered:
+        from modelzoo.catalog import constructors
+
         wanted = constructors.wanted(layer, argument)
         return Check(wanted.wants, lambda value: wanted.problem(value) is None, wanted.schemas)
     if argument not in layer.signature:
@@ -220,6 +221,8 @@ def problem_with(layer: Layer, argument: str, value: object) -> str | None:
     True
     """
     if layer.registered:
+        from modelzoo.catalog import constructors
+
         wrong = constructors.wanted(layer, argument).problem(value)
         return None if wrong is None else wrong.sentence()
     check = check_of(layer, argument)

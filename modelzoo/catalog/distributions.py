@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import init
+from modelzoo import late
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import init
+else:
+    torch, init = late.Module("torch"), late.Module("torch.nn.init")
 
 Fans = tuple[int, int]
 """How many elements feed one output, and how many outputs one input feeds: `fan_in` and `fan_out`."""
 
 
-Sampler = Callable[[Tensor, torch.Generator | None], object]
+Sampler = Callable[["Tensor", "torch.Generator | None"], object]
 """Fills a contiguous float32 or float64 tensor on the CPU from one stream, or from none if nothing is drawn."""
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import torch
-
+from modelzoo import late
 from modelzoo.catalog.distributions import Sampler, dtype_of_draws
 from modelzoo.catalog.fill_checks import Check
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = late.Module("torch")
 
 REQUIRED: Final = inspect.Parameter.empty
 """Stands for the default of an argument that has none."""

@@ -10,10 +10,9 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from torch.nn import init
-
+from modelzoo import late
 from modelzoo.catalog.distributions import (
     MODES,
     NONLINEARITIES,
@@ -34,6 +33,11 @@ from modelzoo.catalog.fill import REQUIRED, Fill
 from modelzoo.catalog.fill_checks import groups_fit, index_of, near, number_of, ordered, within, word
 from modelzoo.catalog.registry import Registry, load_entry_points
 from modelzoo.errors import TextError, nearest
+
+if TYPE_CHECKING:
+    from torch.nn import init
+else:
+    init = late.Module("torch.nn.init")
 
 _SPARE_OF_NORMAL = 17
 """Fewer than 16 elements take two numbers each, in pairs; of more, the last 16 are drawn anew if 16 leaves a rest."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Any, TypeVar, overload
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from modelzoo.catalog.registry import Registry, load_entry_points
+from modelzoo.known import told
 from modelzoo.names import Kind
+from modelzoo.signatures import opened, parameters_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Sizes = Mapping[str, str] | Callable[..., Mapping[str, int]]
 """How the inputs of a layer decide its arguments; see `modelzoo.catalog.sizes`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
     """A type of layer that a config may name.
 
@@ -50,10 +53,23 @@ class Layer:
         return LAYERS.get(self.name) is not self
 
 
+class _OfTorch(Layer):
+    """One of torch's: its class is fetched when it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        vars(self).update(name=name, sizes=None)
+
+    @cached_property
+    def cls(self) -> type[nn.Module]:
+        from torch import nn
+
+        return getattr(nn, self.name)  # type: ignore[no-any-return]
+
+
 def _named(text: str) -> Iterator[tuple[str, Layer]]:
     for name in text.split():
-        if cls := getattr(nn, name, None):  # an older torch lacks a few of them
-            yield name, Layer(name=name, cls=cls)
+        if told("layer", name):  # an older torch lacks a few of them
+            yield name, _OfTorch(name)
 
 
 LAYERS: Mapping[str, Layer] = MappingProxyType(
@@ -130,7 +146,7 @@ _PATHS: Mapping[str, Layer] = MappingProxyType(
     {
         path: layer
         for name, layer in LAYERS.items()
-        for path in (name, f"nn.{name}", f"torch.nn.{name}", f"{layer.cls.__module__}.{name}")
+        for path in (name, f"nn.{name}", f"torch.nn.{name}", f"{told('layer', name)['module']}.{name}")
     }
 )
 
@@ -158,48 +174,30 @@ def layer_names() -> tuple[str, ...]:
     return (*LAYERS, *REGISTERED)
 
 
-_WITHHELD = {
-    **dict.fromkeys(("device", "dtype"), "the build decides"),
-    **dict.fromkeys(("size_average", "reduce", "min_value", "max_value"), "deprecated"),
-    **dict.fromkeys(("weight", "pos_weight", "options"), "an object that a config cannot write"),
-    **dict.fromkeys(("custom_encoder", "custom_decoder"), "any callable"),
-}
+_KINDS = (
+    *(inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL),
+    *(inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD),
+)
+"""By the numbers that they have in the table."""
 
 
 @cache
 def signature_of(layer: Layer) -> Mapping[str, inspect.Parameter]:
     """The parameters of a constructor that a config may give."""
-    cls = layer.cls
-    if cls.__init__ is nn.Module.__init__:  # it says *args, **kwargs and takes none
+    if not layer.registered:
+        takes = told("layer", layer.name)["takes"]
+        return MappingProxyType({name: _parameter(name, kind, *default) for name, kind, *default in takes})
+    from torch import nn
+
+    if layer.cls.__init__ is nn.Module.__init__:  # it says *args, **kwargs and takes none
         return MappingProxyType({})
-    if layer.registered:
-        return MappingProxyType(dict(_open_to_configs(_parameters(cls), {"device", "dtype"})))
-    parameters = _parameters(nn.RNNBase)[1:] if cls in (nn.RNN, nn.LSTM, nn.GRU) else _parameters(cls)
-    if cls in (nn.RNN, nn.GRU):
-        parameters = [each for each in parameters if each.name != "proj_size"]
-    if cls is nn.RNN:  # it takes its fourth argument out of *args
-        nonlinearity = _parameters(nn.RNNCell)[3]
-        parameters = [*parameters[:3], nonlinearity, *parameters[3:]]
-    return MappingProxyType(dict(_open_to_configs(parameters, _WITHHELD)))
+    parameters = opened(parameters_of(layer.cls.__init__), {"device", "dtype"})
+    return MappingProxyType({each.name: each for each in parameters})
 
 
-def _parameters(cls: type[nn.Module]) -> list[inspect.Parameter]:
-    return list(inspect.signature(cls.__init__).parameters.values())[1:]
-
-
-def _open_to_configs(
-    parameters: Iterable[inspect.Parameter], withheld: Iterable[str]
-) -> Iterator[tuple[str, inspect.Parameter]]:
-    behind = False  # a place in front was withheld, so positions would be another argument's
-    for each in parameters:
-        if each.name in withheld or each.name.startswith("_"):
-            behind = True
-            continue
-        if callable(each.default) and each.default is not each.empty:
-            each = each.replace(default=each.default.__name__)  # the text that torch takes for the same function
-        if behind and each.kind is each.POSITIONAL_OR_KEYWORD:
-            each = each.replace(kind=each.KEYWORD_ONLY)
-        yield each.name, each
+def _parameter(name: str, kind: int, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    default = tuple(default) if isinstance(default, list) else default
+    return inspect.Parameter(name, _KINDS[kind], default=default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +244,7 @@ def accepted(layer: Layer) -> Accepted:
     )
 
 
-_LayerClass = TypeVar("_LayerClass", bound=type[nn.Module])
+_LayerClass = TypeVar("_LayerClass", bound="type[nn.Module]")
 
 
 @overload
@@ -273,6 +271,7 @@ def register_layer(cls: Any = None, /, *, name: str = "", sizes: Sizes | None = 
     A config names it as it names one of torch's, and may leave out what `sizes` says that the input decides:
 
     >>> import modelzoo, torch
+    >>> from torch import nn
     >>> @register_layer(name="ExampleScale", sizes={"x": "* dim"})
     ... class Scale(nn.Module):
     ...     def __init__(self, dim: int):
@@ -286,6 +285,8 @@ def register_layer(cls: Any = None, /, *, name: str = "", sizes: Sizes | None = 
     """
     if cls is None:
         return lambda cls: register_layer(cls, name=name, sizes=sizes)
+    from torch import nn
+
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise TypeError(f"a layer is a class derived from torch.nn.Module, not {cls!r}")
     name = name or cls.__name__

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TypeVar
 
 from modelzoo.catalog.checks import words_of
 
@@ -30,31 +27,3 @@ def deciding(name: str, positional: Sequence[_Given], named: Mapping[str, _Given
     """
     given = {**named, **dict(zip(DECIDING[name], positional, strict=False))}
     return [given[each] for each in DECIDING[name] if each and each in given]
-
-
-def of_values(name: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A function of `DECIDING`, with one argument more: the dtype that the tensor gets if it is floating.
-
-    >>> of_values("full", torch.full)((2,), 1.5, _floating=torch.float16).dtype
-    torch.float16
-    >>> of_values("full", torch.full)((2,), 1, _floating=torch.float16).dtype
-    torch.int64
-    """
-
-    def made(*positional: Any, _floating: torch.dtype | None = None, **named: Any) -> Tensor:
-        if _floating is not None and is_floating(deciding(name, positional, named)):
-            return call(*positional, dtype=_floating, **named)
-        return call(*positional, **named)
-
-    made.__name__ = made.__qualname__ = name
-    made.__doc__ = call.__doc__
-    return made
-
-
-def is_floating(value: Any) -> bool:
-    """Whether a value, or one of several, is a floating number or tensor."""
-    if isinstance(value, (tuple, list)):
-        return any(is_floating(each) for each in value)
-    if isinstance(value, Tensor):
-        return value.is_floating_point()
-    return isinstance(value, (float, torch.SymFloat))

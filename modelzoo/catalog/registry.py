@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Container
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from modelzoo import bounds
+from modelzoo import bounds, late
 from modelzoo.names import Kind
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 _Value = TypeVar("_Value")
 _entry_points_loaded = False
@@ -60,12 +62,15 @@ def load_entry_points() -> None:
     global _entry_points_loaded
     if _entry_points_loaded:
         return
+    import importlib.metadata  # which takes a twentieth of a second
+
     _entry_points_loaded = True  # first, since an entry point may look a name up
     for each in importlib.metadata.entry_points(group="modelzoo"):
         _load(each)
 
 
 def _load(entry_point: importlib.metadata.EntryPoint) -> None:
+    late.need()
     try:
         entry_point.load()()
     except Exception as error:

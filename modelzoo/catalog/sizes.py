@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from modelzoo.catalog.layers import Layer, find_layer
 from modelzoo.errors import TextError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SIZES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -75,6 +76,8 @@ class Pattern:
 
     def tells(self, value: object) -> bool:
         """Whether an input has the dimension, and it is not 0."""
+        from torch import Tensor
+
         return isinstance(value, Tensor) and self.has_rank(value.ndim) and value.shape[self.dimension()] > 0
 
     def fits(self, shape: Sequence[int], size: Sequence[int]) -> bool:
@@ -107,7 +110,10 @@ def inferable(layer: Layer) -> frozenset[str]:
     if callable(layer.sizes):
         required = (each for each in layer.signature.values() if each.default is each.empty)
         return frozenset(each.name for each in required if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD))
-    return frozenset(pattern.argument for pattern in _patterns(layer))
+    if layer.registered:
+        return frozenset(pattern.argument for pattern in _patterns(layer))
+    tokens = (token for text in SIZES.get(layer.name, {}).values() for token in text.split())
+    return frozenset(token for token in tokens if token in layer.signature)
 
 
 def infer(
@@ -193,6 +199,8 @@ def misfit(
     >>> print(misfit("Conv2d", {"in_channels": 3}, [torch.zeros(3, 32)]))
     takes [3, H, W] or [N, 3, H, W] but gets [3, 32]
     """
+    from torch import Tensor
+
     layer = _found(layer)
     patterns = _patterns(layer)
     for pattern in patterns:
@@ -241,6 +249,8 @@ def _input(pattern: Pattern, inputs: Sequence[Any], keyword_inputs: Mapping[str,
 
 
 def _size(layer: Layer, pattern: Pattern, value: Any) -> int:
+    from torch import Tensor
+
     hint = f"Write {pattern.argument}=..."
     if not isinstance(value, Tensor):
         raise TextError(f"{layer.name} was left without {pattern.argument}, and gets no tensor that tells it", hint)
@@ -251,6 +261,8 @@ def _size(layer: Layer, pattern: Pattern, value: Any) -> int:
 
 def given_size(given: nn.Module | Mapping[str, Any], argument: str) -> tuple[int, ...]:
     """The value of an argument as dimensions; empty if it is not known."""
+    from torch import nn
+
     if isinstance(given, nn.Module):
         value = getattr(given, argument, None)
     else:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from modelzoo import late
 from modelzoo.cli import sandbox
 from modelzoo.cli.checked import SENT, Checked
 from modelzoo.cli.hidden import hiding
@@ -122,12 +123,12 @@ def check_file(file: str, overrides: Iterable[str] = ()) -> Checked:
         overrides: as `python run.py` takes them; `memory=` and `seconds=` are limits, and `init=` may be a file.
     """
     typed = read_typed(overrides, more=["seconds"])
-    given = sandbox.limits(
-        {**typed.options}
-    )  # what was typed stays: the plan has to fit too, where memory was asked for
+    given = sandbox.limits({**typed.options})  # what was typed stays: where memory was asked for, the plan has to fit
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         try:
-            code = sandbox.start("modelzoo.cli.check:inside", [file, typed.json()], given, shown_as=file, stdout=output)
+            code = sandbox.start(
+                "modelzoo.cli.check:inside", [file, typed.json()], given, shown_as=file, stdout=output, late=True
+            )
         except ConfigError as error:
             return Checked(config=file, problems=error.problems)
         output.seek(0)
@@ -313,19 +314,23 @@ def _composed(overrides: list[str]) -> Config:
 
 
 def _draft(config: Config, chosen: Options) -> draft.Draft:
+    from modelzoo.plans import reading
+
+    read = reading.read_of(config, chosen)
+    late.need()
     from modelzoo.plans import draft
 
-    made = draft.drafted(config, chosen, count=True)
+    made = draft.drafted(config, chosen, count=True, read=read)
     if chosen.memory is not None:
         budget.check(made.bytes, lambda: made.plan, chosen.memory, made.record.largest)
     return made
 
 
 def _planned(shown_as: str, config: Config, options: dict[str, Any]) -> Checked:
-    from modelzoo.run import groups, load
-
     chosen = Options.of(options)
     made = _draft(config, chosen)
+    from modelzoo.run import groups, load
+
     made, grouping = groups.grouped(made, chosen)
     found = _facts(shown_as, made.plan, [*made.plan.warnings, *grouping.warnings], config)
     loaded = load.planned(made.skeleton.root, chosen.load)

@@ -10,9 +10,12 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
+from modelzoo import late
 from modelzoo.cli.guard import guarded
 from modelzoo.errors import ConfigError, Path, Problem, TextError, fail
 from modelzoo.modules.memory import available, shown, size
@@ -62,7 +65,15 @@ def limits(options: dict[str, Any]) -> Limits:
         fail(Path(("memory",)), error.what, error.hint, cause=error)
 
 
-def start(task: str, arguments: Any, given: Limits, *, shown_as: str, stdout: IO[str] | int | None = None) -> int:
+def start(
+    task: str,
+    arguments: Any,
+    given: Limits,
+    *,
+    shown_as: str,
+    stdout: IO[str] | int | None = None,
+    late: bool = False,
+) -> int:
     """Runs a task in a child process; returns its exit code.
 
     Args:
@@ -71,11 +82,12 @@ def start(task: str, arguments: Any, given: Limits, *, shown_as: str, stdout: IO
         given: the limits.
         shown_as: the file that messages are about.
         stdout: where the child writes to, as `subprocess.run` takes it.
+        late: whether the task may end without torch, which is imported when it is needed; else before the limits.
 
     Raises:
         ConfigError: a limit, or anything else than the task itself, ended the child.
     """
-    message = json.dumps({"task": task, "limits": asdict(given), "arguments": arguments})
+    message = json.dumps({"task": task, "limits": asdict(given), "arguments": arguments, "late": late})
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; from modelzoo.cli.sandbox import child; sys.exit(child(sys.argv[1]))"
     )
@@ -126,16 +138,46 @@ def impose(given: Limits) -> None:
     except ImportError as error:
         what = "This system cannot limit a process."
         raise ConfigError([Problem(what=what, hint="If you trust the file: modelzoo.build(path)")]) from error
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + 1 + given.seconds
-    for limit, value in (
-        (resource.RLIMIT_DATA, _data() + given.memory),  # not RLIMIT_AS: drivers of accelerators reserve terabytes
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    seconds = _seconds() + 1 + given.seconds
+    # not RLIMIT_AS: drivers of accelerators reserve terabytes
+    limits = {resource.RLIMIT_DATA: _data() + given.memory, resource.RLIMIT_CPU: seconds, resource.RLIMIT_CORE: 0}
+    if "torch" in sys.modules:
+        _limit(limits)
+    else:
+        late.around = lambda: _uncounted(limits)
+        _limit(limits, forever=False)
+
+
+def _limit(limits: Mapping[int, int], forever: bool = True) -> None:
+    """Sets limits of this process, as far as it may; `forever`, so that it cannot raise them again."""
+    import resource
+
+    for limit, wanted in limits.items():
         hard = resource.getrlimit(limit)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value + 1 if limit == resource.RLIMIT_CPU and value != hard else value))
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        lowest = value + 1 if limit == resource.RLIMIT_CPU and value != hard else value
+        resource.setrlimit(limit, (value, lowest if forever else hard))
+
+
+@contextmanager
+def _uncounted(limits: Mapping[int, int]) -> Iterator[None]:
+    """Lifts limits while something is imported; what that takes does not count."""
+    import resource
+
+    for limit in limits:
+        resource.setrlimit(limit, (resource.getrlimit(limit)[1],) * 2)
+    data, seconds = _data(), _seconds()
+    yield
+    taken = {resource.RLIMIT_DATA: _data() - data, resource.RLIMIT_CPU: _seconds() - seconds}
+    _limit({limit: value + taken.get(limit, 0) for limit, value in limits.items()})
+
+
+def _seconds() -> int:
+    """The processor time of this process so far."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return int(used.ru_utime + used.ru_stime)
 
 
 def _data() -> int:
@@ -152,8 +194,8 @@ def child(message: str) -> int:
     told = json.loads(message)
 
     def limited() -> int:
-        import torch  # noqa: F401 (before the limits begin)
-
+        if not told.get("late"):
+            late.need()  # before the limits begin
         module, _, name = told["task"].partition(":")
         task, given = getattr(importlib.import_module(module), name), Limits(**told["limits"])
         if isinstance(sys.stdout, io.TextIOWrapper):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
 
-from torch import nn
-
-from modelzoo.catalog import guards, layers, makers
-from modelzoo.catalog.functions import DTYPES, FORBIDDEN_KEYWORDS, METHODS, Function, find_function, function_names
+from modelzoo.catalog import layers, makers
+from modelzoo.catalog.functions import (
+    DTYPES,
+    FORBIDDEN_KEYWORDS,
+    GUARDED,
+    METHODS,
+    Function,
+    find_function,
+    function_names,
+)
 from modelzoo.catalog.keywords import misspelt
 from modelzoo.errors import Code, nearest
+from modelzoo.known import told
 from modelzoo.language.loops import SIDES
 from modelzoo.language.names import Read, Text
 from modelzoo.language.pieces import at, call_of, load, text_of
@@ -54,7 +60,7 @@ class Calls:
             return None
         if method.attr not in METHODS or not self.text.layer_like(method.value):
             return None
-        if hasattr(nn.Module, method.attr) or method.attr in guards.METHODS:
+        if method.attr in told("methods") or method.attr in GUARDED:
             return self.method_call(node, method)
         owner = self.text.layer(method.value.value, reaches=False)
         if owner is None or owner.path is None:
@@ -100,7 +106,7 @@ class Calls:
             layers = self.text.layers(node.args[0])
             if layers is not None:
                 return call_of("_call_len", layers)
-        self.check_limits(node, name, function.positional, function.call)
+        self.check_limits(node, name, function.positional, function)
         infinite = name == "float" and [text_of(each) for each in node.args] in (["inf"], ["-inf"], ["nan"])
         positional, keywords = ([*node.args], []) if infinite else self.arguments(node, texts=not function.number)
         if function.creates:
@@ -135,7 +141,7 @@ class Calls:
         positional, keywords = self.arguments(node)
         if name == "sort":  # a list has it too, and there it changes the list
             return ast.Call(load("_call_sort"), [value, *positional], keywords)
-        if name in guards.METHODS:
+        if name in GUARDED:
             return ast.Call(load(f"_method_{name}"), [value, *positional], keywords)
         return ast.Call(at(ast.Attribute(value, name, ast.Load()), method), positional, keywords)
 
@@ -145,9 +151,7 @@ class Calls:
             node = node.value
         return isinstance(node, ast.Name) and node.id in MODULES and not self.text.is_known(node.id)
 
-    def check_limits(
-        self, node: ast.Call, name: str, limit: int | None, function: Callable[..., Any] | None = None
-    ) -> None:
+    def check_limits(self, node: ast.Call, name: str, limit: int | None, function: Function | None = None) -> None:
         """The arguments of a function, or of a method of a tensor: how many there are, and what they are called."""
         if limit is not None and len(node.args) > limit:
             what = f"{name} takes at most {limit} argument{'s' * (limit > 1)} by position, not {len(node.args)}"

@@ -21,7 +21,7 @@ from modelzoo.errors import TextError
 from modelzoo.language.names import Names, Read
 from modelzoo.language.pasted import answered
 from modelzoo.language.pieces import called_name, ends, statement_of
-from modelzoo.language.runtime import HELPERS, LoopError, Reports, globals_of, line_at
+from modelzoo.language.runtime import LoopError, Reports, globals_of, line_at
 from modelzoo.language.statements import Statements
 from modelzoo.language.syntax import names_in, parse_statements
 from modelzoo.names import Kind
@@ -215,6 +215,9 @@ def link(
             values that the turn before has set.
     """
 
+    from modelzoo.catalog import guards
+    from modelzoo.language.tensors import HELPERS
+
     def stop(line: int) -> None:
         raise LoopError(code.co_filename, line, max_steps)
 
@@ -235,6 +238,8 @@ def link(
     }
     # torch imports through the builtins of the frame that calls it, and torch.compile reads them
     # and without a __name__, torch.compile looks for no module of that name
-    function = FunctionType(code, {"__builtins__": vars(builtins), **globals_of(code, known)}, code.co_name, defaults)
+    function = FunctionType(
+        code, {"__builtins__": vars(builtins), **globals_of(code, known, guards.function)}, code.co_name, defaults
+    )
     function.__module__ = __name__
     return function

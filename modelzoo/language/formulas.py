@@ -65,7 +65,7 @@ def evaluate(tree: ast.expr, values: Mapping[str, Any], operations: Operations |
     code = _formula_code(tree, frozenset(read))
     spend = (operations or Operations("formulas")).spend
     helpers = {**HELPERS, "_range": lambda line, *numbers: range(*numbers), "_turns": partial(_turns, spend)}
-    scope = {"__builtins__": {}, **globals_of(code, {**helpers, **read})}
+    scope = {"__builtins__": {}, **globals_of(code, {**helpers, **read}, lambda each: each.on_numbers)}
     try:
         result = eval(code, scope)
     except EndlessError:

@@ -6,11 +6,10 @@ import ast
 import math
 from collections.abc import Sequence
 
-import torch
-
 from modelzoo.catalog.checks import words_of
 from modelzoo.catalog.functions import DTYPES, METHODS, find_function
 from modelzoo.catalog.layers import find_layer
+from modelzoo.known import told
 from modelzoo.language import unrolled
 from modelzoo.language.names import Names
 from modelzoo.language.pieces import call_of, called_name, load, text_of
@@ -38,11 +37,7 @@ _ALSO = {
 
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-_DTYPES = {
-    name: str(each).removeprefix("torch.")
-    for name, each in vars(torch).items()
-    if isinstance(each, torch.dtype) and each in DTYPES.values()
-}
+_DTYPES = {name: each for name, each in told("dtypes").items() if each in DTYPES}
 """The dtypes of torch by all their names: `long` is int64."""
 
 _OF_PYTHON = {"float": "float32", "int": "int64", "bool": "bool"}

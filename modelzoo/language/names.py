@@ -6,10 +6,9 @@ import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from torch import nn
-
 from modelzoo.catalog.layers import find_layer, layer_names
 from modelzoo.errors import Code, TextError, nearest
+from modelzoo.known import told
 from modelzoo.language.pieces import at, call_of, index_of, load, number_of, text_of
 from modelzoo.spelling import closest, did_you_mean
 
@@ -276,7 +275,7 @@ class Text:
     def check_part(self, node: ast.Attribute) -> bool:
         """Whether a layer may have a child or tensor of this name: what `nn.Module` has itself is no part of it."""
         name = node.attr
-        if name.startswith("_") or hasattr(nn.Module, name):
+        if name.startswith("_") or name in told("methods"):
             hint = "Layers are called, and their tensors are read: layer(x), layer.weight."
             self.error(node, f"'{name}' of a layer has no place here", hint)
             return False

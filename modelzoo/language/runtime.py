@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import linecache
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelzoo import arithmetic, bounds
-from modelzoo.catalog import functions, guards
+from modelzoo.catalog import functions
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Reports(Protocol):
@@ -93,14 +93,14 @@ class Operations:
             raise EndlessError(f"all {self.kind} together take more than {bounds.OPERATIONS:,} operations")
 
 
-def globals_of(code: CodeType, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The globals that a code needs: of what is known, and of the catalog."""
+def globals_of(code: CodeType, known: Mapping[str, Any], called: Callable[[functions.Function], Any]) -> dict[str, Any]:
+    """The globals that a code needs: of what is known, and of the catalog what is `called` for a function of it."""
     names = [*_names_in(code)]
     scope = {name: known[name] for name in names if name in known}
     for name in names:
         function = functions.find_function(name.removeprefix("_call_")) if name.startswith("_call_") else None
         if function is not None:
-            scope[name] = guards.function(function)
+            scope[name] = called(function)
     return scope
 
 
@@ -112,89 +112,9 @@ def _names_in(code: CodeType) -> Iterator[str]:
             yield from _names_in(each)
 
 
-def device_of(owner: Any, *inputs: Any) -> torch.device:
-    """The device of the first tensor among a block's inputs; without one, of its first own tensor; else the CPU.
-
-    >>> device_of(None, 1, [torch.zeros(1, device="meta")])
-    device(type='meta')
-    """
-    tensor = _first_tensor(inputs, owner)
-    return torch.device("cpu") if tensor is None else tensor.device
-
-
-def dtype_of(owner: Any, *inputs: Any) -> torch.dtype | None:
-    """The dtype of the first floating tensor, looked for in the same places; None, which is torch's default.
-
-    >>> dtype_of(None, torch.arange(3), [torch.zeros(1, dtype=torch.float16)])
-    torch.float16
-    """
-    tensor = _first_tensor(inputs, owner, floating=True)
-    return None if tensor is None else tensor.dtype
-
-
-def _first_tensor(inputs: Any, owner: Any, floating: bool = False) -> Tensor | None:
-    found = _tensor_in(inputs, floating)
-    if found is not None or owner is None:
-        return found
-    for tensors in (owner.parameters, owner.buffers):
-        for own in tensors():
-            if not floating or own.is_floating_point():
-                return own  # type: ignore[no-any-return]
-    return None
-
-
-def _tensor_in(value: Any, floating: bool) -> Tensor | None:
-    if isinstance(value, Tensor):
-        return value if not floating or value.is_floating_point() else None
-    if isinstance(value, (tuple, list, dict)):
-        for each in value.values() if isinstance(value, dict) else value:
-            tensor = _tensor_in(each, floating)
-            if tensor is not None:
-                return tensor
-    return None
-
-
-def as_tensor(value: Any) -> Tensor:
-    """A value whose elements a text assigns.
-
-    Raises:
-        TypeError: it is no tensor.
-    """
-    if not isinstance(value, Tensor):
-        raise TypeError(f"elements of a tensor are assigned, not of {type(value).__name__}")
-    return value
-
-
-def own_buffer(owner: nn.Module, name: str) -> Tensor | None:
-    """A buffer that a text sets in training: there a copy, which a gradient may go back through when it was set."""
-    held: Tensor | None = getattr(owner, name)
-    return held.clone() if held is not None and owner.training else held
-
-
-def set_buffer(owner: nn.Module, name: str, value: Any) -> Tensor:
-    """Gives a buffer the values that a text computed in training, and returns them; no gradient goes through.
-
-    Raises:
-        TypeError: the value is no tensor, or the block has no such buffer.
-        ValueError: it has another shape.
-    """
-    held = getattr(owner, name)
-    if not isinstance(value, Tensor) or held is None:
-        raise TypeError(f"'{name}' is a buffer, and is set to a tensor, not to {type(value).__name__}")
-    if value.shape != held.shape:
-        raise ValueError(f"'{name}' is a buffer of shape {list(held.shape)}, and is set to one of {list(value.shape)}")
-    new = value.detach().to(held.dtype)
-    held.copy_(new)
-    return new
-
-
 HELPERS: Mapping[str, Any] = {
-    **{f"_{name}": dtype for name, dtype in functions.DTYPES.items()},
-    **{f"_method_{name}": guards.method(name) for name in guards.METHODS},
     "_add": arithmetic.add,
     "_alike": arithmetic.alike,
-    "_device_of": device_of,
-    "_dtype_of": dtype_of,
     "_enumerate": enumerate,
     "_gathered": arithmetic.gathered,
     "_items": arithmetic.counted,
@@ -202,12 +122,10 @@ HELPERS: Mapping[str, Any] = {
     "_modulo": arithmetic.modulo,
     "_multiplied": arithmetic.multiplied,
     "_multiply": arithmetic.multiply,
-    "_own": own_buffer,
     "_power": arithmetic.power,
     "_reversed": reversed,
-    "_set": set_buffer,
     "_subtract": arithmetic.subtract,
-    "_tensor": as_tensor,
     "_tuple": tuple,
     "_zip": zip,
 }
+"""What compiled texts call for plain values."""

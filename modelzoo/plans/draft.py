@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from modelzoo import bounds, streams
 from modelzoo.catalog import functions
 from modelzoo.config.config import Config
-from modelzoo.errors import ConfigError, Path, Problem, Problems, fail
+from modelzoo.errors import ConfigError, Path, Problem, Problems
 from modelzoo.init import decide, filling, ledger
 from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
 from modelzoo.modules import chains, dry_run, recording
 from modelzoo.modules import construct as building
 from modelzoo.modules.skeleton import Skeleton
-from modelzoo.plans import advice, ambient, further, options, origins, records
+from modelzoo.plans import advice, ambient, further, origins, reading, records
 from modelzoo.plans.budget import check
 from modelzoo.plans.options import Options
 from modelzoo.plans.plan import Plan
+from modelzoo.plans.reading import Read
 from modelzoo.plans.records import module_records
 from modelzoo.plans.sized import base_shapes
 from modelzoo.plans.trial import dry
-from modelzoo.spec import nodes, parser
+from modelzoo.spec import nodes
 from modelzoo.spec.instances import args_of
 from modelzoo.spec.provenance import Provenance
-from modelzoo.spec.resolve import resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +93,12 @@ def drafted(
     device: str | torch.device = "cpu",
     count: bool = False,
     wrong: Iterable[Problem] = (),
+    read: Read | None = None,
 ) -> Draft:
     """The draft of a config with its options; what is wrong with these is told together with the rest.
 
     Args:
-        device, count, wrong: as for `draft`.
+        device, count, wrong, read: as for `draft`.
     """
     return draft(
         config.model,
@@ -109,6 +110,7 @@ def drafted(
         training=chosen.training,
         count=count,
         wrong=(*chosen.wrong, *wrong),
+        read=read,
     )
 
 
@@ -125,6 +127,7 @@ def draft(
     planned: bool = True,
     training: bool = False,
     wrong: Iterable[Problem] = (),
+    read: Read | None = None,
 ) -> Draft:
     """Decides everything about plain data, and makes its modules.
 
@@ -134,10 +137,11 @@ def draft(
         planned: whether the plan will be asked for what the modules return.
         training: whether that is what they return in training; an example that is too small for it is a mistake.
         wrong: what is wrong beside it, to be told together.
+        read: what was read of all that, if it was.
     """
     given: dict[str, Any] = {"seed": seed, "dtype": dtype, "max_steps": max_steps, "training": training, "wrong": wrong}
     try:
-        return _drafted(model, init, device=device, count=count, planned=planned, **given)
+        return _drafted(model, init, device=device, count=count, planned=planned, read=read, **given)
     except ConfigError as error:
         if not any(each.repairs for each in error.problems):
             raise
@@ -158,23 +162,16 @@ def _drafted(
     planned: bool,
     training: bool,
     wrong: Iterable[Problem],
+    read: Read | None = None,
 ) -> Draft:
-    problems = Problems()
-    problems.found += wrong
-    options.check({"seed": seed, "dtype": dtype, "max_steps": max_steps, "training": training}, problems)
-    node = parser.parse(model, problems)
-    root = node if isinstance(node, nodes.Block) else nodes.Block(key=node.key)
-    provenance = Provenance()
-    instance = resolve(node, problems, provenance)
-    parsed = parser.parse_init(init, frozenset(each.name for each in root.args), problems)
-    further.look(node, parsed, problems, seed=seed)
-    problems.check()
-    if instance is None:
-        fail(node.key, "nothing is left of the model: its _if_ is false.", "Remove _if_, or make it true.")
+    if read is None:
+        read = reading.read(model, init, seed=seed, dtype=dtype, max_steps=max_steps, training=training, wrong=wrong)
+    further.look(read, seed=seed)
+    instance, parsed, problems = read.resolved(), read.init, read.problems
     if parsed.base:
         parsed = replace(parsed, shapes=base_shapes(model, parsed.base, Path(("init", "base")), seed=seed, dtype=dtype))
     values = args_of(instance)
-    inputs, examples = examples_of(root, values, dtype)
+    inputs, examples = examples_of(read.root, values, dtype)
     given = Examples(inputs=inputs, shapes=examples, values=values, seed=seed, max_steps=max_steps)
     try_examples(given)
     count = count or (planned and torch.device(device).type == "meta")
@@ -189,7 +186,7 @@ def _drafted(
         record=record,
         table=table,
         given=given,
-        provenance=provenance,
+        provenance=read.provenance,
         init=parsed,
         values=values,
         seed=seed,

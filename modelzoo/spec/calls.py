@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from modelzoo.catalog import constructors, layers
+from modelzoo.catalog import layers
 from modelzoo.errors import Beside, Code, Path, Problem, TextError, nearest
 from modelzoo.language import formulas, syntax
 from modelzoo.names import Kind
@@ -306,6 +306,8 @@ def _data_of(target: str, visible: Visible) -> Callable[[Any], bool]:
     layer = None if visible.defines(name) else layers.find_layer(name)
     if layer is None or not layer.registered:
         return lambda _: False
+    from modelzoo.catalog import constructors
+
     names: dict[Any, str] = dict(enumerate(layers.accepted(layer).positional))
     return lambda argument: constructors.takes_mapping(layer, names.get(argument, str(argument)))
 

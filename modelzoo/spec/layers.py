@@ -13,7 +13,6 @@ from modelzoo.errors import Path
 from modelzoo.spec import nodes
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.forgotten import as_formula
-from modelzoo.spec.given import Given
 from modelzoo.spec.instances import Instance, LayerInstance, Recipe, Scope
 from modelzoo.spec.recipes import Recipes
 
@@ -94,6 +93,8 @@ class Layers:
         self, node: nodes.Call, layer: Layer, arguments: dict[str, Any], positional: tuple[Any, ...], scope: Scope
     ) -> tuple[Any, ...]:
         """Puts the layers into the arguments of a registered layer, and returns those by position."""
+        from modelzoo.spec.given import Given
+
         given = Given(self.recipes, functools.partial(self.build_layer, partial=True), scope)
         for name, value in arguments.items():
             arguments[name] = given.argument(layer, name, value, node.key / name, self.origin(node, name, scope))

@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 from typing import Any
 
 import pytest
@@ -391,3 +392,57 @@ def test_the_rules_of_mup_are_meant_for_no_model_until_their_base_is_given(model
     config = compose([f"model={model}"])
     made = draft(config.model, seed=0)
     assert Rules([]).on("mup", model, config, made) is None
+
+
+IN_THE_CHILD = """
+import sys
+from modelzoo.cli import check, sandbox
+from modelzoo.cli.typed import Typed
+sandbox.impose(sandbox.Limits(memory=10**9, seconds=20))
+check.inside(None, sys.argv[1], Typed().json())
+print("torch" in sys.modules)
+"""
+
+
+def test_what_needs_no_torch_is_told_before_it_is_imported(tmp_path: pathlib.Path) -> None:
+    text = """
+    args: {width: 8, half: "=max(width // 2, 1)"}
+    layers:
+      a: Linear(4, widht)
+      b: Conv2d(3, 4, kernel=3)
+      c: {_target_: Linear, in_features: 4, out_features: 0}
+      d: ReLUU
+      training: ReLU
+    forward: relu(a(x).t()) + softmax(x, dmi=1)
+    """
+    file = write(
+        tmp_path / "x.yaml", "model:" + text.rstrip() + "\ninit: {all: {layer: Linear, fill: xavier_unifrom}}\n"
+    )
+    told = subprocess.run([sys.executable, "-c", IN_THE_CHILD, file], capture_output=True, text=True).stdout
+    data, torch = told.splitlines()
+    assert [f"{each['what']} {each['hint']}" for each in json.loads(data)["problems"]] == [
+        "there is no value 'widht' Did you mean 'width'?",
+        "Conv2d has no argument 'kernel'. Did you mean 'kernel_size'?",
+        "out_features of Linear must be a positive integer, not 0 ",
+        "there is no layer 'ReLUU'. Did you mean 'ReLU'?",
+        "'training' is a name of nn.Module and cannot be the name of a layer. Write training_.",
+        "softmax has no argument 'dmi' Did you mean 'dim'?",
+        "there is no fill 'xavier_unifrom'. Did you mean 'xavier_uniform'?",
+    ]
+    assert torch == "False"
+
+
+def test_what_importing_torch_takes_is_not_counted(tmp_path: pathlib.Path) -> None:
+    code = """
+    from modelzoo import late
+    from modelzoo.cli import sandbox
+    sandbox.impose(sandbox.Limits(memory=60 * 10**6, seconds=1))
+    late.need()
+    held = bytearray(30 * 10**6)
+    try:
+        bytearray(90 * 10**6)
+    except MemoryError:
+        print("refused")
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert (told.stdout, told.stderr) == ("refused\n", "")
