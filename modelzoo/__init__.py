@@ -39,6 +39,7 @@ from modelzoo.errors import ConfigError, ConfigWarning, Problem
 if TYPE_CHECKING:
     from modelzoo import register
     from modelzoo.api import build, initialize, plan
+    from modelzoo.auditing.audit import Audit, audit
     from modelzoo.config.opening import load
     from modelzoo.measuring.signals import Signals, signals
     from modelzoo.optim.groups import groups
@@ -48,12 +49,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Audit",
     "ConfigError",
     "ConfigWarning",
     "Plan",
     "Problem",
     "Report",
     "Signals",
+    "audit",
     "build",
     "groups",
     "initialize",
@@ -65,6 +68,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "auditing.audit",
+    "audit": "auditing.audit",
     "build": "api",
     "initialize": "api",
     "plan": "api",

@@ -10,6 +10,7 @@ from modelzoo.errors import nearest
 from modelzoo.terminal import say
 
 COMMANDS = {
+    "audit": ("modelzoo.cli.audit", "says which tensors the code of a model never writes, writes twice, or not anew"),
     "run": ("modelzoo.cli.run_file", "runs a model file from anywhere, in a process with limits"),
     "check": ("modelzoo.cli.check", "plans configs and model files without values, and says what is wrong"),
     "diff": ("modelzoo.cli.diff", "says what two models differ in, and what that means for their weights"),

@@ -5,12 +5,12 @@ In comes what was typed; out go an exit code and what is printed. `guard` is the
 
 The tools are a file each, with `command(arguments) -> int`: `run_file` (with `sandbox`, the process with limits in
 which a file from elsewhere is opened), `check` (with `checked`, what is known of a config, and `rules`, of a file of
-rules), `where`, `source`, `diff` (of two `sides`), `lock`, `listing` (with `page`, `facts`, `docstrings` and
+rules), `where`, `source`, `audit`, `diff` (of two `sides`), `lock`, `listing` (with `page`, `facts`, `docstrings` and
 `examples`), `schema` (with `definitions` and `schemas`).
 
 >>> from modelzoo.__main__ import COMMANDS
 >>> sorted(COMMANDS)
-['check', 'diff', 'list', 'lock', 'run', 'schema', 'source', 'where']
+['audit', 'check', 'diff', 'list', 'lock', 'run', 'schema', 'source', 'where']
 """
 
 from __future__ import annotations

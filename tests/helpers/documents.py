@@ -216,7 +216,8 @@ def run(command: str, last: int) -> tuple[int, str]:
     words = shlex.split(command)
     if words[:2] == ["python", "run.py"]:
         return here(cli.main, ["run.py", *words[2:]])
-    if words[:3] == ["python", "-m", "modelzoo"] and words[3:4] != ["run"]:  # its output comes from a child process
+    imports = words[3:4] == ["audit"] and ":" in words[4]
+    if words[:3] == ["python", "-m", "modelzoo"] and words[3:4] != ["run"] and not imports:  # `run` has a child process
         return here(tools, ["modelzoo", *words[3:]])
     if words[0] == "python":
         words[0] = sys.executable
@@ -275,7 +276,8 @@ def is_message(shown: str) -> bool:
 def fails(command: str, shown: str) -> bool:
     """Whether a command ends with 1: it shows a message, or models that differ."""
     differs = command.startswith("python -m modelzoo diff ") and "no difference" not in shown
-    return differs or is_message(shown)
+    audited = command.startswith("python -m modelzoo audit ") and ".py:" in shown
+    return differs or audited or is_message(shown)
 
 
 def session(part: Part) -> str:
