@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim import Optimizer
 
 from modelzoo.signatures import OF_EVERYTHING, names_of, opened, parameters_of
 
@@ -95,6 +96,12 @@ def dtypes() -> dict[str, str]:
     }
 
 
+def options() -> list[str]:
+    """The options that some optimiser of torch has."""
+    classes = {each for each in vars(torch.optim).values() if isinstance(each, type) and issubclass(each, Optimizer)}
+    return sorted({name for each in classes - {Optimizer} for name in names_of(each) or ()} - {"params"})
+
+
 QUESTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "layer": layer,
@@ -103,6 +110,7 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "own names": own_names,
         "methods": methods,
         "dtypes": dtypes,
+        "options": options,
     }
 )
 """What may be asked."""

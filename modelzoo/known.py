@@ -1,6 +1,6 @@
-"""What is known of torch before it is imported: a table has it for one version; torch of another is asked itself.
+"""What is known of torch before it is imported: tables have it for one version; torch of another is asked itself.
 
-The table is written by `python -m tests.helpers.torch_table`.
+The tables are written by `python -m tests.helpers.torch_tables`.
 """
 
 from __future__ import annotations
@@ -9,39 +9,46 @@ import importlib.util
 import json
 import pathlib
 import re
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
 from typing import Any
 
 from modelzoo import late
 
-TABLE = pathlib.Path(__file__).with_name("torch.json")
+Questions = Mapping[str, Callable[..., Any]]
+"""By name: what answers with plain data, or with None where there is nothing of the kind."""
 
 
-@cache
-def told(question: str, *of: str) -> Any:
-    """The answer to one of the questions of `modelzoo.asked`; nobody changes it.
+class Table:
+    """Answers of torch of one version, written down.
 
-    >>> told("layer", "ReLU")["module"], told("layer", "ReLUU")
-    ('torch.nn.modules.activation', None)
+    Args:
+        path: the file that has them.
+        questions: what asks torch itself.
     """
-    answer = _table()
-    if answer is not None:
+
+    def __init__(self, path: pathlib.Path, questions: Callable[[], Questions]) -> None:
+        self.path, self.questions = path, questions
+        self.told = cache(self._told)
+
+    @cached_property
+    def written(self) -> Any:
+        """The table, if it is of the torch that would be imported."""
+        found = json.loads(self.path.read_text("utf-8"))
+        return found if found["torch"] == installed() else None
+
+    def _told(self, question: str, *of: str) -> Any:
+        """The answer to a question; nobody changes it."""
+        answer = self.written
+        if answer is None:
+            late.need()
+            return self.questions()[question](*of)
         for each in (question, *of):
             answer = None if answer is None else answer.get(each)
         return answer
-    late.need()
-    from modelzoo import asked
-
-    return asked.QUESTIONS[question](*of)
 
 
 @cache
-def _table() -> Any:
-    """The table, if it is of the torch that would be imported."""
-    table = json.loads(TABLE.read_text("utf-8"))
-    return table if table["torch"] == installed() else None
-
-
 def installed() -> str:
     """The version of torch that is installed, without what tells its builds apart; empty where that is not known.
 
@@ -60,3 +67,22 @@ def installed() -> str:
         if found:
             return found[1]
     return ""
+
+
+def _questions() -> Questions:
+    from modelzoo import asked
+
+    return asked.QUESTIONS
+
+
+TORCH = Table(pathlib.Path(__file__).with_name("torch.json"), _questions)
+"""What a config must know of torch."""
+
+
+def told(question: str, *of: str) -> Any:
+    """The answer to one of the questions of `modelzoo.asked`.
+
+    >>> told("layer", "ReLU")["module"], told("layer", "ReLUU")
+    ('torch.nn.modules.activation', None)
+    """
+    return TORCH.told(question, *of)

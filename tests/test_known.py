@@ -8,42 +8,46 @@ import sys
 
 import pytest
 
-from modelzoo import asked, known
-from modelzoo.catalog.functions import FUNCTIONS, METHODS
-from modelzoo.catalog.layers import LAYERS
-from tests.helpers import torch_table
+from modelzoo import known
+from modelzoo.cli import documentation
+from modelzoo.optim import optimisers
+from tests.helpers import torch_tables
 
 
-def test_the_table_is_what_the_installed_torch_answers():
-    written = json.loads(known.TABLE.read_text("utf-8"))
-    if written["torch"] != known.installed():
-        pytest.skip(f"the table is of torch {written['torch']}, and here is {known.installed()}")
-    found = json.loads(json.dumps(torch_table.table(LAYERS, FUNCTIONS, METHODS)))
-    assert found == written, "write it again: python -m tests.helpers.torch_table"
+def test_the_tables_are_what_the_installed_torch_answers():
+    for table, answers in torch_tables.answers().items():
+        written = table.path.read_text("utf-8")
+        version = json.loads(written)["torch"]
+        if version != known.installed():
+            pytest.skip(f"the table is of torch {version}, and here is {known.installed()}")
+        same = torch_tables.text(answers) == written
+        assert same, f"{table.path}: write it again: python -m tests.helpers.torch_tables"
 
 
-@pytest.fixture
-def other_version(monkeypatch):
-    known.told.cache_clear()
-    monkeypatch.setattr(known, "_table", lambda: None)
-    yield
-    known.told.cache_clear()
-
-
-def test_torch_of_another_version_is_asked_itself(other_version):
-    for question in (("layer", "LSTM"), ("function", "torch", "cat"), ("documented", "sum"), ("own names", "Module")):
-        assert known.told(*question) == asked.QUESTIONS[question[0]](*question[1:])
+def test_torch_of_another_version_is_asked_itself(tmp_path):
+    for table in (known.TORCH, documentation.TABLE):
+        other = known.Table(tmp_path / "other.json", table.questions)
+        other.path.write_text('{"torch": "1.0.0", "layer": {}}')
+        assert other.told("layer", "LSTM") == table.told("layer", "LSTM") == table.questions()["layer"]("LSTM")
     assert known.told("layer", "ReLUU") is None
 
 
-def test_a_table_of_another_version_is_not_read(tmp_path, monkeypatch):
-    read = vars(known)["_table"].__wrapped__
-    other = tmp_path / "torch.json"
-    monkeypatch.setattr(known, "TABLE", other)
-    other.write_text('{"torch": "1.0.0", "layer": {}}')
-    assert read() is None
-    other.write_text(json.dumps({"torch": known.installed()}))
-    assert read() == {"torch": known.installed()}
+def test_the_options_of_all_optimisers_are_known():
+    every = {name for each in optimisers.known().values() for name in optimisers.options_of(each) or ()}
+    assert known.told("options") == sorted(every)
+
+
+def test_what_is_listed_needs_no_torch():
+    code = """
+import sys
+from modelzoo.__main__ import main
+for arguments in (["list", "layers"], ["list", "functions", "cat"], ["list", "methods"], ["list", "fills", "normal"]):
+    main(arguments)
+for kind in ("model", "groups", "config"):
+    main(["schema", kind])
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
 WITHOUT = """

@@ -48,6 +48,11 @@ class Layer:
         return signature_of(self)
 
     @property
+    def module(self) -> str:
+        """Where it is defined."""
+        return self.cls.__module__ if self.registered else told("layer", self.name)["module"]
+
+    @property
     def registered(self) -> bool:
         """Whether it is the user's own, and not torch's."""
         return LAYERS.get(self.name) is not self

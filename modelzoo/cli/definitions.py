@@ -13,11 +13,10 @@ from modelzoo.catalog.checks import Schema
 from modelzoo.catalog.fill import REQUIRED, Fill
 from modelzoo.catalog.layers import Layer
 from modelzoo.cli.block_keys import ITEM_KEYS, block_of
-from modelzoo.cli.docstrings import arguments_of, one_line
-from modelzoo.cli.facts import about_fill
+from modelzoo.cli.facts import about_fill, layer_told
 from modelzoo.cli.schemas import COMPUTED, alternatives, keys_named, mapping_of, or_computed, ref, suggested
+from modelzoo.known import told
 from modelzoo.names import Kind
-from modelzoo.optim import optimisers
 from modelzoo.spec.selectors import SELECTORS
 
 
@@ -152,14 +151,15 @@ def _pattern(layer: Layer) -> str:
     """The names of a layer."""
     if layer.registered:
         return layer.name
-    module = re.escape(layer.cls.__module__)
+    module = re.escape(layer.module)
     return rf"(torch\.nn\.|{module}\.)?{layer.name}"
 
 
 def _layer(layer: Layer) -> Schema:
     """The arguments of a layer."""
     accepted = layers.accepted(layer)
-    about, told = one_line(layer.cls, layer.name), arguments_of(layer.cls)
+    said = layer_told(layer)
+    about, told = said["about"], said["arguments"]
     arguments = {
         name: _argument(layer, parameter, told.get(name, ""))
         for name, parameter in layer.signature.items()
@@ -280,7 +280,7 @@ def _base() -> Schema:
 
 
 def _group() -> Schema:
-    options = {name for each in optimisers.known().values() for name in optimisers.options_of(each) or ()}
+    options = told("options")
     kinds = {"type": ["number", "string", "boolean", "null", "array"], "items": {"type": ["number", "string"]}}
     trainable = {"description": "Whether they are trained.", **or_computed({"type": ["boolean", "null"]})}
     known = {name: {"description": "An option of an optimiser.", **kinds} for name in sorted(options)}

@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Any
 
-import torch
+from modelzoo.catalog.functions import FORBIDDEN_KEYWORDS
 
 _OURS = {
     "CrossMapLRN2d": "Applies local response normalization across channels, as in Torch 7.",
@@ -40,6 +40,8 @@ def one_line(what: Any, name: str = "") -> str:
     text = sentence(" ".join(re.split(r"\n\s*\n|\n(?=- )", doc)[0].split()))
     other = re.match(r"(?:See|Alias for) torch\.([\w.]*\w)", text)
     if other is not None:
+        import torch
+
         torchs: Any = torch
         for part in other[1].split("."):
             torchs = getattr(torchs, part, None)
@@ -84,3 +86,20 @@ def arguments_of(what: Any) -> dict[str, str]:
 
 CALL = r"\(((?:(?!\n\n).)*?)\)(?:\s*->[^\n]*)?:?\s*(?:\n|\Z)"
 """The signature that torch writes at the top of a docstring."""
+
+
+def signature(name: str, what: Any) -> str:
+    """How something is called, without what a text may not give (`out`, `inplace`, `device`, ...)."""
+    written = re.match(rf"(?:torch\.|Tensor\.)?{name}{CALL}", doc_of(what), re.S)
+    try:
+        inside = written[1] if written else str(inspect.signature(what)).partition("->")[0].strip()[1:-1]
+    except (TypeError, ValueError):
+        return f"{name}(...)"
+    parts = re.split(r",\s*(?![^(\[]*[)\]])", inside)
+    kept = [each.split(":")[0] if "=" not in each else each for each in parts if each]
+    kept = [each for each in kept if each != "self"]
+    kept = [re.sub(r":[^=]*=\s*", "=", each).replace(" = ", "=") for each in kept]
+    kept = [each for each in kept if each.partition("=")[0].strip() not in FORBIDDEN_KEYWORDS]
+    if kept and kept[-1] in ("*", "/"):
+        kept.pop()
+    return f"{name}({', '.join(kept)})"

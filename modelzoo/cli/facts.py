@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch.nn import functional, init
 
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import fills, functions, layers, makers, registry, sizes
 from modelzoo.catalog.fill import REQUIRED
-from modelzoo.cli.docstrings import CALL, arguments_of, doc_of, one_line
+from modelzoo.cli import documentation
+from modelzoo.cli.docstrings import arguments_of, one_line, signature
 from modelzoo.cli.examples import USUAL, as_text, example, layer_named
 from modelzoo.cli.page import Kind, yaml_line
 
@@ -24,7 +21,14 @@ if TYPE_CHECKING:
 def layers_listed() -> dict[str, str]:
     """All layers, each with one line about it."""
     registry.load_entry_points()
-    return {name: one_line(layer_named(name).cls, name) for name in sorted(layers.layer_names(), key=str.lower)}
+    return {name: layer_told(layer_named(name))["about"] for name in sorted(layers.layer_names(), key=str.lower)}
+
+
+def layer_told(layer: Layer) -> dict[str, Any]:
+    """One line about a layer, and one about each of its arguments."""
+    if layer.registered:
+        return {"about": one_line(layer.cls, layer.name), "arguments": arguments_of(layer.cls)}
+    return dict(documentation.told("layer", layer.name))
 
 
 def layer_facts(name: str) -> dict[str, Any]:
@@ -34,17 +38,17 @@ def layer_facts(name: str) -> dict[str, Any]:
     'layer: Linear(20, 10)'
     """
     layer = layer_named(name)
-    told = arguments_of(layer.cls)
+    told = layer_told(layer)
     arguments = {}
     for each in layer.signature.values():
         wants = catalog.check_of(layer, each.name).wants
         default = {} if each.default is each.empty else {"default": each.default}
-        arguments[each.name] = {"is": wants, **default, "about": told.get(each.name, "")}
+        arguments[each.name] = {"is": wants, **default, "about": told["arguments"].get(each.name, "")}
     node = example(layer)
     return {
         "name": name,
         "signature": f"{name}{inspect.Signature(list(_plain(layer.signature.values())))}",
-        "about": one_line(layer.cls, name),
+        "about": told["about"],
         "arguments": arguments,
         "inferred": list(inferred(layer)),
         "examples": {}
@@ -82,10 +86,9 @@ def fills_listed() -> dict[str, str]:
 
 def about_fill(name: str) -> str:
     """One line about a fill."""
-    known = getattr(init, f"{name}_", None) if name in fills.TORCHS else None
-    if known is None and name not in fills.TORCHS:
-        known = fills.FILLS[name].sampler
-    return one_line(known, f"fill {name}")
+    if name in fills.TORCHS:
+        return str(documentation.told("fill", name)["about"])
+    return one_line(fills.FILLS[name].sampler, f"fill {name}")
 
 
 def fill_facts(name: str) -> dict[str, Any]:
@@ -122,15 +125,16 @@ def fill_facts(name: str) -> dict[str, Any]:
 def functions_listed() -> dict[str, str]:
     """All functions, each with one line about it."""
     registry.load_entry_points()
-    return {name: one_line(_documented(name), name) for name in sorted(functions.function_names())}
+    return {name: _function(name)["about"] for name in sorted(functions.function_names())}
 
 
-def _documented(name: str) -> Any:
-    """What a function of the catalog calls, or torch's function of the same meaning."""
+def _function(name: str) -> dict[str, str]:
+    """How a function is called, and one line about it."""
     function = functions.find_function(name)
     assert function is not None, name
-    known = getattr(torch, name, None) if function.number else None
-    return known if callable(known) else function.call
+    if functions.FUNCTIONS.get(name) is function:
+        return dict(documentation.told("function", name))
+    return {"signature": signature(name, function.call), "about": one_line(function.call, name)}
 
 
 def function_facts(name: str) -> dict[str, Any]:
@@ -148,38 +152,15 @@ def function_facts(name: str) -> dict[str, Any]:
         *(["A floating one has the dtype of the block's first floating input, if none is written."] if floats else []),
         *([f"At most {function.positional} arguments by position."] if function.positional else []),
     ]
-    what = _documented(name)
-    return {"name": name, "signature": signature(name, what), "about": one_line(what, name), "notes": notes}
-
-
-def signature(name: str, what: Any) -> str:
-    """How something is called, without what a text may not give (`out`, `inplace`, `device`, ...)."""
-    written = re.match(rf"(?:torch\.|Tensor\.)?{name}{CALL}", doc_of(what), re.S)
-    try:
-        inside = written[1] if written else str(inspect.signature(what)).partition("->")[0].strip()[1:-1]
-    except (TypeError, ValueError):
-        return f"{name}(...)"
-    parts = re.split(r",\s*(?![^(\[]*[)\]])", inside)
-    kept = [each.split(":")[0] if "=" not in each else each for each in parts if each]
-    kept = [each for each in kept if each != "self"]
-    kept = [re.sub(r":[^=]*=\s*", "=", each).replace(" = ", "=") for each in kept]
-    kept = [each for each in kept if each.partition("=")[0].strip() not in functions.FORBIDDEN_KEYWORDS]
-    if kept and kept[-1] in ("*", "/"):
-        kept.pop()
-    return f"{name}({', '.join(kept)})"
+    return {"name": name, **_function(name), "notes": notes}
 
 
 def methods_listed() -> dict[str, str]:
     """All methods of tensors, each with one line about it."""
-    return {name: about_method(name) for name in sorted((*functions.METHODS, *functions.ATTRIBUTES))}
-
-
-def about_method(name: str) -> str:
-    """One line about a method of tensors, from torch's function where that says more."""
-    text = one_line(getattr(torch.Tensor, name, None), name)
-    if text and not re.match("See |Out-of-place|In-place|Alias ", text):
-        return text
-    return one_line(getattr(torch, name, None), name) or one_line(getattr(functional, name, None)) or text
+    return {
+        name: documentation.told("method", name)["about"]
+        for name in sorted((*functions.METHODS, *functions.ATTRIBUTES))
+    }
 
 
 def method_facts(name: str) -> dict[str, Any]:
@@ -188,9 +169,9 @@ def method_facts(name: str) -> dict[str, Any]:
     >>> method_facts("T")["signature"], method_facts("flatten")["signature"]
     ('x.T', 'x.flatten(start_dim=0, end_dim=-1)')
     """
-    method = name in functions.METHODS
-    called = signature(name, getattr(torch.Tensor, name, None)) if method else name
-    return {"name": name, "signature": f"x.{called}", "about": about_method(name)}
+    told = documentation.told("method", name)
+    called = told["signature"] if name in functions.METHODS else name
+    return {"name": name, "signature": f"x.{called}", "about": told["about"]}
 
 
 KINDS = {

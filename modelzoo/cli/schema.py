@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-import torch
 import yaml
 
+from modelzoo import known
 from modelzoo.catalog import registry
 from modelzoo.catalog.checks import Schema
 from modelzoo.cli.block_keys import block_of
@@ -55,7 +55,7 @@ def schema(kind: str = "model") -> Schema:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"modelzoo: {kind}",
-        "$comment": f"Written by python -m modelzoo schema {kind}, with torch {torch.__version__.partition('+')[0]}.",
+        "$comment": f"Written by python -m modelzoo schema {kind}, with torch {known.installed()}.",
         **root,
         "definitions": {name: each for name, each in definitions_of().items() if name in _NEEDED.get(kind, (name,))},
     }

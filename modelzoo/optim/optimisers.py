@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from modelzoo.errors import Path, Problems, fail, first_line, nearest
+from modelzoo.known import told
 from modelzoo.optim.grouping import Part
 from modelzoo.spec.groups import KEY
 
@@ -73,8 +74,7 @@ def options_of(optimizer: type[Optimizer]) -> tuple[str, ...] | None:
 
 def check_names(names: Iterable[tuple[str, Path]], optimizer: type[Optimizer] | None, problems: Problems) -> None:
     """Says which options, each with its place, an optimiser does not have; without one, those that none has."""
-    every = {name for each in known().values() for name in options_of(each) or ()}
-    has = sorted(every) if optimizer is None else options_of(optimizer)
+    has = told("options") if optimizer is None else options_of(optimizer)
     if has is None:
         return
     owner = "no optimiser of torch has an" if optimizer is None else f"{optimizer.__name__} has no"
