@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from modelzoo.api import build, initialize, plan
     from modelzoo.auditing.audit import Audit, audit
     from modelzoo.config.opening import load
+    from modelzoo.importing.module import from_module
+    from modelzoo.importing.written import write
     from modelzoo.measuring.signals import Signals, signals
     from modelzoo.optim.groups import groups
     from modelzoo.plans.initialized import Report
@@ -58,6 +60,7 @@ __all__ = [
     "Signals",
     "audit",
     "build",
+    "from_module",
     "groups",
     "initialize",
     "load",
@@ -65,12 +68,15 @@ __all__ = [
     "register",
     "signals",
     "summary",
+    "write",
 ]
 
 _HOMES = {
     "Audit": "auditing.audit",
     "audit": "auditing.audit",
     "build": "api",
+    "from_module": "importing.module",
+    "write": "importing.written",
     "initialize": "api",
     "plan": "api",
     "load": "config.opening",

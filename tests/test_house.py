@@ -32,7 +32,7 @@ FLOORS = (
     ("init",),
     ("plans",),
     ("api", "auditing", "optim", "measuring"),
-    ("export",),
+    ("export", "importing"),
     ("diff",),
     ("run",),
     ("testing", "cli"),

@@ -1,0 +1,62 @@
+"""How a model is called: with the inputs that were given, and with others, of twice as many items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo.importing.graph import mapped, tensors
+from modelzoo.importing.observed import plain_output
+from modelzoo.importing.records import bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Arguments of one call."""
+
+    args: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+    def doubled(self) -> Given:
+        """Twice as many items, the second half with other values."""
+        return self._changed(lambda each: torch.cat([each, _other(each)]) if each.ndim else each)
+
+    def other(self) -> Given:
+        """Other values of the same shapes."""
+        return self._changed(_other)
+
+    def _changed(self, change: Any) -> Given:
+        def one(each: Any) -> Any:
+            return change(each) if isinstance(each, Tensor) else each
+
+        return Given(args=mapped(self.args, one), named=mapped(dict(self.named), one))
+
+    def by_name(self, module: nn.Module) -> dict[str, Tensor]:
+        """The arguments that hold tensors, by the names of the inputs of a module."""
+        named = bound(module, self.args, self.named)
+        return {name: each for name, each in named.items() if next(tensors(each), None) is not None}
+
+
+def _other(value: Tensor) -> Tensor:
+    """Other values: those that are there, in another order."""
+    return value.flatten().roll(value.numel() // 2 + 1).view(value.shape)
+
+
+def outputs(result: Any) -> list[Tensor]:
+    """The tensors that a model returned, in order; they stay what they are."""
+    return [each.clone() for _, each in tensors(plain_output(result))]
+
+
+def gradients(module: nn.Module, found: list[Tensor]) -> dict[str, Tensor]:
+    """The gradients of the sum of all outputs, by the names of the parameters."""
+    named = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    summed = [each.sum() for each in found if each.requires_grad and not each.is_complex()]
+    if not named or not summed:
+        return {}
+    total = sum(summed[1:], summed[0])
+    made = torch.autograd.grad(total, list(named.values()), allow_unused=True)
+    return {name: each for name, each in zip(named, made, strict=True) if each is not None}

@@ -1,0 +1,133 @@
+"""What one call of a module computed: operations in their order, each with what it was given."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Node:
+    """A value of a forward, and how it came about.
+
+    Attributes:
+        kind: "input", "tensor" (one of the module's own or of a child), "constant", "function", "layer", "size" (of a
+            dimension) or "number" (computed from sizes).
+        name: of an input; of a function, a method or an operator.
+        form: of a function whether it is a "function", a "method" or an "attribute".
+        path: of a layer, or of a tensor, from the module.
+        args, named: what it was given; `Ref` stands for values of other nodes.
+        fixed: whether it depends on sizes alone, not on values.
+        value: what came out, which keeps it alive.
+        line: where the source has it.
+    """
+
+    kind: str
+    name: str = ""
+    form: str = ""
+    path: Path = ()
+    args: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+    fixed: bool = False
+    value: Any = None
+    line: str = ""
+
+
+class Ref(NamedTuple):
+    """A value that a node computed, or an item of it."""
+
+    node: Node
+    path: Path = ()
+
+
+class Choice(NamedTuple):
+    """What is one thing in training and another in evaluation."""
+
+    training: Any
+    evaluation: Any
+
+
+def refs(value: Any) -> Iterator[Ref]:
+    """The references in arguments, in their order."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from refs(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from refs(each)
+    elif isinstance(value, slice):
+        yield from refs((value.start, value.stop, value.step))
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A value with something else in the place of each part that is no tuple, list, mapping or slice."""
+    if isinstance(value, (Ref, Choice)):
+        return change(value)
+    if isinstance(value, list):
+        return [mapped(each, change) for each in value]
+    if isinstance(value, tuple):
+        return tuple(mapped(each, change) for each in value)
+    if isinstance(value, slice):
+        return slice(*(mapped(each, change) for each in (value.start, value.stop, value.step)))
+    if type(value) is dict:
+        return {name: mapped(each, change) for name, each in value.items()}
+    return change(value)
+
+
+class Size(int):
+    """The size of a dimension: a number, of which is known how it is computed."""
+
+    node: Node
+
+    def __new__(cls, value: int, node: Node) -> Size:
+        made = super().__new__(cls, value)
+        made.node = node
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, (int(self),)
+
+    def __deepcopy__(self, memo: Any) -> int:
+        return int(self)
+
+
+def _arithmetic(symbol: str, function: Callable[[int, int], int], swapped: bool) -> Callable[[Size, Any], Any]:
+    def method(self: Size, other: Any) -> Any:
+        if type(other) is not int and not isinstance(other, Size):
+            return NotImplemented
+        pair = (other, self) if swapped else (self, other)
+        made = function(int(pair[0]), int(pair[1]))
+        args = tuple(Ref(each.node) if isinstance(each, Size) else each for each in pair)
+        return Size(made, Node(kind="number", name=symbol, args=args, fixed=True, value=made))
+
+    return method
+
+
+for _symbol, _name in {"+": "add", "-": "sub", "*": "mul", "//": "floordiv", "%": "mod"}.items():
+    setattr(Size, f"__{_name}__", _arithmetic(_symbol, getattr(operator, _name), False))
+    setattr(Size, f"__r{_name}__", _arithmetic(_symbol, getattr(operator, _name), True))
+
+
+def tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
+    """The tensors in a value, each with its place."""
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, (tuple, list)):
+        for index, each in enumerate(value):
+            yield from tensors(each, (*path, index))
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from tensors(each, (*path, name))
+
+
+def plain(value: Any) -> Any:
+    """A value without sizes that know where they come from."""
+    return mapped(value, lambda each: int(each) if isinstance(each, Size) else each)

@@ -1,0 +1,207 @@
+"""From a module to a config: `from_module`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo.errors import ConfigError, Path, Problem
+from modelzoo.importing import config, layers
+from modelzoo.importing.calls import Given, gradients, outputs
+from modelzoo.importing.definitions import Definitions
+from modelzoo.importing.owners import Owners
+from modelzoo.importing.recorder import Recorder
+from modelzoo.importing.records import Record
+from modelzoo.importing.sharing import ties
+from modelzoo.importing.structure import Reader, Trouble
+from modelzoo.importing.trees import Block
+from modelzoo.importing.verification import SEED, Seen, differences
+from modelzoo.plans import ambient
+
+
+class Imported(dict[str, Any]):
+    """A config that was read off a module.
+
+    Attributes:
+        origin: where it comes from, as one line.
+    """
+
+    origin: str = ""
+
+
+def from_module(
+    module: nn.Module,
+    inputs: Tensor | tuple[Any, ...],
+    *,
+    keywords: Mapping[str, Any] | None = None,
+    partial: bool = False,
+) -> dict[str, Any]:
+    """Reads a module that was written in Python, and says it as a config.
+
+    The module is called, in evaluation and in training, and what each block computes is written down; layers of torch
+    are read off. Equal blocks become one definition, blocks that differ in numbers one with args, equal neighbours a
+    `_repeat_`, shared layers a `_ref_`, and shared tensors a `tie`. What comes out is built and compared: the keys of
+    the state dict and their order, what is shared, the values that it returns with the same weights, also in training
+    and for another number of items, and the gradients. So a checkpoint of the module can be loaded as it is.
+
+    Args:
+        module: any. It is not changed.
+        inputs: what it is called with: a tensor, or a tuple of arguments. Their shapes are the example of the config.
+        keywords: what it is called with by name.
+        partial: whether classes that cannot be said stay as names, which `modelzoo.register.layer` then must know.
+
+    Returns:
+        a config, as `build` and `write` take it.
+
+    Raises:
+        ConfigError: all that cannot be said, with the module, the line of its source, and what to do; or the ways in
+            which what was built is not the same.
+
+    >>> import modelzoo
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.fc1, self.fc2 = nn.Linear(8, 8), nn.Linear(8, 2)
+    ...
+    ...     def forward(self, x):
+    ...         x = x + torch.relu(self.fc1(x))
+    ...         return self.fc2(x)
+    >>> for key, each in modelzoo.from_module(Net(), torch.zeros(1, 8)).items():
+    ...     print(key, each)
+    inputs {'x': [1, 8]}
+    layers {'fc1': 'Linear(8, 8)', 'fc2': 'Linear(8, 2)'}
+    forward fc2(x + relu(fc1(x)))
+    """
+    given = Given(args=inputs if isinstance(inputs, tuple) else (inputs,), named=dict(keywords or {}))
+    with ambient.kept(), torch.enable_grad():
+        return imported(module, given)
+
+
+def imported(module: nn.Module, given: Given) -> Imported:
+    """The config of a module, verified.
+
+    Raises:
+        ConfigError: what cannot be said, or is not the same.
+    """
+    owners = Owners(module)
+    called = {each: layers.call_of(each) is not None for each in owners.paths}
+    with _kept(module):
+        evaluation, training, seen = recorded(module, owners, called, given)
+    reader = Reader(owners, called, evaluation, training)
+    definitions = Definitions(owners, reader)
+    root = definitions.root()
+    _refuse(reader.troubles)
+    examples = _examples(module, given)
+    body = config.block(root) if isinstance(root, Block) else config.root(root)
+    names = [each.partition("=")[0] for each in body.pop("inputs", examples)]
+    found = Imported(inputs={name: examples.get(name) for name in names}, **body)
+    shared = ties(owners)
+    if shared:
+        found["tie"] = shared
+    if definitions.found:
+        blocks = {name: config.definition(each) for name, each in definitions.found.items()}
+        found["blocks"] = dict(reversed(blocks.items()))
+    found.origin = _origin(module)
+    _verify(found, module, seen)
+
+    return found
+
+
+def recorded(
+    module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given
+) -> tuple[dict[nn.Module, list[Record]], dict[nn.Module, list[Record]], Seen]:
+    """Calls a module in evaluation, and in training with other values and twice as many items, if it can be."""
+    first, result = _run(module.eval(), owners, is_layer, given)
+    evaluation = outputs(result)
+    slopes = gradients(module, evaluation)
+    for training in (True, False):
+        for second in (given.doubled, given.other):
+            try:
+                given_then = second()
+                records, result = _run(module.train(training), owners, is_layer, given_then)
+            except Exception:  # whatever the module raises where there is another number of items
+                continue
+            seen = Seen(
+                first=given,
+                evaluation=evaluation,
+                gradients=slopes,
+                second=given_then,
+                other=outputs(result),
+                training=training,
+            )
+            return first, records if training else {}, seen
+    raise AssertionError("it was called with other values before")
+
+
+def _run(
+    module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given
+) -> tuple[dict[nn.Module, list[Record]], Any]:
+    recorder = Recorder(owners, lambda each: is_layer[each])
+    torch.manual_seed(SEED)
+    with recorder.calls():
+        result = recorder.start(module, given.args, dict(given.named))
+    return recorder.records, result
+
+
+def _examples(module: nn.Module, given: Given) -> dict[str, Any]:
+    """The inputs of a config."""
+    return {name: _example(each) for name, each in given.by_name(module).items()}
+
+
+def _example(value: Tensor) -> Any:
+    if value.dtype is torch.get_default_dtype():
+        return list(value.shape)
+    fill = value.flatten()[0].item() if value.numel() else 0
+    return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch."), "fill": fill}
+
+
+def _refuse(troubles: list[Trouble]) -> None:
+    if not troubles:
+        return
+    found: dict[tuple[str, str], Problem] = {}
+    for each in troubles:
+        name = type(each.module).__name__
+        hint = f"Register {name} as a layer: modelzoo.register.layer({name}), or write partial=True."
+        where = Path(("module", *map(str, each.path)))
+        found.setdefault(
+            (each.line, each.what), Problem(where=each.line, path=str(where), what=f"{name}: {each.what}", hint=hint)
+        )
+    raise ConfigError(found.values())
+
+
+def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:
+    told = list(differences(found, module, seen))
+    if told:
+        raise ConfigError(Problem(path="module", what=f"what was imported is not the same: {each}") for each in told)
+
+
+@contextmanager
+def _kept(module: nn.Module) -> Iterator[None]:
+    """Puts back what calls change: buffers, and the mode of every module."""
+    modes = {each: each.training for each in module.modules()}
+    values = [(each, each.clone()) for each in module.buffers()]
+    try:
+        yield
+    finally:
+        for each, training in modes.items():
+            each.training = training
+        with torch.no_grad():
+            for buffer, value in values:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
+
+
+def _origin(module: nn.Module) -> str:
+    """Where a module comes from, as one line."""
+    cls = type(module)
+    package = cls.__module__.partition(".")[0]
+    try:
+        version = f" ({package} {metadata.version(package)})"
+    except metadata.PackageNotFoundError:
+        version = ""
+    return f"Imported from {cls.__module__}.{cls.__qualname__}{version}"

@@ -1,0 +1,81 @@
+"""What the variables of a text are called: as the author calls them, unless the name still means something else."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from modelzoo.names import Kind
+
+FREE = ("x", "y", "z", "h", "a", "b", "c", "d")
+"""What values are called that have no name."""
+
+
+def named(
+    statements: Sequence[ast.stmt], inputs: Sequence[str], taken: Collection[str], wanted: Mapping[str, str]
+) -> list[ast.stmt]:
+    """Statements whose variables have names in the place of %1, %2, ...
+
+    A name may come again once its value is used up.
+
+    Args:
+        statements: of a text; they are changed.
+        inputs: its inputs, in order.
+        taken: what is no variable.
+        wanted: what the author calls each variable.
+    """
+    places = _places(statements)
+    found: dict[str, str] = {}
+    lasting = {name: places.get(name, (0, 0))[1] for name in inputs}
+    for variable in sorted(places, key=lambda each: places[each]):
+        if not variable.startswith("%"):
+            continue
+        start, end = places[variable]
+        name = next(
+            each for each in _candidates(wanted[variable]) if each not in taken and lasting.get(each, -1) <= start
+        )
+        found[variable], lasting[name] = name, max(end, start + 1)
+    for node in _nodes(statements):
+        if isinstance(node, ast.Name):
+            node.id = found.get(node.id, node.id)
+    return [*statements]
+
+
+def _nodes(statements: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+    for each in statements:
+        yield from ast.walk(each)
+
+
+def _places(statements: Sequence[ast.stmt]) -> dict[str, tuple[int, int]]:
+    """Of every name the number of the first and of the last statement that has it."""
+    found: dict[str, tuple[int, int]] = {}
+    for number, statement in enumerate(_flat(statements), 1):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                found[node.id] = found.get(node.id, (number, number))[0], number
+    return found
+
+
+def _flat(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that hold no others, in their order."""
+    for each in statements:
+        if isinstance(each, ast.If):
+            yield from _flat(each.body)
+        else:
+            yield each
+
+
+def _candidates(wanted: str) -> Iterator[str]:
+    wanted = wanted.lstrip("_")
+    if wanted and wanted.isascii() and not keyword.iskeyword(wanted) and Kind.INPUT.fits(wanted):
+        yield wanted
+        yield f"{wanted}_"
+        base = wanted
+    else:
+        yield from FREE
+        base = "x"
+    count = 1
+    while True:
+        count += 1
+        yield f"{base}{count}"

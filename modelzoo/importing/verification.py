@@ -1,0 +1,118 @@
+"""What was imported is built, and compared with what it was imported from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelzoo import api
+from modelzoo.errors import ConfigWarning
+from modelzoo.importing.calls import Given, gradients, outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the module did, to be compared with.
+
+    Attributes:
+        first: how it was called in evaluation.
+        evaluation: what it returned.
+        gradients: those of the sum of that.
+        second: how it was called with other values.
+        other: what it returned, in training where `training` says so.
+    """
+
+    first: Given
+    evaluation: list[Tensor]
+    gradients: Mapping[str, Tensor]
+    second: Given
+    other: list[Tensor]
+    training: bool
+
+
+SEED = 0
+"""From which training draws."""
+
+
+def differences(config: Mapping[str, Any], module: nn.Module, seen: Seen) -> Iterator[str]:
+    """Each way in which the model of a config is another one.
+
+    Raises:
+        ConfigError: it cannot be built.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfigWarning)
+        built = api.build(config)
+    yield from _tensors(built, module)
+    built.load_state_dict(module.state_dict(), strict=False)
+    found = called(built.eval(), seen.first, module)
+    if not _equal(found, seen.evaluation):
+        yield "it returns other values"
+    elif not _close(gradients(built, found), seen.gradients):
+        yield "it has other gradients"
+    if not _equal(called(built.train(seen.training), seen.second, module), seen.other):
+        yield f"with other values it returns something else{', in training' if seen.training else ''}"
+
+
+def called(built: nn.Module, given: Given, module: nn.Module) -> list[Tensor]:
+    """What a model of a config returns where the module is called so."""
+    torch.manual_seed(SEED)
+    return outputs(built(*given.by_name(module).values()))
+
+
+def _tensors(built: nn.Module, module: nn.Module) -> Iterator[str]:
+    ours, theirs = built.state_dict(), module.state_dict()
+    if list(ours) != list(theirs):
+        differing = [f"'{name}'" for name in (*(theirs.keys() - ours.keys()), *(ours.keys() - theirs.keys()))]
+        yield f"its state dict has other keys: {', '.join(sorted(differing)[:5]) or 'the same in another order'}"
+        return
+    for name, value in theirs.items():
+        if (value.shape, value.dtype) != (ours[name].shape, ours[name].dtype):
+            yield f"'{name}' has another shape or dtype"
+    if _homes(built) != _homes(module):
+        yield "it shares other tensors"
+    if [*_trained(built)] != [*_trained(module)]:
+        yield "it has other parameters"
+    persistent = theirs.keys()
+    others = dict(built.named_buffers())
+    for name, value in module.named_buffers():
+        if name not in persistent and (name not in others or not torch.equal(value, others[name])):
+            yield f"the buffer '{name}' has other values"
+
+
+def _homes(module: nn.Module) -> list[list[str]]:
+    """The names of tensors that have several."""
+    found: dict[int, list[str]] = {}
+    for name, tensor in module.named_parameters(remove_duplicate=False):
+        found.setdefault(id(tensor), []).append(name)
+    return sorted(names for names in found.values() if len(names) > 1)
+
+
+def _trained(module: nn.Module) -> Iterator[tuple[str, bool]]:
+    for name, each in module.named_parameters():
+        yield name, each.requires_grad
+
+
+def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
+    return len(first) == len(second) and all(_same(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    if (first.shape, first.dtype) != (second.shape, second.dtype):
+        return False
+    return torch.equal(first, second) or torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)
+
+
+def _close(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    """Equal but for the order in which several gradients of one tensor are summed."""
+    if first.keys() != second.keys():
+        return False
+    return all(
+        torch.allclose(first[name], each, rtol=1e-3, atol=1e-5 * float(each.abs().max() + 1e-30))
+        for name, each in second.items()
+    )

@@ -1,0 +1,256 @@
+"""Modules written by hand come back as configs that build the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import modelzoo
+from modelzoo.errors import ConfigError
+
+
+class Residual(nn.Module):
+    def __init__(self, dim: int, factor: int = 2) -> None:
+        super().__init__()
+        self.dim = dim
+        self.norm = nn.LayerNorm(dim)
+        self.up, self.down = nn.Linear(dim, factor * dim), nn.Linear(factor * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x
+        x = self.norm(x)
+        x = self.down(torch.relu(self.up(x)))
+        return residual + x
+
+
+class Stack(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(Residual(8), Residual(8), Residual(8))
+        self.widen = nn.Linear(8, 16, bias=False)
+        self.second = nn.Sequential(Residual(16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.widen(self.first(x)))
+
+
+def test_blocks_of_a_class_are_one_definition_and_neighbours_a_repeat():
+    assert modelzoo.from_module(Stack(), torch.randn(2, 8)) == {
+        "inputs": {"x": [2, 8]},
+        "layers": {
+            "first": {"_repeat_": 3, "_target_": "Residual(8)"},
+            "widen": "Linear(8, 16, bias=False)",
+            "second": ["Residual(16)"],
+        },
+        "forward": "second(widen(first(x)))",
+        "blocks": {
+            "Residual": {
+                "args": ["dim"],
+                "layers": {"norm": "LayerNorm(dim)", "up": "Linear(dim, 2 * dim)", "down": "Linear(2 * dim, dim)"},
+                "forward": "x + down(relu(up(norm(x))))",
+            }
+        },
+    }
+
+
+def test_the_weights_of_the_module_fit_as_they_are():
+    module = Stack()
+    built = modelzoo.build(modelzoo.from_module(module, torch.randn(2, 8)))
+    assert list(built.state_dict()) == list(module.state_dict())
+    built.load_state_dict(module.state_dict())
+    x = torch.randn(5, 8)
+    assert torch.equal(built(x), module(x))
+
+
+def test_a_shared_layer_is_a_reference_and_a_shared_tensor_a_tie():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)
+            self.head.weight = self.embed.weight
+            self.first = nn.Linear(4, 4)
+            self.again = self.first
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return self.head(self.again(self.first(self.embed(tokens))))
+
+    found = modelzoo.from_module(Net(), torch.randint(0, 10, (2, 3)))
+    assert found["layers"]["again"] == {"_ref_": "first"}
+    assert found["tie"] == {"head.weight": "embed.weight"}
+    assert found["forward"] == "head(first(first(embed(tokens))))"
+    assert found["inputs"]["tokens"]["dtype"] == "int64"
+
+
+def test_a_shared_layer_inside_another_block_keeps_that_block_in_place():
+    class Inner(nn.Module):
+        def __init__(self, shared: nn.Module) -> None:
+            super().__init__()
+            self.shared = shared
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.shared(x)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+            self.a, self.b = Inner(self.fc), Inner(self.fc)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(self.fc(x)))
+
+    found = modelzoo.from_module(Net(), torch.randn(2, 4))
+    inner = {"layers": {"shared": {"_ref_": "fc"}}, "forward": "x + shared(x)"}
+    assert found["layers"] == {"fc": "Linear(4, 4)", "a": inner, "b": inner}
+    assert "blocks" not in found
+
+
+def test_flags_are_decided_and_training_is_asked_where_it_matters():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.aux, self.scaled = nn.Linear(8, 8), nn.Linear(8, 2), True
+
+        def forward(self, x: Tensor) -> object:
+            x = self.fc(x)
+            if self.scaled:
+                x = x * 0.5
+            x = nn.functional.dropout(x, 0.25, self.training)
+            if self.training:
+                return {"main": x, "aux": self.aux(x)}
+            return x
+
+    assert modelzoo.from_module(Net(), torch.randn(2, 8))["forward"] == (
+        "x = dropout(fc(x) * 0.5, p=0.25, training=training)\n"
+        "if training:\n    return {'main': x, 'aux': aux(x)}\nreturn x\n"
+    )
+
+
+def test_sizes_are_those_of_the_input_and_not_of_the_example():
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv = nn.Linear(8, 24)
+
+        def forward(self, x: Tensor) -> Tensor:
+            B, N, C = x.shape  # noqa: N806
+            q, k, v = self.qkv(x).reshape(B, N, 3, 2, C // 2).permute(2, 0, 3, 1, 4).unbind(0)
+            weights = (q @ k.transpose(-2, -1) * (C // 2) ** -0.5).softmax(dim=-1)
+            return (weights @ v).transpose(1, 2).reshape(B, N, C)
+
+    found = modelzoo.from_module(Heads(), torch.randn(2, 5, 8))
+    assert found["forward"].splitlines() == [
+        "B, N, C = x.shape",
+        "q, k, v = qkv(x).reshape(B, N, 3, 2, C // 2).permute(2, 0, 3, 1, 4).unbind(0)",
+        "weights = (q @ k.transpose(-2, -1) * 0.5).softmax(dim=-1)",
+        "return (weights @ v).transpose(1, 2).reshape(B, N, C)",
+    ]
+    assert modelzoo.build(found)(torch.randn(3, 7, 8)).shape == (3, 7, 8)
+
+
+def test_tensors_of_a_module_itself_have_fills():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.full((8,), 1e-5))
+            self.fixed = nn.Parameter(torch.zeros(1), requires_grad=False)
+            self.register_buffer("steps", torch.arange(8).view(1, 8))
+            self.register_buffer("mask", torch.ones(8, 8).tril().bool(), persistent=False)
+            self.offset = torch.linspace(0, 1, 20)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * self.scale + self.steps + self.fixed).masked_fill(self.mask, 0.0) + self.offset.sum()
+
+    found = modelzoo.from_module(Net(), torch.randn(8, 8))
+    assert found["parameters"] == {
+        "scale": {"shape": [8], "fill": 1e-5},
+        "fixed": {"shape": [1], "fill": 0, "trainable": False},
+    }
+    assert {name: each["fill"] for name, each in found["buffers"].items() if name != "offset"} == {
+        "steps": "arange(8).view(1, 8)",
+        "mask": "tril(ones(8, 8))",
+    }
+    assert found["buffers"]["offset"]["persistent"] is False
+
+
+def test_elements_that_are_assigned_to_a_new_tensor_are_the_fill_of_a_buffer():
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            mask = x.new_zeros(x.shape[-1])
+            mask[1:-1] = 2
+            return x + mask
+
+    found = modelzoo.from_module(Net(), torch.randn(2, 6))
+    assert found["buffers"] == {
+        "mask": {"shape": [6], "fill": "w = full((6,), 0)\nw[1:-1] = 2\nreturn w\n", "persistent": False}
+    }
+
+
+def test_frozen_layers_are_frozen():
+    model = nn.Sequential(nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 2))
+    found = modelzoo.from_module(model, torch.randn(1, 4))
+    assert found["layers"] == [{"_target_": "Linear(4, 4)", "_freeze_": True}, "Linear(4, 2)"]
+
+
+def test_a_module_is_left_as_it_was():
+    module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)).train()
+    module[1].eval()
+    before = {name: each.clone() for name, each in module.state_dict().items()}
+    x, state = torch.randn(2, 4), torch.get_rng_state()
+    modelzoo.from_module(module, x)
+    assert all(torch.equal(each, before[name]) for name, each in module.state_dict().items())
+    assert [each.training for each in module] == [True, False, True]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_cannot_be_said_is_told_with_the_line_of_the_source_all_at_once():
+    class Doubles(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(context, slope):
+            return slope
+
+    class Picks(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.sum() > 0:
+                return -x
+            return Doubles.apply(x)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.picks = Picks()
+            self.hooked = nn.Linear(4, 4)
+            self.hooked.register_forward_hook(lambda *_: None)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cholesky_inverse(self.hooked(self.picks(-x.abs())))
+
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(Net(), torch.ones(4, 4))
+    first = Net.__init__.__code__.co_firstlineno
+    told = sorted((each.path, each.where.rpartition(":")[2], each.what) for each in caught.value.problems)
+    assert told == [
+        ("module", str(first + 7), "Net: a text has no function 'cholesky_inverse'"),
+        ("module.hooked", told[1][1], "Linear: it has hooks"),
+        ("module.picks", str(first - 5), "Picks: a condition asks for the values of a tensor"),
+        ("module.picks", str(first - 3), "Picks: Doubles is an autograd.Function, whose gradient is code"),
+    ]
+    assert all("modelzoo.register.layer(" in each.hint for each in caught.value.problems)
+
+
+def test_what_is_not_the_same_is_never_returned():
+    class Cached(nn.Module):
+        """Keeps the values that it saw first."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            if not hasattr(self, "seen"):
+                self.seen = x.detach().numpy().copy()
+            return x + torch.from_numpy(self.seen)
+
+    with pytest.raises(ConfigError):
+        modelzoo.from_module(Cached(), torch.randn(1, 4))
