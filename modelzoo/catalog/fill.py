@@ -45,6 +45,8 @@ class Fill:
     """How many numbers a draw takes from its stream at most, beyond one for each element; None is not known."""
     zeroed: Callable[[Sequence[int], Mapping[str, Any]], tuple[int, int]] | None = None
     """Which elements of the flat tensor become zero afterwards: the first, and the one past the last."""
+    measured: bool = False
+    """Whether it scales what the tensor holds, by what its layer returns once all tensors have values."""
 
     @property
     def constant(self) -> bool:

@@ -54,6 +54,11 @@ def within(name: str, low: float, high: float = math.inf) -> Check:
     return check
 
 
+def positive(name: str) -> Check:
+    """An argument is above zero."""
+    return lambda arguments, _: None if arguments[name] > 0 else f"needs {name} above 0, not {arguments[name]}"
+
+
 def word(name: str, known: tuple[str, ...]) -> Check:
     """An argument is one of a few texts."""
 

@@ -30,7 +30,7 @@ from modelzoo.catalog.distributions import (
     xavier_std,
 )
 from modelzoo.catalog.fill import REQUIRED, Fill
-from modelzoo.catalog.fill_checks import groups_fit, index_of, near, number_of, ordered, within, word
+from modelzoo.catalog.fill_checks import groups_fit, index_of, near, number_of, ordered, positive, within, word
 from modelzoo.catalog.registry import Registry, load_entry_points
 from modelzoo.errors import TextError, nearest
 
@@ -153,6 +153,15 @@ _TABLE = (
         elementwise=False,
         checks=(number_of("sparsity"), within("sparsity", 0, 1), *_STD),
         held=("std",),
+    ),
+    Fill(
+        name="lsuv",
+        parameters={"std": 1.0},
+        sampler=lambda _, std: lambda tensor, _: None,
+        elementwise=False,
+        draws=False,
+        measured=True,
+        checks=(number_of("std"), positive("std")),
     ),
 )
 

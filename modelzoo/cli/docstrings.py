@@ -11,6 +11,7 @@ from modelzoo.catalog.functions import FORBIDDEN_KEYWORDS
 _OURS = {
     "CrossMapLRN2d": "Applies local response normalization across channels, as in Torch 7.",
     "fill embedding": "Fills the input Tensor from a normal distribution, and one row with zeros.",
+    "fill lsuv": "Scales what the input Tensor holds, until what its layer returns has a standard deviation.",
     "dtype": "The type of the elements.",
     "ndim": "The number of dimensions.",
     "arange": "Returns a 1-D tensor with the values from start to end, which is left out, in steps of step.",

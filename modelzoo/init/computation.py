@@ -106,6 +106,8 @@ class Computation:
     def value(self, decision: Decision, value: Any) -> Any:
         """What a fill gives, where the one before gave `value`."""
         self.fans = decision.fans if isinstance(decision, (NamedFill, Program)) else None
+        if isinstance(decision, NamedFill) and decision.fill.measured:
+            return value  # it is scaled when all tensors have values
         if isinstance(decision, NamedFill):
             return self.draw(decision.fill.name, **decision.arguments)
         if isinstance(decision, Kept):
@@ -136,6 +138,8 @@ class Computation:
         assert fill is not None
         arguments = fills.bind(fill, positional, named)
         shape, dtype = tuple(self.tensor.shape), self.tensor.dtype
+        if fill.measured:
+            raise ValueError(f"{name} is a fill by itself, and no part of a text")
         what = problem_with(fill, arguments, shape, dtype)
         if what is not None:
             raise ValueError(f"{name} {what}")

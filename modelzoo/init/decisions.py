@@ -63,6 +63,10 @@ class NamedFill(Decision):
     def draws(self) -> bool:
         return self.fill.draws
 
+    @property
+    def reads_value(self) -> bool:
+        return self.fill.measured
+
     def text(self) -> str:
         return self.fill.text(self.arguments)
 

@@ -21,6 +21,7 @@ from modelzoo.measuring import numbers
 from modelzoo.measuring.observed import Output, Seen, Weight
 from modelzoo.modules.gradients import tensors
 from modelzoo.modules.homes import homes
+from modelzoo.modules.modes import measuring
 from modelzoo.modules.recording import calls
 
 Loss = Callable[[Any], Tensor]
@@ -55,7 +56,7 @@ def passed(model: nn.Module, call: Callable[[], Any], *, seed: int, loss: Loss |
         loss: what to differentiate instead.
     """
     watch, made = _Watch(model), Pass()
-    with torch.random.fork_rng(devices=[]), _measuring(model), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]), measuring(model), torch.enable_grad():
         torch.manual_seed(seed)
         with watch.watching():
             made.output = call()
@@ -85,23 +86,6 @@ def _signed(output: Any, seed: int) -> Tensor | None:
             part = (each * signs.to(each)).sum()
             total = part if total is None else total + part
     return total
-
-
-@contextmanager
-def _measuring(model: nn.Module) -> Iterator[None]:
-    """Every layer as in evaluation, but those that normalise by the batch, which forget it at once."""
-    before = [(module, module.training) for module in model.modules()]
-    tracking = [each for each in model.modules() if isinstance(each, _NormBase) and each.track_running_stats]
-    model.eval()
-    for each in tracking:
-        each.training, each.track_running_stats = True, False
-    try:
-        yield
-    finally:
-        for each in tracking:
-            each.track_running_stats = True
-        for module, mode in before:
-            module.training = mode
 
 
 def first(value: Any) -> Tensor | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from modelzoo.catalog.layers import Layer
 from modelzoo.modules.blocks import Generated
@@ -99,3 +100,20 @@ def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
     except Exception as error:
         return error
     return None
+
+
+@contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """Every layer as in evaluation, but those that normalise by the batch, which forget it at once."""
+    before = [(module, module.training) for module in model.modules()]
+    tracking = [each for each in model.modules() if isinstance(each, _NormBase) and each.track_running_stats]
+    model.eval()
+    for each in tracking:
+        each.training, each.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for each in tracking:
+            each.track_running_stats = True
+        for module, mode in before:
+            module.training = mode

@@ -14,7 +14,7 @@ from modelzoo import bounds, streams
 from modelzoo.catalog import functions
 from modelzoo.config.config import Config
 from modelzoo.errors import ConfigError, Path, Problem, Problems
-from modelzoo.init import decide, filling, ledger
+from modelzoo.init import decide, filling, ledger, measured
 from modelzoo.init.examples import Examples, example_tensors, examples_of, try_examples
 from modelzoo.modules import chains, dry_run, recording
 from modelzoo.modules import construct as building
@@ -179,6 +179,8 @@ def _drafted(
     skeleton, record = dry(instance, given, parsed, torch.device(device), functions.DTYPES[dtype], run)
     building.finish(skeleton, problems)
     table, warnings = decide.decide(skeleton, parsed, values, seed, problems)
+    measured.check(table, bool(given.shapes), problems)
+    problems.check()
     warnings += [] if given.shapes else chains.broken_chains(skeleton)
     return Draft(
         source=model,
@@ -215,6 +217,8 @@ def filled(
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         filling.fill(draft.skeleton, draft.table, draft.seed, threads)
+        ready = zip(draft.table, filling.filled(draft.skeleton, draft.table), strict=True)
+        measured.measure(draft.skeleton.root, [*ready], partial(example_tensors, draft.given, target), draft.seed)
     chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
     blocks = ((module, each.block.name) for module, each in draft.skeleton.blocks if each.sequence)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from torch import nn
 
 from modelzoo import bounds
 from modelzoo.errors import Path, Problem, Problems
-from modelzoo.init import decide, filling
+from modelzoo.init import decide, filling, measured
 from modelzoo.init.decisions import Kept
+from modelzoo.init.examples import example_tensors
 from modelzoo.init.foreign import KEPT, RESTS, Chains, Foreign, check, foreign
 from modelzoo.init.ledger import Entry
 from modelzoo.init.selection import Homes, nameless
@@ -115,12 +117,16 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
 
     values = values_of(parsed.args, known, problems)
     warnings = decide.ruled(homes, parsed.rules, values, seed, problems, stronger, bounds.STEPS)
+    example = _example(module, origin, seed)
+    _refuse_measured(found, example is not None, problems)
     filling.fill(found.skeleton, found.table, seed)
     filled = [entry for entry in found.table if not _is_kept(entry)]
     with torch.no_grad():
         for entry in filled:
             if entry in found.assigned:
                 found.assigned[entry]()
+    if example is not None:
+        measured.measure(module, [(each, each.tensor) for each in found.table], example, seed)
     _remember(module, found, origin, decided)
     return Report(
         modules=module_records(found.skeleton, Record()),
@@ -128,6 +134,24 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
         seed=seed,
         warnings=tuple(warnings),
     )
+
+
+def _example(module: nn.Module, origin: Origin | None, seed: int) -> measured.Example | None:
+    """Makes the example inputs of a model that `build` made from a config with some."""
+    if origin is None or origin.given is None or not origin.given.shapes:
+        return None
+    device = next((each.device for each in module.parameters()), torch.device("cpu"))
+    return partial(example_tensors, replace(origin.given, seed=seed), device)
+
+
+def _refuse_measured(found: Foreign, inputs: bool, problems: Problems) -> None:
+    """Tensors that cannot be measured, and those that several others make."""
+    measured.check(found.table, inputs, problems)
+    parted = [each.name for each in found.assigned if measured.measured_in(each.chain) is not None]
+    if parted:
+        what = f"{_listed(parted)}: a weight that several tensors make is not measured."
+        problems.add(Path(("module",)), what, "Let the rule select others.")
+    problems.check()
 
 
 def _is_kept(entry: Entry) -> bool:

@@ -463,7 +463,7 @@ def test_threads_are_a_positive_number() -> None:
 
 
 def test_every_fill_of_torch_has_its_arguments() -> None:
-    differing = {"constant": ["value"], "embedding": ["padding_idx", "std"]}
+    differing = {"constant": ["value"], "embedding": ["padding_idx", "std"], "lsuv": ["std"]}
     for name in TORCHS:
         if name in differing:
             assert list(FILLS[name].parameters) == differing[name]

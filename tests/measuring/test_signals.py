@@ -176,6 +176,9 @@ def test_a_model_that_takes_no_batch_is_measured_with_its_example_and_says_so() 
 )
 def test_models_without_parameters_or_values_are_measured_too(model: nn.Module) -> None:
     given = torch.randint(0, 9, (4, 2)) if isinstance(model, nn.Embedding) else torch.randn(4, 8)
+    for each in model.parameters():
+        nn.init.constant_(each, 0.5)
+        each.data[1] = -0.5
     assert modelzoo.signals(model, given).findings == ()
 
 

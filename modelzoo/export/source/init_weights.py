@@ -21,6 +21,7 @@ from modelzoo.export.source.texts import RANDOM
 from modelzoo.export.source.ways import Way, Ways
 from modelzoo.init import computation, decisions, ledger
 from modelzoo.init.decisions import Copied, NamedFill, Program
+from modelzoo.init.measured import measured_in
 from modelzoo.language import syntax
 from modelzoo.plans.draft import Draft
 from modelzoo.spec import nodes
@@ -51,6 +52,7 @@ class Weights:
 
     def method(self) -> tuple[ast.FunctionDef, ast.stmt] | None:
         """The method and its call; None if torch's defaults and the tensors' own fills are all there is."""
+        self.refuse_measured()
         body = self.statements()
         if not body:
             return None
@@ -61,6 +63,15 @@ class Weights:
         given = [self.root.names.get(each, self.names[each]) for each in used]
         called = trees.call(trees.attribute(trees.name("self"), title), given)
         return trees.function(title, parameters, body, trees.quoted("torch.no_grad()")), ast.Expr(called)
+
+    def refuse_measured(self) -> None:
+        """A source has no example inputs to measure."""
+        for entry in self.table:
+            found = measured_in(entry.chain)
+            if found is not None:
+                what = f"{found.rule} fills '{entry.name}' with {found.fill.name}, which measures the example inputs: "
+                what += "a source cannot give it its values."
+                fail(found.key, what, "Write the source without that rule, and load the values of a run.")
 
     def assigned(self) -> list[ast.stmt]:
         """The args of the init that are read."""
