@@ -132,7 +132,9 @@ def of_class(name: str) -> str:
     >>> of_class("down_block"), of_class("block1-0"), of_class("none"), of_class("0")
     ('DownBlock', 'Block10', 'None_', 'Block')
     """
-    parts = [] if is_index(name) else re.split("[_-]", name)
+    if is_index(name):
+        return "Block"
+    parts = re.split("[_-]", name)
     found = "".join(part[:1].upper() + part[1:] for part in parts) or "Block"
     return f"{found}_" if keyword.iskeyword(found) else found
 

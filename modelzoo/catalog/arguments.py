@@ -180,7 +180,7 @@ def check_of(layer: Layer, argument: str) -> Check:
     return rule(int(dimensions[1]) if dimensions else None)
 
 
-_COUNTS = ("num_layers", "num_encoder_layers", "num_decoder_layers")
+_COUNTS = frozenset(("num_layers", "num_encoder_layers", "num_decoder_layers"))
 
 
 def layers_in(layer: Layer | None, arguments: Mapping[str, Any]) -> int:
@@ -190,7 +190,7 @@ def layers_in(layer: Layer | None, arguments: Mapping[str, Any]) -> int:
     >>> layers_in(find_layer("Linear"), {"in_features": 4}), layers_in(find_layer("LSTM"), {"num_layers": 12})
     (1, 111)
     """
-    if layer is None or layer.registered:
+    if layer is None or layer.registered or _COUNTS.isdisjoint(arguments):
         return 1
     counts: list[int] = [arguments[each] for each in _COUNTS if type(arguments.get(each)) is int]
     return 1 + 10 * sum(each - 1 for each in counts)

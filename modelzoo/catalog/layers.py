@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from modelzoo.catalog.registry import Registry, load_entry_points
 from modelzoo.known import told
@@ -29,11 +29,13 @@ class Layer:
         name: the name in the catalog.
         cls: what constructs it.
         sizes: for a registered layer, how its inputs decide its arguments.
+        registered: whether it is the user's own, and not torch's.
     """
 
     name: str
     cls: type[nn.Module]
     sizes: Sizes | None = None
+    registered: ClassVar[bool] = True
 
     @property
     def signature(self) -> Mapping[str, inspect.Parameter]:
@@ -52,14 +54,11 @@ class Layer:
         """Where it is defined."""
         return self.cls.__module__ if self.registered else told("layer", self.name)["module"]
 
-    @property
-    def registered(self) -> bool:
-        """Whether it is the user's own, and not torch's."""
-        return LAYERS.get(self.name) is not self
-
 
 class _OfTorch(Layer):
     """One of torch's: its class is fetched when it is first asked for."""
+
+    registered = False
 
     def __init__(self, name: str) -> None:
         vars(self).update(name=name, sizes=None)

@@ -73,8 +73,10 @@ def translate(text: str, names: Names, name: str, defaults: tuple[Any, ...] = ()
     "Did you mean 'hidden'?"
     """
     try:
-        met = replace(names, values=names.values & names_in(text), outer=frozenset(), closed=frozenset())
-        return _translated(text, met, name)
+        met = names.values & names_in(text)
+        if names.outer or names.closed or met != names.values:
+            return _translated(text, replace(names, values=met, outer=frozenset(), closed=frozenset()), name)
+        return _translated(text, names, name)
     except TextError as error:
         errors = [error]
     except _RefusedError:  # told with all names, of which another may have been meant

@@ -36,14 +36,12 @@ class Frozen:
     defaults: tuple[None, ...]
     max_steps: int
 
-    def translation(self) -> compiler.Translation:
-        return compiler.translate(self.text, self.names, f"{self.name}.forward", self.defaults)
-
 
 class Generated(nn.Module):
     """A block of a config. It pickles as what its class was made of, and its own `__dict__`."""
 
     __frozen__: ClassVar[Frozen]  # no layer or tensor may be called so
+    __translation__: ClassVar[compiler.Translation]  # of the text in it
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _empty, (type(self).__frozen__,), self.__dict__.copy()
@@ -59,7 +57,7 @@ def reporting(
     for module in modules:
         made = module.__frozen__
         if type(module) not in linked:
-            code = made.translation().watched
+            code = module.__translation__.watched
             given = dict(made.values), made.max_steps, made.defaults, watch, turned
             linked[type(module)] = None if code is None else compiler.link(code, *given)
         function = linked[type(module)]
@@ -78,7 +76,7 @@ def loops(module: nn.Module) -> tuple[str, ...]:
     if not isinstance(module, Generated):
         return ()
     lines = module.__frozen__.text.splitlines()
-    return tuple(lines[int(site.partition(":")[0]) - 1].strip() for site in module.__frozen__.translation().loops)
+    return tuple(lines[int(site.partition(":")[0]) - 1].strip() for site in module.__translation__.loops)
 
 
 def _empty(frozen: Frozen) -> nn.Module:
@@ -93,14 +91,13 @@ def class_of(frozen: Frozen) -> type[Generated]:
 
 @lru_cache(maxsize=4_096)
 def _class_of(frozen: Frozen, _: str) -> type[Generated]:
-    code = frozen.translation().code
-    if code is None:
-        raise frozen.translation().errors[0]
-    forward = compiler.link(code, dict(frozen.values), frozen.max_steps, frozen.defaults)
+    translation = compiler.translate(frozen.text, frozen.names, f"{frozen.name}.forward", frozen.defaults)
+    if translation.code is None:
+        raise translation.errors[0]
+    forward = compiler.link(translation.code, dict(frozen.values), frozen.max_steps, frozen.defaults)
     forward.__qualname__ = f"{frozen.name}.forward"
-    return type(
-        frozen.name, (Generated,), {"__frozen__": frozen, "forward": forward, "__module__": "modelzoo.modules.blocks"}
-    )
+    own = {"__frozen__": frozen, "__translation__": translation, "forward": forward}
+    return type(frozen.name, (Generated,), {**own, "__module__": "modelzoo.modules.blocks"})
 
 
 def hashable(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -61,6 +61,7 @@ class Builder:
 
     def __init__(self, skeleton: Skeleton, factory: Factory, constructor: Constructor) -> None:
         self.skeleton, self.factory, self.constructor = skeleton, factory, constructor
+        self.classes: dict[Hashable, type[Generated]] = {}
 
     def module(self, instance: Instance, name: str) -> nn.Module:
         """The module of an instance, made under its first dotted name."""
@@ -173,7 +174,7 @@ class Builder:
             sequence = self.sequence(instance, name)
             name_input(sequence, block)
             return sequence
-        made = class_of(frozen(instance, block.forward, self.skeleton.max_steps))()
+        made = self.class_of(instance, block.forward)()
         self.skeleton.blocks.append((made, instance))
         for tensor in block.tensors:
             if tensor.name not in instance.shapes:
@@ -186,9 +187,19 @@ class Builder:
             there = tensor.name in instance.shapes
             buffer = self.tensor(tensor, instance.shapes[tensor.name]) if there else None
             made.register_buffer(tensor.name, buffer, persistent=tensor.persistent)
-        for local, child in instance.children.items():
-            made.add_module(local, None if child is None else self.module(child, f"{name}.{local}"))
+        for local, child in instance.children.items():  # the names were checked, which add_module would do again
+            made._modules[local] = None if child is None else self.module(child, f"{name}.{local}")
         return made
+
+    def class_of(self, instance: BlockInstance, text: str) -> type[Generated]:
+        """The class of a block; equal ones are not looked at again."""
+        values = instance.values
+        if not all(type(each) in nodes.SCALARS for each in values.values()):
+            return class_of(frozen(instance, text, self.skeleton.max_steps))
+        key = instance.block, (*instance.children,), repr(values)
+        if key not in self.classes:
+            self.classes[key] = class_of(frozen(instance, text, self.skeleton.max_steps))
+        return self.classes[key]
 
     def sequence(self, instance: Instance, name: str) -> nn.Sequential:
         made = nn.Sequential()
@@ -312,4 +323,4 @@ def forwards(skeleton: Skeleton, watch: Reports, turned: Callable[..., None]) ->
     """
     blocks = [module for module, _ in skeleton.blocks if isinstance(module, Generated)]
     with reporting(blocks, watch, turned):
-        yield [module for module in blocks if module.__frozen__.translation().conditions]
+        yield [module for module in blocks if module.__translation__.conditions]

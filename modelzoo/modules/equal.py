@@ -27,6 +27,9 @@ Returned = list[tuple[nn.Module, Any]]
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _SCALARS = (bool, int, float, str, type(None))
 
+SHORT = 2**10
+"""So many bytes of a tensor are compared as they are, more of them by their hash."""
+
 MOST = 2**26
 """So many bytes of outputs are kept to be returned again."""
 
@@ -72,6 +75,7 @@ class Memory:
         self.returned, self.counter = returned, counter
         self.repeated = 0  # the operations of those that did not run
         self.left = left
+        self.kept: dict[int, tuple[int, Hashable]] = {}  # of tensors that are kept: the version, and what it holds
 
     @property
     def flops(self) -> int:
@@ -92,16 +96,19 @@ class Memory:
         forward = module.forward
 
         def remembering(*inputs: Any, **keywords: Any) -> Any:
-            key = _contents(inputs, keywords)
+            with torch._C.DisableTorchFunction():  # this is no operation of the run
+                key = self.contents(inputs, keywords)
             if key is None:
                 return forward(*inputs, **keywords)
             found = known.get(key)
             if found is None:
                 start, before = len(self.returned or ()), self.flops
                 output = forward(*inputs, **keywords)
-                self.left -= bytes_of(output)
+                with torch._C.DisableTorchFunction():
+                    self.left -= bytes_of(output)
                 if self.left >= 0:
                     known[key] = output, module, (self.returned or [])[start:], self.flops - before
+                    self.kept.setdefault(id(output), UNKNOWN)
                 return output
             output, first, inside, flops = found
             if inside and not self.repeat(first, module, inside):
@@ -110,6 +117,20 @@ class Memory:
             return output
 
         return remembering
+
+    def contents(self, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Hashable | None:
+        """What an output depends on where all weights are equal; None where that is not known."""
+        found = [(name, self.content(each)) for name, each in (*enumerate(inputs), *keywords.items())]
+        return None if any(content is None for _, content in found) else tuple(found)
+
+    def content(self, value: Any) -> Hashable | None:
+        """All that a value is; of a tensor that is kept it is looked at again where it was changed."""
+        kept = self.kept.get(id(value))
+        if kept is None or not isinstance(value, Tensor) or value.is_inference():
+            return _content(value)
+        if kept[0] != value._version:
+            self.kept[id(value)] = kept = value._version, _content(value)
+        return kept[1]
 
     def repeat(self, first: nn.Module, module: nn.Module, inside: Returned) -> bool:
         """Adds what the modules inside `module` would return; whether those inside `first` are the same ones."""
@@ -120,20 +141,23 @@ class Memory:
         return True
 
 
-def _contents(inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Hashable | None:
-    """What an output depends on where all weights are equal; None where that is not known."""
-    found = [(name, _content(each)) for name, each in (*enumerate(inputs), *keywords.items())]
-    return None if any(content is None for _, content in found) else tuple(found)
+UNKNOWN = (-1, None)
 
 
 def _content(value: Any) -> Hashable | None:
+    """All that a value is; None where that is not known."""
     if not isinstance(value, Tensor):
         return (type(value), repr(value)) if type(value) in _SCALARS else None
     if not value.is_contiguous():
         return None
     if value.is_meta:
         return value.shape, value.dtype
-    return value.shape, value.dtype, sha256(value.detach().view(-1).view(torch.uint8).numpy().tobytes()).digest()
+    held = value.detach()
+    try:
+        numbers = (held.view(-1).view(torch.uint8) if value.dtype is torch.bfloat16 else held).numpy().tobytes()
+    except (RuntimeError, TypeError):  # such as one that is conjugated when it is read
+        return None
+    return value.shape, value.dtype, numbers if len(numbers) <= SHORT else sha256(numbers).digest()
 
 
 def bytes_of(value: Any) -> int:

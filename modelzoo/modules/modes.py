@@ -31,7 +31,7 @@ Refused = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Exception], None
 def modes(skeleton: Skeleton) -> tuple[bool, ...]:
     """The modes to look at, as `training` says them: evaluation, and training if a text asks which of the two it is."""
     kinds = {type(module) for module, _ in skeleton.blocks}
-    told = any(issubclass(each, Generated) and each.__frozen__.translation().training for each in kinds)
+    told = any(issubclass(each, Generated) and each.__translation__.training for each in kinds)
     return (False, True) if told else (False,)
 
 

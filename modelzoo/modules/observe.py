@@ -47,10 +47,10 @@ def observed(model: nn.Module) -> Iterator[Record]:
     """
     record = Record()
     looping = [module for module in model.modules() if _has_loops(module) and "forward" not in module.__dict__]
-    record.turns = {module: dict.fromkeys(module.__frozen__.translation().loops, 0) for module in looping}
+    record.turns = {module: dict.fromkeys(module.__translation__.loops, 0) for module in looping}
     with reporting(looping, _Counter(record.turns)), calls(lambda module, _, output: record.add([(module, output)])):
         yield record
 
 
 def _has_loops(module: nn.Module) -> TypeGuard[Generated]:
-    return isinstance(module, Generated) and bool(module.__frozen__.translation().loops)
+    return isinstance(module, Generated) and bool(module.__translation__.loops)

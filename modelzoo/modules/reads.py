@@ -20,7 +20,7 @@ def check_reads(skeleton: Skeleton, problems: Problems) -> None:
     for made, instance in skeleton.blocks:
         if instance.block.forward is None:
             continue
-        for read in type(made).__frozen__.translation().reads:  # type: ignore[attr-defined]
+        for read in type(made).__translation__.reads:  # type: ignore[attr-defined]
             what, hint = _misread(made, read)
             if what:
                 problems.add(instance.block.key / "forward", what, hint, line=read.line, column=read.column)

@@ -17,9 +17,7 @@ from modelzoo.modules.skeleton import Skeleton
 def noted(skeleton: Skeleton) -> Iterator[Taken]:
     """While it lasts, what blocks are given is noted whose texts make a tensor from nothing: on the device of that."""
     found: Taken = {
-        module: []
-        for module, _ in skeleton.blocks
-        if isinstance(module, Generated) and module.__frozen__.translation().makes
+        module: [] for module, _ in skeleton.blocks if isinstance(module, Generated) and module.__translation__.makes
     }
 
     def called(module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:

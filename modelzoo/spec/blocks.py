@@ -216,13 +216,17 @@ class Blocks:
         of_layers: Kind,
     ) -> None:
         kinds: dict[str, str] = {}
-        for name, kind, at in [
+        for name, kind, key in [
             *((each.name, Kind.ARG, each.key) for each in args),
             *((each.name, Kind.INPUT, each.key) for each in inputs),
-            *((each, of_layers, layers_key / each) for each in layers),
+            *((each, of_layers, None) for each in layers),
             *((each.name, Kind.PARAMETER, each.key) for each in tensors),
             *((each.name, Kind.BUFFER, each.key) for each in buffers),
         ]:
+            if key is None and name not in kinds and of_layers.fits(name):
+                kinds[name] = of_layers.what
+                continue
+            at = layers_key / name if key is None else key
             if name in kinds and not (kinds[name] == Kind.INPUT.what and not inputs[0].key[-1:]):
                 other = kinds[name]
                 same = other == kind.what

@@ -142,7 +142,9 @@ class Scope:
 
     def lent(self) -> Scope:
         """The same for what is given away as an argument."""
-        return replace(self, owner=None, turn=None)
+        return Scope(
+            values=self.values, origins=self.origins, blocks=self.blocks, children=self.children, depth=self.depth
+        )
 
 
 WHOLE = Instance(type="Model", key=Path())
@@ -168,11 +170,15 @@ class Children:
 
 def names_in(instance: Instance, known: dict[Instance, int]) -> int:
     """How many names an instance and all inside it have, which one that stands in two places has twice."""
-    if instance not in known:
-        given = instance.given if isinstance(instance, LayerInstance) else ()
-        parts = instances_in((*instance.children.values(), *given))
-        known[instance] = 1 + sum(names_in(each, known) for each in parts)
-    return known[instance]
+    found = known.get(instance)
+    if found is None:
+        found = 1
+        for child in instance.children.values():
+            found += 0 if child is None else names_in(child, known)
+        for each in instances_in(instance.given if isinstance(instance, LayerInstance) else ()):
+            found += names_in(each, known)
+        known[instance] = found
+    return found
 
 
 def instances_in(value: Any) -> Iterator[Instance]:
@@ -181,7 +187,8 @@ def instances_in(value: Any) -> Iterator[Instance]:
         yield value
     elif isinstance(value, (list, tuple, dict)):
         for each in value.values() if isinstance(value, dict) else value:
-            yield from instances_in(each)
+            if type(each) not in nodes.SCALARS:
+                yield from instances_in(each)
 
 
 def walk(instance: Instance) -> Iterator[Instance]:

@@ -351,3 +351,18 @@ def test_a_plan_of_a_random_model_says_what_a_run_of_every_module_says(chunk, mo
     quick = [drafts.draft(config, count=True).plan for config in configs]
     monkeypatch.setattr(dry_run, "_quickly", lambda *_: None)
     assert quick == [drafts.draft(config, count=True).plan for config in configs]
+
+
+def test_what_a_kept_tensor_holds_is_looked_at_again_where_it_was_changed() -> None:
+    memory, value = equal.Memory(None, None, left=2**20), torch.zeros(2, 600)
+    memory.kept[id(value)] = equal.UNKNOWN
+    before = memory.content(value)
+    assert memory.content(value) is before
+    value[0].add_(1)
+    assert memory.content(value) == memory.content(value.clone()) != before
+
+
+def test_a_tensor_of_which_nothing_is_known_is_run_again() -> None:
+    memory = equal.Memory(None, None, left=2**20)
+    assert memory.content(torch.zeros(3, dtype=torch.complex64).conj()) is None
+    assert memory.content(torch.zeros(3, 2).t()) is None
