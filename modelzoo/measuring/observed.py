@@ -46,6 +46,7 @@ class Seen:
         pure: whether each child got what the one before returned, and it returned what the last one did.
         added: how far what it returned is from what it was given, relative to that; None if they differ in
             shape, or the examples did not differ in that.
+        adds: whether it added to what it was given.
         informed: whether the examples differed in what it was given.
         squared: the mean square of what it was given; None if that were no real numbers.
         dead, saturated: the worst share of what a ReLU, a tanh or a sigmoid did in it, outside modules below.
@@ -61,6 +62,7 @@ class Seen:
     output: Output | None = None
     pure: bool = False
     added: float | None = None
+    adds: bool = False
     informed: bool = False
     squared: float | None = None
     dead: float | None = None
@@ -71,8 +73,8 @@ class Seen:
 
     @property
     def residual(self) -> bool:
-        """Whether it is a block that may add to what it is given."""
-        return self.added is not None and bool(self.module._modules)
+        """Whether it is a block that adds to what it is given."""
+        return self.adds and self.added is not None and bool(self.module._modules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,6 +193,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             look(self, self.frames[-1].seen, made, args, kwargs or {})
         return made
 
+    def sum(self, _: Seen, made: Tensor, args: Any, *__: Any) -> None:
+        """What is added to what a block was given, by itself or by a layer that does nothing else."""
+        for frame in self.frames[-2:] if not self.frames[-1].seen.module._modules else self.frames[-1:]:
+            frame.seen.adds = frame.seen.adds or any(each is frame.given for each in args)
+
     def relu(self, seen: Seen, made: Tensor, *_: Any) -> None:
         seen.acts += ("relu",)
         dead = numbers.dead(made, self.axis)
@@ -226,6 +231,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _ATEN = torch.ops.aten
 _LOOKS: dict[Any, Callable[..., None]] = {
     **dict.fromkeys((_ATEN.relu, _ATEN.relu_, _ATEN.hardtanh, _ATEN.hardtanh_, _ATEN.threshold), _Watch.relu),
+    **dict.fromkeys((_ATEN.add, _ATEN.add_, _ATEN.sub, _ATEN.sub_), _Watch.sum),
     **dict.fromkeys((_ATEN.tanh, _ATEN.tanh_), partial(_Watch.bounded, low=-1.0)),
     **dict.fromkeys((_ATEN.sigmoid, _ATEN.sigmoid_), partial(_Watch.bounded, low=0.0)),
     _ATEN._softmax: _Watch.softmax,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import modelzoo
 from modelzoo.measuring.signals import Signals
@@ -140,3 +142,26 @@ def test_a_planted_fault_is_found_with_its_tensor_and_its_rule_and_is_gone_with_
         left = {each: one for each, one in rules.items() if not (first.instead and f"init.{each}" == rule)}
         repaired = seen(model, {**left, "repair": first.advice}, advice=False)
         assert kind not in {each.kind for each in repaired.findings}
+
+
+class Around(nn.Module):
+    """A block that returns what has the shape of its input: its layer's output, or that added to the input."""
+
+    def __init__(self, adds: bool) -> None:
+        super().__init__()
+        self.layer, self.adds = nn.Linear(64, 64), adds
+        nn.init.orthogonal_(self.layer.weight, gain=1.6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.layer(x) if self.adds else self.layer(x) * 1.0
+
+
+@pytest.mark.parametrize(("adds", "kinds"), [(True, ["explodes"]), (False, [])])
+def test_only_a_block_that_adds_to_its_input_is_judged_as_one(adds: bool, kinds: list[str]) -> None:
+    torch.manual_seed(0)
+    blocks = [Around(adds) for _ in range(4 if not adds else 3)]
+    head = nn.Linear(64, 4)
+    nn.init.normal_(head.weight, std=0.01)
+    found = modelzoo.signals(nn.Sequential(*blocks, head), torch.randn(32, 64), advice=False)
+    assert 4 < max(each.std for each in found.calls if each.trunk) < 10
+    assert [each.kind for each in found.findings] == kinds
