@@ -180,6 +180,8 @@ def initialize(
     its own name; it is what is parametrized that is filled, and a weight of several parts, as `weight_norm` makes one,
     is drawn whole. A tensor's values depend on the seed and on its first name alone, so that a model of the same names
     gets the same ones from `build`. Tensors are one where they are one object, as tied weights are.
+    Where a process holds a part of a tensor (a `DTensor`), it gets that part of what one process alone would get, and
+    processes do not speak to each other.
 
     >>> class Net(nn.Module):
     ...     def __init__(self):

@@ -8,7 +8,7 @@ Read in this order: `decisions` (a fill that reaches a tensor, and who asked), `
 (of other tensors), `selection` and `lookup` (what a rule selects), `decide` (all of it). Then `computation` (texts,
 computed), `attempt` (tried before), `drawing` (one tensor by a named fill, in pieces and threads), `filling` (the whole
 ledger), `foreign` (the tensors of a module that no config describes), `examples` (the inputs),
-`measured` (what is scaled when all have values).
+`measured` (what is scaled when all have values), `sharded` (the part of a tensor that one of many processes holds).
 
 >>> import modelzoo
 >>> model = {"layers": ["Linear(4, 2)"]}

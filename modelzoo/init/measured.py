@@ -110,7 +110,7 @@ def measure(root: nn.Module, filled: Sequence[tuple[Entry, Tensor]], example: Ex
     problems = Problems()
     for each in dict.fromkeys(one for scalings in waiting.values() for one in scalings):
         if not each.done:
-            problems.note(each.problem(f": the example inputs do not reach '{each.layer}'."))
+            problems.note(each.problem(f": nothing calls '{each.layer}' for the example inputs."))
     problems.check()
 
 

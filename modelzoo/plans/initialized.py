@@ -12,8 +12,8 @@ from torch import nn
 
 from modelzoo import bounds
 from modelzoo.errors import Path, Problem, Problems
-from modelzoo.init import decide, filling, measured
-from modelzoo.init.decisions import Kept
+from modelzoo.init import decide, filling, measured, sharded
+from modelzoo.init.decisions import Copied, Kept, NamedFill
 from modelzoo.init.examples import example_tensors
 from modelzoo.init.foreign import KEPT, RESTS, Chains, Foreign, check, foreign
 from modelzoo.init.ledger import Entry
@@ -119,12 +119,7 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
     warnings = decide.ruled(homes, parsed.rules, values, seed, problems, stronger, bounds.STEPS)
     example = _example(module, origin, seed)
     _refuse_measured(found, example is not None, problems)
-    filling.fill(found.skeleton, found.table, seed)
-    filled = [entry for entry in found.table if not _is_kept(entry)]
-    with torch.no_grad():
-        for entry in filled:
-            if entry in found.assigned:
-                found.assigned[entry]()
+    _fill(found, seed)
     if example is not None:
         measured.measure(module, [(each, each.tensor) for each in found.table], example, seed)
     _remember(module, found, origin, decided)
@@ -134,6 +129,22 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
         seed=seed,
         warnings=tuple(warnings),
     )
+
+
+def _fill(found: Foreign, seed: int) -> None:
+    """Fills what is not kept; of what this process holds a part of, one whole after the other."""
+    filled = [entry for entry in found.table if not _is_kept(entry)]
+    parted = [entry for entry in filled if sharded.is_sharded(entry.tensor)]
+    filling.fill(found.skeleton, [entry for entry in found.table if entry not in parted], seed)
+    placed = found.skeleton.placed
+    for entry in parted:
+        placed[entry.tensor] = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device="cpu")
+        filling.fill(found.skeleton, [entry], seed)
+        sharded.keep(entry.tensor, placed.pop(entry.tensor))
+    with torch.no_grad():
+        for entry in filled:
+            if entry in found.assigned:
+                found.assigned[entry]()
 
 
 def _example(module: nn.Module, origin: Origin | None, seed: int) -> measured.Example | None:
@@ -165,10 +176,33 @@ def _refuse(found: Foreign, rest: str, problems: Problems) -> None:
     if rest == "error" and kept:
         what = f"no rule fills {_listed(kept)}."
         problems.add(Path(("rest",)), what, "Add a rule, or write rest='keep'.")
+    _refuse_parted(found, selected, problems)
     empty = [each.name for each in found.table if selected[each] and each.tensor.is_meta]
     if empty:
         what = f"on meta there is nothing to fill in {_listed(empty)}."
         problems.add(Path(("module",)), what, "Call module.to_empty(device='cpu') before.")
+
+
+def _refuse_parted(found: Foreign, selected: Mapping[Entry, bool], problems: Problems) -> None:
+    """Fills that would need more of a tensor than the part that this process holds."""
+    parted = {home.name for each in found.table if sharded.is_sharded(each.tensor) for home in each.homes}
+    read = []
+    for entry in found.table if parted else ():
+        first, *others = entry.homes[0].decisions
+        reads = isinstance(first, Kept) and all(each.reads_value for each in others)
+        measures = any(isinstance(each, NamedFill) and each.fill.measured for each in others)
+        copies = [each for each in others[-1:] if isinstance(each, Copied)]
+        own = entry.name in parted
+        if own and sharded.is_partial(entry.tensor):
+            reads = True
+        if selected[entry] and (
+            (own and (reads or measures or copies)) or any(each.original in parted for each in copies)
+        ):
+            read.append(entry.name)
+    if read:
+        what = f"this process holds parts of tensors, and the fill of {_listed(read)} would read a whole."
+        problems.add(Path(("module",)), what, "Initialise before the module is divided, or take a fill that draws.")
+        problems.check()  # such a fill cannot be tried either
 
 
 def _listed(names: list[str]) -> str:

@@ -185,7 +185,10 @@ def test_a_layer_that_the_example_does_not_reach_is_told() -> None:
     }
     with pytest.raises(modelzoo.ConfigError) as told:
         modelzoo.build(model, UNIT)
-    assert str(told.value) == "init.unit.fill\n  init.unit cannot fill 'b.weight': the example inputs do not reach 'b'."
+    assert (
+        str(told.value)
+        == "init.unit.fill\n  init.unit cannot fill 'b.weight': nothing calls 'b' for the example inputs."
+    )
 
 
 def test_a_module_without_a_config_has_nothing_to_measure() -> None:
