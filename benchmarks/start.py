@@ -2,20 +2,22 @@
 
     python benchmarks/start.py [runs] [overrides ...]
 
-Runs the three programs in turns and prints the median wall time of each, and the ratios.
+Runs the three programs in turns and prints the median wall time of each, its spread, and the ratios.
 """
 
 from __future__ import annotations
 
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
+
+from timing import interleaved, ratio, report, verdict
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LIMIT = 1.2
+JOB, SCRIPT, TORCH = "python run.py", "import torch, hydra; compose", "import torch"
+LIMITS = {SCRIPT: 1.2, TORCH: 1.0}
 
 BARE = f"""
 import sys
@@ -29,23 +31,15 @@ with hydra.initialize_config_dir({str(ROOT / "conf")!r}, version_base="1.3"):
 
 def main(runs: int = 9, overrides: tuple[str, ...] = ("model=nested", "init=xavier")) -> int:
     programs = {
-        "python run.py": [str(ROOT / "run.py"), *overrides],
-        "import torch, hydra; compose": ["-c", BARE, *overrides],
-        "import torch": ["-c", "import torch"],
+        JOB: [str(ROOT / "run.py"), *overrides],
+        SCRIPT: ["-c", BARE, *overrides],
+        TORCH: ["-c", "import torch"],
     }
-    times: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(runs + 1):
-            for name, arguments in programs.items():
-                start = time.perf_counter()
-                subprocess.run([sys.executable, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-                if turn:  # the first turn reads the files from disk
-                    times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    job, *others = medians.values()
-    for name, median in medians.items():
-        print(f"{name:30} {median:6.3f} s   main job / this: {job / median:.2f}x")
-    return 0 if job <= LIMIT * others[0] else 1
+        run = partial(subprocess.run, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        times = interleaved({name: partial(run, [sys.executable, *each]) for name, each in programs.items()}, runs)
+    report("the main job, wall time", times, TORCH)
+    return 0 if min([verdict(f"main job / {name}", ratio(times, JOB, name), LIMITS[name]) for name in LIMITS]) else 1
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class ConfSearchPath(SearchPathPlugin):
 def register() -> None:
     """Makes Hydra of this process find a project's own configs; a second call changes nothing."""
     Plugins.instance().register(ConfSearchPath)
-    _register_resolver("modelzoo.choices", choices, replace=True)
+    _register_resolver("modelzoo.choices", choices, replace=True, use_cache=True)  # help asks twice
 
 
 _MAY_MISREAD = re.compile(r"(?<![\w.$'\"])(?:0[0-9_]|[0-9]+:[0-5]?[0-9])")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelzoo.catalog import layers
@@ -138,7 +138,15 @@ class Scope:
 
     def with_index(self, index: int) -> Scope:
         """The same at one turn of a repeat."""
-        return replace(self, values={**self.values, "i": index}, turn=index)
+        return Scope(
+            values={**self.values, "i": index},
+            origins=self.origins,
+            blocks=self.blocks,
+            children=self.children,
+            depth=self.depth,
+            owner=self.owner,
+            turn=index,
+        )
 
     def lent(self) -> Scope:
         """The same for what is given away as an argument."""
