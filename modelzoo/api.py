@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelzoo.config import config
 from modelzoo.config.opening import overrides_of
 from modelzoo.config.unused import unused
 from modelzoo.errors import ConfigWarning, located
-from modelzoo.plans.draft import draft, fill
+from modelzoo.plans.draft import Draft, draft, fill
 from modelzoo.plans.initialized import Report, initialized
 from modelzoo.plans.plan import Plan
 from modelzoo.weights import loading
@@ -96,6 +96,8 @@ def build(
     dtype: str | None = None,
     max_steps: int = bounds.STEPS,
     memory: int | str | None = None,
+    parallelize: Callable[..., Any] | None = None,
+    device_mesh: Any = None,
 ) -> nn.Module:
     """Builds an ordinary module in training mode, every tensor filled once.
 
@@ -106,6 +108,8 @@ def build(
         device: where the tensors are made.
         max_steps: how often a loop of a `forward` text may turn.
         memory: how much the tensors may take: bytes, or a text as in "4GB"; by default what the machine has free.
+        parallelize: splits the model over the ranks of a job, with `fully_shard` or `parallelize_module`: a function of
+            the model, and of `device_mesh` if that is given. Each rank fills what it holds, with the same bits.
 
     Raises:
         ConfigError: all problems found.
@@ -131,14 +135,27 @@ def build(
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
         known = _decided(given, seed, dtype)
-        made = draft(given.model, given.init, **known, device=device, max_steps=max_steps, planned=False)
+        first = device if parallelize is None else "meta"
+        made = draft(given.model, given.init, **known, device=first, max_steps=max_steps, planned=False)
         for each in (*(one.located(given.locate) for one in made.warnings), *unused(given)):
             warnings.warn(str(each), ConfigWarning, stacklevel=3)
-        built = fill(made, device, budget=memory)
-        if "load" in given.options:
-            request = parsed(given.options["load"])
-            (loading.planned if torch.device(device).type == "meta" else loading.load)(built, request)
-        return built
+        if parallelize is None:
+            return _loaded(fill(made, device, budget=memory), given, device)
+        return _loaded(_split(made, device, parallelize, device_mesh), given, device)
+
+
+def _loaded(built: nn.Module, given: config.Config, device: str | torch.device) -> nn.Module:
+    """With the values that a file has, where it asks for them."""
+    if "load" in given.options:
+        request = parsed(given.options["load"])
+        (loading.planned if torch.device(device).type == "meta" else loading.load)(built, request)
+    return built
+
+
+def _split(made: Draft, device: str | torch.device, parallelize: Callable[..., Any], mesh: Any) -> nn.Module:
+    from modelzoo.sharding.sharded import sharded  # it imports torch.distributed, which a build on one machine does not
+
+    return sharded(made, device, parallelize, mesh)
 
 
 def _decided(given: config.Config, seed: int | None, dtype: str | None) -> dict[str, Any]:

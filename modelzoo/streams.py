@@ -15,18 +15,10 @@ from hashlib import shake_128
 import numpy
 import torch
 
-SCHEME = 2
-"""The version of everything that decides which number lands where: the key, the hash, `BLOCK`, how a fill draws."""
-
-BLOCK = 2**17
-"""A tensor with more elements is drawn in blocks of so many, each with its own stream.
-
-Half a megabyte of float32 stays in a core's own cache, and 0.4 ms of drawing hide the 7 us that a stream costs.
-"""
+SCHEME = 3
+"""The version of everything that decides which number lands where: the key, the hash, the words, how a fill draws."""
 
 _WORDS = 624  # the state of MT19937, in 32-bit words
-_AHEAD = 397  # its n-th number is made of the words n, n + 1 and n + 397
-_PAIRS = _WORDS - _AHEAD
 _WORD = numpy.dtype("<u4")
 _SIZE = 5056  # torch's record of it, in bytes: each word takes eight, and four other fields stand before the first
 _FIRST = 24
@@ -35,7 +27,7 @@ _FIRST = 24
 class Stream:
     """A generator, and the memory through which its state is set; one for each thread."""
 
-    __slots__ = ("generator", "pairs", "state", "words")
+    __slots__ = ("generator", "state", "words")
 
     def __init__(self) -> None:
         with torch.inference_mode(False):  # a tensor made in inference mode could not be written outside it
@@ -44,36 +36,24 @@ class Stream:
             if self.state.dtype != torch.uint8 or self.state.numel() != _SIZE:
                 raise _unknown_layout()
             self.words = self.state[_FIRST : _FIRST + 8 * _WORDS].view(torch.int64).numpy()
-        (step,) = self.words.strides
-        self.pairs = numpy.lib.stride_tricks.as_strided(self.words, (_PAIRS, 2), (step, _AHEAD * step))
         check_layout(self)
 
     def restart(self, digest: bytes) -> torch.Generator:
-        """The generator, as if new, in the state that `digest` holds: 32-bit words, lowest byte first.
-
-        They come in the order in which MT19937 needs them, 0, 397, 1, 398 to 226, 623, then 227 to 396, so that few
-        numbers need few of them. Words that the digest does not hold stay what they were.
-        """
-        count = min(len(digest) // 8, _PAIRS)
-        self.pairs[:count] = numpy.ndarray((count, 2), _WORD, digest)  # in half the time of torch's copy
-        if count == _PAIRS:
-            rest = numpy.frombuffer(digest, _WORD, offset=8 * _PAIRS)
-            self.words[_PAIRS : _PAIRS + len(rest)] = rest
+        """The generator, as if new, in the state that `digest` holds: 624 words of 32 bits, lowest byte first."""
+        self.words[:] = numpy.frombuffer(digest, _WORD)
         return self.generator.set_state(self.state)
 
 
-def generator(seed: int, name: str, draw: int = 0, block: int = 0, numbers: int = _WORDS) -> torch.Generator:
-    """The generator of one block of one draw for one tensor, on the CPU.
+def generator(seed: int, name: str, draw: int = 0) -> torch.Generator:
+    """The generator of one draw for one tensor as a whole, on the CPU.
 
-    It belongs to the calling thread and serves until this thread asks for the next one.
+    It belongs to the calling thread and serves until this thread asks for the next one. Elements that are drawn apart
+    need none: see `modelzoo.elements`.
 
     Args:
         seed: any integer; all its bits count.
         name: the tensor's canonical name.
         draw: the number of the draw for this tensor.
-        block: which block of `BLOCK` elements.
-        numbers: how many 32-bit numbers will be drawn at most: for few, less of the hash is computed. More than these
-            are not those of this stream.
 
     Raises:
         RuntimeError: torch keeps the state of a generator in another way than this module knows.
@@ -87,8 +67,7 @@ def generator(seed: int, name: str, draw: int = 0, block: int = 0, numbers: int 
         stream: Stream = _thread.stream
     except AttributeError:
         stream = _thread.stream = Stream()
-    words = 2 * numbers + 2 if numbers < _PAIRS else min(numbers + _PAIRS + 1, _WORDS)
-    return stream.restart(shake_128(key(seed, name, draw, block)).digest(4 * words))
+    return stream.restart(shake_128(key(seed, name, draw)).digest(4 * _WORDS))
 
 
 _TORCHS = threading.Lock()
@@ -111,20 +90,20 @@ def instead(seed: int, name: str) -> Iterator[None]:
         yield
 
 
-def key(seed: int, name: str, draw: int = 0, block: int = 0) -> bytes:
+def key(seed: int, name: str, draw: int = 0) -> bytes:
     r"""What is hashed; the name comes last, so that no two keys agree.
 
     >>> key(7, "0.weight")
-    b'modelzoo 2 7 0 0 0.weight'
+    b'modelzoo 3 7 0 0.weight'
     """
-    return f"modelzoo {SCHEME} {seed} {draw} {block} {name}".encode()
+    return f"modelzoo {SCHEME} {seed} {draw} {name}".encode()
 
 
 def label(seed: int, name: str) -> str:
     """How plans and dumps write a tensor's stream.
 
     >>> label(7, "0.weight")
-    '2:7:0.weight'
+    '3:7:0.weight'
     """
     return f"{SCHEME}:{seed}:{name}"
 
@@ -134,9 +113,8 @@ def _expected() -> tuple[bytes, list[int]]:
     """A state, and the first 31-bit numbers that Python's own MT19937 draws from it."""
     digest = shake_128(key(0, "layout")).digest(4 * _WORDS)
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
-    pairs, rest = words[: 2 * _PAIRS], words[2 * _PAIRS :]
     python = random.Random()
-    python.setstate((3, (*pairs[::2], *rest, *pairs[1::2], _WORDS), None))
+    python.setstate((3, (*words, _WORDS), None))
     return digest, [python.getrandbits(32) & 0x7FFFFFFF for _ in range(_WORDS + 1)]
 
 

@@ -24,13 +24,14 @@ FLOORS = (
     ("names", "arithmetic", "spelling"),
     ("errors",),
     ("files", "streams", "system", "terminal"),
-    ("headers",),
+    ("headers", "elements"),
     ("config", "catalog", "weights"),
     ("register", "language"),
     ("spec",),
     ("modules",),
     ("init",),
     ("plans",),
+    ("sharding",),
     ("api", "auditing", "optim", "measuring"),
     ("export", "importing"),
     ("diff",),
@@ -51,6 +52,7 @@ TABLED = "a table has the answers of one version of torch: only another is asked
 OWN_LAYERS = "only registered layers have constructors to read"
 
 LAZY: dict[tuple[str, str], str] = {
+    ("api", "sharding.sharded"): "it imports torch.distributed, which a build on one machine does without",
     ("catalog.arguments", "catalog.constructors"): OWN_LAYERS,
     ("catalog.functions", "catalog.callables"): TORCH,
     ("cli", "cli.guard"): "`import modelzoo.cli` costs nothing",

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
     from torch.nn import init
+
+    from modelzoo.catalog import laws
+    from modelzoo.catalog.laws import Law
 else:
-    torch, init = late.Module("torch"), late.Module("torch.nn.init")
+    torch, init, laws = late.Module("torch"), late.Module("torch.nn.init"), late.Module("modelzoo.catalog.laws")
 
 Fans = tuple[int, int]
 """How many elements feed one output, and how many outputs one input feeds: `fan_in` and `fan_out`."""
@@ -28,47 +31,22 @@ def constant(_: Fans | None, value: float) -> Sampler:
     return lambda tensor, _: tensor.fill_(value)
 
 
-def uniform(_: Fans | None, a: float, b: float) -> Sampler:
+def uniform(_: Fans | None, a: float, b: float) -> Law:
     """From the uniform distribution on [a, b)."""
-    # Never above b: in a + x * (b - a) torch's x is at most 1 - ulp / 2, which outweighs the rounding of b - a.
-    return lambda tensor, generator: tensor.uniform_(a, b, generator=generator)
+    return laws.uniform(a, b)
 
 
-def normal(_: Fans | None, mean: float, std: float) -> Sampler:
+def normal(_: Fans | None, mean: float, std: float) -> Law:
     """From the normal distribution."""
-    return lambda tensor, generator: tensor.normal_(mean, std, generator=generator)
+    return laws.normal(mean, std)
 
 
-def trunc_normal(_: Fans | None, mean: float, std: float, a: float, b: float) -> Sampler:
+def trunc_normal(_: Fans | None, mean: float, std: float, a: float, b: float) -> Law:
     """By inversion: the normal quantile of a uniform number between the quantiles' levels at `a` and `b`."""
     if std == 0:
-        return constant(None, min(max(mean, a), b))
-    low, high = (a - mean) / std, (b - mean) / std
-    if low > 2 or high < -2:
-        return _normal_tail(mean, std, a, b)
-    level_a, level_b = math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2))
-
-    def sample(tensor: Tensor, generator: torch.Generator | None) -> None:
-        # Levels that round to -1 or 1 have infinite quantiles: those stop where the next level would lie.
-        reach = std * (5.4 if tensor.dtype == torch.float32 else 8.2)
-        tensor.uniform_(level_a, level_b, generator=generator).erfinv_()
-        tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(max(a, mean - reach), min(b, mean + reach))
-
-    return sample
-
-
-def _normal_tail(mean: float, std: float, a: float, b: float) -> Sampler:
-    """Between bounds on one side of the mean, far out: float64 levels of the lower tail, which are exact near zero."""
-    side = 1 if b < mean else -1
-    low, high = sorted((side * (a - mean) / std, side * (b - mean) / std))
-    levels = math.erfc(-low / math.sqrt(2)) / 2, math.erfc(-high / math.sqrt(2)) / 2
-
-    def sample(tensor: Tensor, generator: torch.Generator | None) -> None:
-        drawn = torch.empty(tensor.shape, dtype=torch.float64, device="cpu").uniform_(*levels, generator=generator)
-        torch.special.ndtri(drawn, out=drawn)
-        tensor.copy_(drawn.mul_(side * std).add_(mean)).clamp_(a, b)
-
-    return sample
+        return laws.point(min(max(mean, a), b))
+    one_sided = (a - mean) / std > 2 or (b - mean) / std < -2
+    return (laws.normal_tail if one_sided else laws.trunc_normal)(mean, std, a, b)
 
 
 def xavier_std(fans: Fans, gain: float) -> float:
@@ -81,19 +59,19 @@ def kaiming_std(fans: Fans, a: float, mode: str, nonlinearity: Any) -> float:
     return init.calculate_gain(nonlinearity, a) / math.sqrt(fans[MODES.index(mode)])
 
 
-def uniform_of(std: Callable[..., float]) -> Callable[..., Sampler]:
+def uniform_of(std: Callable[..., float]) -> Callable[..., Law]:
     """A uniform distribution around zero of the given standard deviation."""
 
-    def sampler(fans: Fans, **arguments: Any) -> Sampler:
+    def law(fans: Fans, **arguments: Any) -> Law:
         bound = math.sqrt(3) * std(fans, **arguments)
-        return uniform(None, -bound, bound)
+        return laws.uniform(-bound, bound)
 
-    return sampler
+    return law
 
 
-def normal_of(std: Callable[..., float]) -> Callable[..., Sampler]:
+def normal_of(std: Callable[..., float]) -> Callable[..., Law]:
     """A normal distribution around zero of the given standard deviation."""
-    return lambda fans, **arguments: normal(None, 0.0, std(fans, **arguments))
+    return lambda fans, **arguments: laws.normal(0.0, std(fans, **arguments))
 
 
 def orthogonal(_: Fans | None, gain: float) -> Sampler:

@@ -13,6 +13,8 @@ from modelzoo.catalog.fill_checks import Check
 
 if TYPE_CHECKING:
     import torch
+
+    from modelzoo.catalog.laws import Law
 else:
     torch = late.Module("torch")
 
@@ -27,12 +29,12 @@ class Fill:
     name: str
     parameters: Mapping[str, Any]
     """The arguments in order, with their defaults or `REQUIRED`."""
-    sampler: Callable[..., Sampler]
-    """Makes the sampler: `(fans, **arguments)`; the fans are None unless `scaled`."""
+    sampler: Callable[..., Sampler | Law]
+    """Makes what fills: `(fans, **arguments)`; the fans are None unless `scaled`. A law if `apart`."""
     minimum_dimensions: int = 0
     maximum_dimensions: int | None = None
     elementwise: bool = True
-    """Whether the elements are independent, so that blocks may be filled apart."""
+    """Whether the elements are independent, so that parts may be filled apart."""
     draws: bool = True
     scaled: bool = False
     """Whether the fans decide the scale."""
@@ -41,12 +43,15 @@ class Fill:
     checks: tuple[Check, ...] = ()
     held: tuple[str, ...] = ()
     """The arguments whose size a dtype must be able to hold."""
-    spare: int | None = None
-    """How many numbers a draw takes from its stream at most, beyond one for each element; None is not known."""
     zeroed: Callable[[Sequence[int], Mapping[str, Any]], tuple[int, int]] | None = None
     """Which elements of the flat tensor become zero afterwards: the first, and the one past the last."""
     measured: bool = False
     """Whether it scales what the tensor holds, by what its layer returns once all tensors have values."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether each element is drawn for itself."""
+        return self.elementwise and self.draws
 
     @property
     def constant(self) -> bool:

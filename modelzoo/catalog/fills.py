@@ -39,17 +39,13 @@ if TYPE_CHECKING:
 else:
     init = late.Module("torch.nn.init")
 
-_SPARE_OF_NORMAL = 17
-"""Fewer than 16 elements take two numbers each, in pairs; of more, the last 16 are drawn anew if 16 leaves a rest."""
-
-
 _STD = (number_of("std"), within("std", 0))
 _TRUNCATED = (number_of("mean", "std", "a", "b"), within("std", 0), ordered, near)
 
 
-def _scaled(ending: str, drawn: Callable[..., Any], spare: int) -> Iterator[Fill]:
+def _scaled(ending: str, drawn: Callable[..., Any]) -> Iterator[Fill]:
     """The fills of Glorot and of He with one distribution."""
-    scaled = partial(Fill, minimum_dimensions=2, scaled=True, spare=spare)
+    scaled = partial(Fill, minimum_dimensions=2, scaled=True)
     yield scaled(
         name=f"xavier_{ending}",
         parameters={"gain": 1.0},
@@ -81,7 +77,6 @@ _TABLE = (
         parameters={"a": 0.0, "b": 1.0},
         sampler=uniform,
         integers=True,
-        spare=0,
         checks=(number_of("a", "b"), ordered),
         held=("a", "b"),
     ),
@@ -89,7 +84,6 @@ _TABLE = (
         name="normal",
         parameters={"mean": 0.0, "std": 1.0},
         sampler=normal,
-        spare=_SPARE_OF_NORMAL,
         checks=(number_of("mean"), *_STD),
         held=("mean", "std"),
     ),
@@ -104,7 +98,6 @@ _TABLE = (
         name="embedding",
         parameters={"padding_idx": REQUIRED, "std": 1.0},
         sampler=lambda _, padding_idx, std: normal(None, 0.0, std),
-        spare=_SPARE_OF_NORMAL,
         minimum_dimensions=2,
         maximum_dimensions=2,
         checks=(*_STD, index_of("padding_idx")),
@@ -133,8 +126,8 @@ _TABLE = (
         draws=False,
         checks=(groups_fit,),
     ),
-    *_scaled("uniform", uniform_of, 0),
-    *_scaled("normal", normal_of, _SPARE_OF_NORMAL),
+    *_scaled("uniform", uniform_of),
+    *_scaled("normal", normal_of),
     Fill(
         name="orthogonal",
         parameters={"gain": 1.0},

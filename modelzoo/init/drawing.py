@@ -1,25 +1,22 @@
-"""One tensor filled by name: drawn in pieces, from streams of its own, in several threads."""
+"""One tensor filled by name: drawn in pieces, in several threads."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy
 import torch
 from torch import Tensor
 
-from modelzoo.catalog.distributions import Fans, Sampler, dtype_of_draws, fans_of
+from modelzoo.catalog.distributions import Fans, dtype_of_draws, fans_of
 from modelzoo.catalog.fill import Fill
-from modelzoo.streams import BLOCK, generator
-
-
-def _nothing(tensor: Tensor, generator: torch.Generator | None) -> None:
-    """Fills a tensor without elements."""
+from modelzoo.elements import LONGEST, Array, bits, keys, runs, scratch
+from modelzoo.streams import generator
 
 
 class Filling:
@@ -27,71 +24,147 @@ class Filling:
 
     Args:
         arguments: all of them, as from `bind`, without a `problem_with` them.
-        shape: of the tensors; they may have any dtype, device and layout.
+        shape: of the tensors; they may have any device and layout.
+        dtype: of the tensors.
         fans: where they are not those of the shape.
 
     >>> weight = torch.empty(8, 4)
     >>> from modelzoo.catalog.fills import FILLS
-    >>> filling = Filling(FILLS["normal"], {"mean": 0.0, "std": 0.02}, weight.shape)
+    >>> filling = Filling(FILLS["normal"], {"mean": 0.0, "std": 0.02}, weight.shape, weight.dtype)
     >>> run(filling.tasks(weight, seed=0, name="0.weight"))
     """
 
     def __init__(
-        self, fill: Fill, arguments: Mapping[str, Any], shape: Sequence[int], fans: Fans | None = None
+        self,
+        fill: Fill,
+        arguments: Mapping[str, Any],
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        fans: Fans | None = None,
     ) -> None:
-        self.fill, self.constant, self.elements = fill, fill.constant, math.prod(shape)
-        self.sample: Sampler = _nothing
+        self.fill, self.shape, self.elements = fill, tuple(shape), math.prod(shape)
+        self.drawn = dtype_of_draws(dtype)
+        self.how: Any = None  # a law where elements are drawn apart, else a sampler
         if self.elements:
-            self.sample = fill.sampler((fans or fans_of(shape)) if fill.scaled else None, **arguments)
-        self.zeroed = fill.zeroed and fill.zeroed(shape, arguments)
+            self.how = fill.sampler((fans or fans_of(shape)) if fill.scaled else None, **arguments)
+        self.zeroed = slice(*fill.zeroed(shape, arguments)) if fill.zeroed else None
         self.cost = self.elements // 16 if fill.constant else self.elements if fill.elementwise else 8 * self.elements
-        self.whole = self.elements <= BLOCK or not fill.elementwise
-        self.small = self.whole and self.cost < LARGE
-        self.numbers = sys.maxsize if fill.spare is None else self.elements + fill.spare
+        self.waiting: list[tuple[Tensor, str]] = []
 
     def begin(self, tensor: Tensor, seed: int, name: str) -> list[Task]:
-        """Fills a small tensor, for an iterator that `run` goes through; gives the calls that fill a large one."""
-        if not self.small or tensor.is_meta:
+        """Fills a small tensor soon, for an iterator that ends with `finish`; gives the calls that fill a large one."""
+        if self.cost >= LARGE or tensor.is_meta or not self.elements:
             return self.tasks(tensor, seed, name)
-        self.fill_block(tensor, seed, name, 0, 0)
+        if not self.fill.apart:
+            self.fill_whole(tensor, seed, name, 0)
+            return []
+        self.waiting.append((tensor, name))
+        if len(self.waiting) * self.elements >= LONGEST:
+            self.finish(seed)
         return []
+
+    def finish(self, seed: int) -> None:
+        """Fills those that wait, all at once: of one alone most of the time would be calls."""
+        if not self.waiting:
+            return
+        tensors, names = zip(*self.waiting, strict=True)
+        self.waiting.clear()
+        rows = self.rows(keys(seed, names), numpy.zeros(len(names), numpy.int64), self.elements)
+        for tensor, row in zip(tensors, rows.reshape(-1, *self.shape).unbind(), strict=True):
+            _round(row, tensor)
+
+    def rows(self, keys: Array, starts: Array, length: int) -> Tensor:
+        """The numbers of some runs of elements, of shape (runs, length), in scratch memory."""
+        wide = self.drawn is torch.float64
+        found = bits(keys, starts, length, wide)
+        out = scratch("wide" if wide else "narrow", found.shape, "f8" if wide else "f4")
+        self.how(found, out)
+        odd = (starts & 1).astype(bool)
+        if not wide and odd.any():
+            out[odd, :length] = out[odd, 1 : length + 1]
+        if self.zeroed:
+            begins, ends = ((each - starts).clip(0, length) for each in (self.zeroed.start, self.zeroed.stop))
+            for row in numpy.nonzero(begins < ends)[0]:
+                out[row, begins[row] : ends[row]] = 0
+        return torch.from_numpy(out)[:, :length]
 
     def tasks(self, tensor: Tensor, seed: int, name: str, number: int = 0) -> list[Task]:
         """The calls that together fill a tensor, for `run`; with no elements or on meta there is nothing to do.
 
         Args:
-            seed, name, number: decide the streams; `number` counts the draws for this tensor.
+            seed, name, number: decide the values; `number` counts the draws for this tensor.
         """
         if not self.elements or tensor.is_meta:
             return []
-        if self.whole:
-            return [Task(self.cost, partial(self.fill_block, tensor, seed, name, number, 0))]
         tensor = tensor.detach()  # a view made where gradients are recorded could not be filled
+        if not self.fill.apart and (not self.fill.constant or self.elements <= LONGEST):
+            return [Task(self.cost, partial(self.fill_whole, tensor, seed, name, number))]
         if not tensor.is_contiguous():
             return [Task(self.elements, partial(self.fill_through_copy, tensor, seed, name, number))]
-        parts = torch.split(tensor.view(-1), BLOCK)
-        cost = self.cost // len(parts)
-        return [Task(cost, partial(self.fill_block, part, seed, name, number, at)) for at, part in enumerate(parts)]
+        flat, key = tensor.view(-1), keys(seed, [name], number)
+        return [
+            Task(min(LONGEST, self.cost), partial(self.fill_piece, flat[start : start + LONGEST], key, start))
+            for start in range(0, self.elements, LONGEST)
+        ]
 
-    def fill_block(self, tensor: Tensor, seed: int, name: str, number: int, block: int) -> None:
-        if self.constant or not self.elements:
-            self.sample(tensor, None)
+    def fill_whole(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
+        if self.fill.constant:
+            self.how(tensor, None)
             return
-        if self.fill.spare is None:
-            tensor = tensor.detach()  # a user's code may record gradients
-        drawn = tensor
-        if not (tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()):
-            drawn = torch.empty(tensor.shape, dtype=dtype_of_draws(tensor.dtype), device="cpu")
-        numbers = self.numbers if drawn.dtype is torch.float32 else sys.maxsize
-        self.sample(drawn, generator(seed, name, number, block, numbers) if self.fill.draws else None)
-        if self.zeroed:
-            first, stop = (max(each - block * BLOCK, 0) for each in self.zeroed)
-            drawn.view(-1)[first:stop] = 0
+        tensor = tensor.detach()  # a user's code may record gradients
+        drawn = tensor if _is_drawn(tensor) else torch.empty(tensor.shape, dtype=self.drawn, device="cpu")
+        self.how(drawn, generator(seed, name, number) if self.fill.draws else None)
         if drawn is not tensor:
             _round(drawn, tensor)
 
+    def fill_piece(self, piece: Tensor, key: Array, start: int) -> None:
+        """Elements of a flat tensor from `start` on."""
+        if self.fill.constant:
+            self.how(piece, None)
+            return
+        drawn = piece if _is_drawn(piece) else torch.empty(piece.shape, dtype=self.drawn, device="cpu")
+        out = drawn.numpy()
+        wide = self.drawn is torch.float64
+        place = 0 if wide else start & 1
+        self.how(bits(key, numpy.array([start]), len(out), wide)[0, place : place + len(out)], out)
+        if self.zeroed:
+            out[max(self.zeroed.start - start, 0) : max(self.zeroed.stop - start, 0)] = 0
+        if drawn is not piece:
+            _round(drawn, piece)
+
+    def fill_box(self, box: Tensor, offsets: Sequence[int], seed: int, name: str, number: int = 0) -> None:
+        """A part of a tensor of this shape: what the whole has there, of which no more is drawn than is needed.
+
+        Args:
+            box: contiguous, of the part's own shape.
+            offsets: where it begins, in each dimension.
+        """
+        if not box.numel():
+            return
+        if self.fill.constant:
+            self.fill_whole(box, seed, name, number)
+        elif not self.fill.apart:
+            whole = torch.empty(self.shape, dtype=self.drawn, device="cpu")
+            self.fill_whole(whole, seed, name, number)
+            place = tuple(slice(at, at + size) for at, size in zip(offsets, box.shape, strict=True))
+            _round(whole[place], box.detach())
+        else:
+            key, (starts, length) = keys(seed, [name], number), runs(self.shape, offsets, box.shape)
+            rows, several = box.detach().view(len(starts), length), max(LONGEST // length, 1)
+            for first in range(0, len(starts), several):
+                self.fill_rows(rows[first : first + several], key, starts[first : first + several])
+
+    def fill_rows(self, rows: Tensor, key: Array, starts: Array) -> None:
+        """Some runs of elements, of one length."""
+        length = rows.shape[1]
+        if len(rows) == 1:
+            for at in range(0, length, LONGEST):
+                self.fill_piece(rows[0, at : at + LONGEST], key, int(starts[0]) + at)
+            return
+        _round(self.rows(key, starts, length), rows)
+
     def fill_through_copy(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
-        drawn = torch.empty(tensor.shape, dtype=dtype_of_draws(tensor.dtype), device="cpu")
+        drawn = torch.empty(tensor.shape, dtype=self.drawn, device="cpu")
         run(self.tasks(drawn, seed, name, number), threads=1)
         _round(drawn, tensor)
 
@@ -107,7 +180,7 @@ def tasks(
     fans: Fans | None = None,
 ) -> list[Task]:
     """`Filling.tasks` of a single tensor."""
-    return Filling(fill, arguments, tensor.shape, fans).tasks(tensor, seed, name, number)
+    return Filling(fill, arguments, tensor.shape, tensor.dtype, fans).tasks(tensor, seed, name, number)
 
 
 def draw(
@@ -133,6 +206,11 @@ def draw(
 
 
 _DRAWN = (torch.float32, torch.float64)
+
+
+def _is_drawn(tensor: Tensor) -> bool:
+    """Whether a fill can write into the tensor itself."""
+    return tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()
 
 
 def _round(drawn: Tensor, tensor: Tensor) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-from modelzoo.catalog import fills
+from modelzoo.catalog.fills import TORCHS
 from modelzoo.errors import ConfigError, Problems, first_line
 from modelzoo.init import drawing
 from modelzoo.init.attempt import NOT_FINITE, is_finite
@@ -46,7 +47,9 @@ def filled(skeleton: Skeleton, table: list[Entry]) -> list[Tensor]:
 
 def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     """Fills a tensor that belongs to no model."""
-    drawing.run(_tasks_of(entry, entry.tensor, seed, max_steps, {}, runtime.Operations("fills")))
+    fillings: Fillings = {}
+    tasks = _tasks_of(entry, entry.tensor, seed, max_steps, fillings, runtime.Operations("fills"))
+    drawing.run(chain(tasks, _finish(fillings, seed)))
 
 
 def _tasks(skeleton: Skeleton, tensors: list[tuple[Entry, Tensor]], seed: int) -> Iterator[drawing.Task]:
@@ -55,11 +58,19 @@ def _tasks(skeleton: Skeleton, tensors: list[tuple[Entry, Tensor]], seed: int) -
     for entry, tensor in tensors:
         if entry.original is not None:
             original = skeleton.placed.get(entry.original.tensor, entry.original.tensor)
-            chain = carried(entry.chain, original.detach())
-            fill = Computation(tensor, chain, entry.drawn, seed, skeleton.max_steps, operations)
+            fills = carried(entry.chain, original.detach())
+            fill = Computation(tensor, fills, entry.drawn, seed, skeleton.max_steps, operations)
             yield drawing.Task(tensor.numel(), fill)
         else:
             yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
+    yield from _finish(fillings, seed)
+
+
+def _finish(fillings: Fillings, seed: int) -> Iterator[drawing.Task]:
+    """Fills the small tensors that still wait."""
+    for filling in fillings.values():
+        filling.finish(seed)
+    yield from ()
 
 
 def _tasks_of(
@@ -70,20 +81,22 @@ def _tasks_of(
     fillings: Fillings,
     operations: runtime.Operations,
 ) -> Iterable[drawing.Task]:
-    chain = entry.chain
-    decision = chain[0]
+    decision = entry.chain[0]
     if entry.computed is not None:
         computed, entry.computed = entry.computed, None
         return [drawing.Task(tensor.numel() // 16, partial(tensor.detach().copy_, computed))]
-    if len(chain) > 1 or not isinstance(decision, NamedFill):
-        if len(chain) == 1 and isinstance(decision, Kept) and decision.value is tensor:
+    if len(entry.chain) > 1 or not isinstance(decision, NamedFill):
+        if len(entry.chain) == 1 and isinstance(decision, Kept) and decision.value is tensor:
             return []
-        return [drawing.Task(tensor.numel(), Computation(tensor, chain, entry.drawn, seed, max_steps, operations))]
-    case = (id(decision), tensor.shape)
+        return [
+            drawing.Task(tensor.numel(), Computation(tensor, entry.chain, entry.drawn, seed, max_steps, operations))
+        ]
+    case = (id(decision), tensor.shape, tensor.dtype)
     filling = fillings.get(case)
     if filling is None:
-        filling = fillings[case] = drawing.Filling(decision.fill, decision.arguments, tensor.shape, decision.fans)
-    if decision.fill.name in fills.TORCHS:
+        filling = drawing.Filling(decision.fill, decision.arguments, tensor.shape, tensor.dtype, decision.fans)
+        fillings[case] = filling
+    if decision.fill.name in TORCHS:
         return filling.begin(tensor, seed, entry.drawn)
     tasks = filling.tasks(tensor, seed, entry.drawn)
     return [drawing.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
@@ -98,5 +111,5 @@ def _told(fill: Callable[[], object], decision: Decision, entry: Entry) -> None:
         raise ConfigError([wrong.problem(decision.rule, decision.key or entry.key, entry.name)]) from error
 
 
-Fillings = dict[tuple[int, torch.Size], drawing.Filling]
-"""Of a fill, by its decision's id, and a shape: tensors of one shape share them."""
+Fillings = dict[tuple[int, torch.Size, torch.dtype], drawing.Filling]
+"""Of a fill, by its decision's id, a shape and a dtype: tensors that agree in them share it."""

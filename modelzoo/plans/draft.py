@@ -212,23 +212,30 @@ def filled(
     target = torch.device(device)
     if target.type == "cpu" or budget is not None:
         check(draft.bytes, lambda: draft.plan, budget, draft.record.largest)
-    if draft.skeleton.device.type == "meta" != target.type and building.has_registered(draft.skeleton):
-        draft = _constructed_again(draft)
+    if target.type != "meta":
+        draft = constructed(draft)
     building.materialise(draft.skeleton, target)
     if target.type != "meta":
         filling.fill(draft.skeleton, draft.table, draft.seed, threads)
         ready = zip(draft.table, filling.filled(draft.skeleton, draft.table), strict=True)
         measured.measure(draft.skeleton.root, [*ready], partial(example_tensors, draft.given, target), draft.seed)
+    remember(draft)
+    return draft
+
+
+def remember(draft: Draft) -> None:
+    """Keeps what a model was made from, for those who ask later."""
     chains = [entry.chain if entry.padding is None else entry.fills for entry in draft.table]
     tensors = filling.filled(draft.skeleton, draft.table)
     blocks = ((module, each.block.name) for module, each in draft.skeleton.blocks if each.sequence)
     origins.remember(draft.skeleton.root, tensors, chains, draft.given, draft.values, blocks, draft.base_shapes)
-    return draft
 
 
-def _constructed_again(draft: Draft) -> Draft:
+def constructed(draft: Draft) -> Draft:
     """On the CPU what was checked on meta: a user's layer may hold on to every tensor that its constructor saw."""
     skeleton = draft.skeleton
+    if skeleton.device.type != "meta" or not building.has_registered(skeleton):
+        return draft
     made = building.construct(
         skeleton.instances[skeleton.root],
         torch.device("cpu"),

@@ -17,9 +17,10 @@ from torch.nn import init
 from modelzoo.catalog.distributions import NONLINEARITIES, fans_of
 from modelzoo.catalog.fill import REQUIRED, problem_with
 from modelzoo.catalog.fills import FILLS, TORCHS, bind, find_fill, register_fill
+from modelzoo.elements import LONGEST
 from modelzoo.errors import TextError
-from modelzoo.init.drawing import Task, draw, run, tasks
-from modelzoo.streams import BLOCK, generator
+from modelzoo.init.drawing import Filling, Task, draw, run, tasks
+from modelzoo.streams import generator
 
 
 def filled(
@@ -145,14 +146,6 @@ def test_bounds_are_exact_in_float32(a: float, b: float, name: str) -> None:
     assert values.min() - low <= max(step, (high - low) * 1e-4)
 
 
-def test_the_largest_uniform_draw_cannot_pass_the_bound() -> None:
-    a, b = torch.randn(100_000, 2, generator=torch.Generator().manual_seed(0)).sort().values.unbind(1)
-    top = torch.tensor(1 - 2**-24)
-    assert (top * (b - a) + a <= b).all()
-    fused = (top.double() * (b - a).double() + a.double()).float()
-    assert (fused <= b).all()
-
-
 @pytest.mark.parametrize("name", ["zeros", "ones", "eye", "dirac"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64])
 def test_fills_that_draw_nothing_equal_those_of_torch(name: str, dtype: torch.dtype) -> None:
@@ -195,8 +188,8 @@ def test_sparse_has_so_many_zeros_in_each_column_at_places_of_its_own(sparsity: 
 
 def test_an_embedding_is_normal_but_for_its_padding_row() -> None:
     shape = (3000, 70)  # the row lies across the border of two blocks
-    row = BLOCK // 70
-    assert row * 70 < BLOCK < (row + 1) * 70
+    row = LONGEST // 70
+    assert row * 70 < LONGEST < (row + 1) * 70
     expected = filled(torch.empty(shape), "normal", 0.0, 0.5)
     expected[row] = 0
     assert filled(torch.empty(shape), "embedding", row, std=0.5).equal(expected)
@@ -345,24 +338,27 @@ def test_the_setting_of_torch_is_kept(torch_threads: Callable[[int], None]) -> N
     assert seen == [3]
 
 
-def test_blocks_have_streams_of_their_own() -> None:
-    values = filled(torch.empty(2 * BLOCK + 20), "uniform", name="w", seed=3)
-    for index, part in enumerate(values.split(BLOCK)):
-        assert part.equal(torch.rand(len(part), generator=generator(3, "w", 0, index)))
+@pytest.mark.parametrize("name", ["uniform", "normal", "trunc_normal"])
+@pytest.mark.parametrize("extra", [-1, 0, 1, 5, 17])
+def test_where_a_tensor_ends_does_not_change_what_stands_before(extra: int, name: str) -> None:
+    longest = filled(torch.empty(2 * LONGEST), name)
+    values = filled(torch.empty(LONGEST + extra), name)
+    assert len(tasks(values, FILLS[name], bind(FILLS[name], [], {}), seed=0, name="w")) == 1 + (extra > 0)
+    assert values.equal(longest[: LONGEST + extra])
 
 
-@pytest.mark.parametrize("extra", [-1, 0, 1, 5, 16, 17])
-def test_the_end_of_a_tensor_does_not_change_its_blocks(extra: int) -> None:
-    longest = filled(torch.empty(2 * BLOCK), "normal")
-    values = filled(torch.empty(BLOCK + extra), "normal")
-    assert values.isfinite().all()
-    assert len(tasks(values, FILLS["normal"], bind(FILLS["normal"], [], {}), seed=0, name="w")) == 1 + (extra > 0)
-    if extra >= 0:
-        assert values[:BLOCK].equal(longest[:BLOCK])
-
-
-def test_the_first_block_is_drawn_as_in_a_tensor_of_its_size() -> None:
-    assert filled(torch.empty(3 * BLOCK), "trunc_normal")[:BLOCK].equal(filled(torch.empty(BLOCK), "trunc_normal"))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64], ids=str)
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 5), (8, 8)], ids=str)
+def test_small_tensors_drawn_together_have_the_values_that_each_has_alone(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    arguments = {"a": -9.0, "b": 9.0}
+    filling = Filling(FILLS["uniform"], arguments, shape, dtype)
+    tensors = [torch.empty(shape, dtype=dtype) for _ in range(7)]
+    assert [filling.begin(each, 0, str(n)) for n, each in enumerate(tensors)] == [[]] * 7
+    filling.finish(0)
+    alone = [filled(torch.empty(shape, dtype=dtype), "uniform", -9.0, 9.0, name=str(n)) for n in range(7)]
+    assert all(one.equal(other) for one, other in zip(tensors, alone, strict=True))
 
 
 def test_tensors_seeds_and_draws_differ_and_orders_do_not_matter() -> None:

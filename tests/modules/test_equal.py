@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,16 +10,12 @@ from torch import nn
 
 import modelzoo
 from modelzoo import register
-from modelzoo.catalog.fills import FILLS, bind
-from modelzoo.init.drawing import Filling, run
 from modelzoo.modules import dry_run, equal, skeleton
 from modelzoo.plans import draft as drafts
 from tests.helpers.composing import compose
 from tests.helpers.twinning import Config, Generator
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ARGUMENTS = {"embedding": {"padding_idx": 0}, "xavier_uniform": {"gain": 2.0}}
-COUNTED = [name for name, fill in FILLS.items() if fill.spare is not None]
 
 
 def refusal(model):
@@ -171,22 +166,6 @@ def test_a_condition_on_data_sees_zeros_in_every_copy():
         "b.1": 1,
         "b.2": 1,
     }
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.int64], ids=str)
-@pytest.mark.parametrize("name", COUNTED)
-def test_a_fill_draws_no_more_than_it_says(name, dtype):
-    if dtype == torch.int64 and not FILLS[name].integers:
-        return
-    whole = replace(FILLS[name], spare=None)
-    for count in (1, 2, 3, 7, 8, 15, 16, 17, 31, 100, 209, 210, 211, 226, 227, 300, 395, 396, 640):
-        shape = (count, 1) if FILLS[name].minimum_dimensions else (count,)
-        arguments = bind(FILLS[name], [], ARGUMENTS.get(name, {}))
-        few, all_ = torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype)
-        run(Filling(whole, arguments, shape).tasks(all_, 5, "0.weight"))
-        run(Filling(FILLS["normal"], bind(FILLS["normal"], [], {}), (700,)).tasks(torch.empty(700), 6, "other"))
-        run(Filling(FILLS[name], arguments, shape).tasks(few, 5, "0.weight"))
-        assert few.equal(all_), count
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
