@@ -66,7 +66,7 @@ def _check_measured(table: list[Entry]) -> None:
     for entry in table:
         found = measured_in(entry.chain)
         if found is not None:
-            what = f"{found.rule} fills '{entry.name}' with {found.fill.name}, which runs the whole model: here it is split."
+            what = f"{found.rule} fills '{entry.name}' with {found.fill.name}, which runs the whole model."
             problems.add(found.key, what, "Build the model without 'parallelize', or take another fill.")
     problems.check()
 

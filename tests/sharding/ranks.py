@@ -1,0 +1,167 @@
+"""What each rank of a job does: it builds models that torch splits in several ways, and compares them with whole ones.
+
+python -m tests.sharding.ranks RANK WORLD FILE
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+import modelzoo
+from modelzoo.errors import ConfigError
+from tests.helpers.composing import compose
+
+SMALL: dict[str, Any] = {
+    "args": {"d": 12},
+    "inputs": {"x": {"shape": [2, 5], "dtype": "int64"}},
+    "blocks": {
+        "Block": {
+            "args": {"d": 12},
+            "layers": {"up": "Linear(d, 7 * d)", "act": "ReLU", "down": "Linear(7 * d, d)", "norm": "LayerNorm(d)"},
+            "parameters": {"scale": {"shape": ["d"], "fill": "ones"}},
+            "buffers": {"mask": {"shape": ["d", "d"], "fill": "tril(ones(shape))"}},
+            "forward": "x + norm(down(act(up(x)))) * scale @ mask",
+        }
+    },
+    "layers": {
+        "embed": "Embedding(19, d, padding_idx=3)",
+        "blocks": {"_target_": "Block", "_repeat_": 2},
+        "shared": "Linear(d, d)",
+        "odd": "Linear(d, 13, bias=False)",
+        "head": "Linear(d, 19, bias=False)",
+    },
+    "forward": "h = shared(blocks(shared(embed(x))))\nreturn head(h), odd(h)",
+    "tie": {"head.weight": "embed.weight"},
+}
+
+INITS: dict[str, Any] = {
+    "torch": None,
+    "xavier": {"w": {"layer": "Linear", "param": "weight", "fill": "xavier_uniform"}},
+    "normal": {"w": {"param": "weight", "fill": "normal(std=0.02)"}, "s": {"name": "*.scale", "fill": 0.5}},
+    "whole": {
+        "w": {"layer": "Linear", "param": "weight", "fill": "orthogonal"},
+        "s": {"name": "shared.weight", "fill": "sparse(sparsity=0.3)"},
+        "e": {"name": "embed.weight", "fill": "trunc_normal(std=0.02)"},
+    },
+    "texts": {
+        "w": {"layer": "Linear", "param": "weight", "fill": "w = normal()\nreturn (w - w.mean()) / fan_in"},
+        "d": {"name": "*.down.weight", "fill": "value / 2"},
+    },
+}
+
+
+def fsdp(model: nn.Module, mesh: DeviceMesh) -> None:
+    """Each block is a unit, and what is tied is one."""
+    for block in model.get_submodule("blocks").children():
+        fully_shard(block, mesh=mesh)
+    fully_shard([model.get_submodule("embed"), model.get_submodule("head")], mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def columns_and_rows(model: nn.Module, mesh: DeviceMesh) -> None:
+    """Each block's first layer by its outputs, its second by its inputs."""
+    for block in model.get_submodule("blocks").children():
+        parallelize_module(block, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
+
+
+def both(model: nn.Module, mesh: DeviceMesh) -> None:
+    """Columns and rows within a machine, units across machines."""
+    columns_and_rows(model, mesh["tp"])
+    fsdp(model, mesh["dp"])
+
+
+def ways(world: int) -> Iterator[tuple[str, Callable[..., None], DeviceMesh]]:
+    """How a model is split over so many ranks."""
+    line = distributed.init_device_mesh("cpu", (world,))
+    yield "fsdp", fsdp, line
+    yield "columns and rows", columns_and_rows, line
+    if world == 4:
+        yield "hsdp", fsdp, distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicate", "shard"))
+        yield "both", both, distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+
+
+def full(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def differences(whole: nn.Module, split: nn.Module) -> list[str]:
+    """The names of tensors that are not equal, and of ties that are lost."""
+    found = []
+    for of in ("named_parameters", "named_buffers"):
+        pairs = zip(getattr(whole, of)(remove_duplicate=False), getattr(split, of)(remove_duplicate=False), strict=True)
+        found += [name for (name, one), (other, two) in pairs if name != other or not full(two).equal(one)]
+    if len(list(whole.parameters())) != len(list(split.parameters())):
+        found.append("ties")
+    return found
+
+
+def small(world: int) -> Iterator[tuple[str, list[str]]]:
+    """The small model, split in every way, with every init."""
+    for way, parallelize, mesh in ways(world):
+        for name, init in INITS.items():
+            whole = modelzoo.build(SMALL, init, seed=5)
+            split = modelzoo.build(SMALL, init, seed=5, parallelize=parallelize, device_mesh=mesh)
+            yield f"{way}, {name}", differences(whole, split)
+        inputs = torch.arange(10).reshape(2, 5)
+        outputs = [full(each) for each in split(inputs)]
+        near = all(one.allclose(other, atol=1e-5) for one, other in zip(whole(inputs), outputs, strict=True))
+        yield f"{way}, forward", [] if near else ["output"]
+
+
+def shipped(world: int) -> Iterator[tuple[str, list[str]]]:
+    """Shipped models, the largest modules of which are units."""
+    mesh = distributed.init_device_mesh("cpu", (world,))
+
+    def units(model: nn.Module) -> None:
+        shared = [each for each in model.modules() if isinstance(each, nn.Embedding)]
+        homes = {id(each.weight): each for each in shared}
+        for each in model.modules():
+            tied = homes.get(id(getattr(each, "weight", None)))
+            if tied is not None and tied is not each:
+                fully_shard([tied, each], mesh=mesh)
+        fully_shard(model, mesh=mesh)
+
+    for name, init in (("gpt2", "gpt2"), ("llama", "llama"), ("seq2seq", None), ("mixture_of_experts", None)):
+        model, rules = compose(*[f"model={name}", *([f"init={init}"] if init else [])])
+        split = modelzoo.build(model, rules, seed=1, parallelize=units)
+        yield name, differences(modelzoo.build(model, rules, seed=1), split)
+
+
+def refused(world: int) -> Iterator[tuple[str, list[str]]]:
+    """What is told where a tie would be lost."""
+
+    def apart(model: nn.Module) -> None:
+        fully_shard(model.get_submodule("embed"))
+        fully_shard(model)
+
+    try:
+        modelzoo.build(SMALL, parallelize=apart)
+    except ConfigError as error:
+        yield "apart", [str(error)]
+    try:
+        rules = {"w": {"layer": "Linear", "param": "weight", "fill": "lsuv"}}
+        modelzoo.build(SMALL, rules, parallelize=apart)
+    except ConfigError as error:
+        yield "measured", [str(error)]
+
+
+if __name__ == "__main__":
+    rank, world, store, out, *parts = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(world))
+    results = {name: found for part in parts for name, found in globals()[part](int(world))}
+    distributed.destroy_process_group()
+    pathlib.Path(out).write_text(json.dumps(results))
