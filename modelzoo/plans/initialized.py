@@ -132,15 +132,11 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
 
 
 def _fill(found: Foreign, seed: int) -> None:
-    """Fills what is not kept; of what this process holds a part of, one whole after the other."""
+    """Fills what is not kept; of what this process holds a part of, that part."""
     filled = [entry for entry in found.table if not _is_kept(entry)]
     parted = [entry for entry in filled if sharded.is_sharded(entry.tensor)]
     filling.fill(found.skeleton, [entry for entry in found.table if entry not in parted], seed)
-    placed = found.skeleton.placed
-    for entry in parted:
-        placed[entry.tensor] = torch.empty(entry.tensor.shape, dtype=entry.tensor.dtype, device="cpu")
-        filling.fill(found.skeleton, [entry], seed)
-        sharded.keep(entry.tensor, placed.pop(entry.tensor))
+    sharded.fill([(entry, entry.tensor) for entry in parted], seed, bounds.STEPS)
     with torch.no_grad():
         for entry in filled:
             if entry in found.assigned:

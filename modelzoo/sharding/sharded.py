@@ -12,10 +12,10 @@ from torch.distributed.tensor import DTensor
 
 from modelzoo.errors import Path, Problems
 from modelzoo.init import filling
+from modelzoo.init import sharded as parts
 from modelzoo.init.ledger import Entry, Home
 from modelzoo.init.measured import measured_in
 from modelzoo.plans.draft import Draft, constructed, remember
-from modelzoo.sharding import parts
 
 Parallelize = Callable[..., Any]
 """Splits a model in place, with `fully_shard`, `parallelize_module` or both: `f(model)`, or `f(model, mesh)`."""

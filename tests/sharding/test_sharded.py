@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -9,7 +10,7 @@ import subprocess
 import sys
 
 import modelzoo
-from modelzoo.sharding.boxes import box
+from modelzoo.init.sharded import part
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -67,7 +68,7 @@ def test_four_ranks_have_the_bits_of_one_on_meshes_of_two_dimensions_too(tmp_pat
     assert {name: names for name, names in found.items() if names} == {}
 
 
-def test_the_boxes_of_all_ranks_are_the_whole_tensor_once() -> None:
+def test_the_parts_of_all_ranks_are_the_whole_tensor_once() -> None:
     from torch.distributed.tensor import Replicate, Shard
     from torch.distributed.tensor.placement_types import _StridedShard
 
@@ -79,13 +80,10 @@ def test_the_boxes_of_all_ranks_are_the_whole_tensor_once() -> None:
         [Replicate(), Shard(0)],
         [Replicate(), Replicate()],
     ):
-        boxes = {box(shape, placements, sizes, (one, two)) for one in range(4) for two in range(2)}
-        covered = [(row, column) for each in boxes for row in _range(each.place[0]) for column in _range(each.place[1])]
+        places = itertools.product(range(4), range(2))
+        parts = {tuple((each.start, each.stop) for each in part(shape, placements, sizes, place)) for place in places}
+        covered = [each for rows, columns in parts for each in itertools.product(range(*rows), range(*columns))]
         assert len(covered) == len(set(covered)) == 193 * 31
-
-
-def _range(part: slice) -> range:
-    return range(part.start, part.stop)
 
 
 def test_a_build_on_one_machine_imports_nothing_of_this() -> None:
