@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,13 +13,13 @@ from torch import Tensor
 Path = tuple[str | int, ...]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
+@dataclass(eq=False, repr=False, slots=True, kw_only=True)
 class Node:
     """A value of a forward, and how it came about.
 
     Attributes:
         kind: "input", "tensor" (one of the module's own or of a child), "constant", "function", "layer", "size" (of a
-            dimension) or "number" (computed from sizes).
+            dimension), "number" (computed from sizes), "loop", or "carried" (what a turn of a loop leaves).
         name: of an input; of a function, a method or an operator.
         form: of a function whether it is a "function", a "method" or an "attribute".
         path: of a layer, or of a tensor, from the module.
@@ -26,6 +27,7 @@ class Node:
         fixed: whether it depends on sizes alone, not on values.
         value: what came out, which keeps it alive.
         line: where the source has it.
+        loop: of a loop what it does.
     """
 
     kind: str
@@ -37,6 +39,25 @@ class Node:
     fixed: bool = False
     value: Any = None
     line: str = ""
+    loop: Loop | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True, kw_only=True)
+class Loop:
+    """A loop over the layers of a container.
+
+    Attributes:
+        containers: the paths of the containers that it goes over, each with the numbers of the first layer and of the one
+            behind the last; without that it goes to the end.
+        body: what a turn does; the layers of the turn are called "*0", "*1", ...
+        marks: what stands for the values that the turn before left.
+        ends: what a turn leaves of each.
+    """
+
+    containers: list[tuple[Path, int, int | None]]
+    body: list[Node]
+    marks: list[Node]
+    ends: list[Ref]
 
 
 class Ref(NamedTuple):
@@ -77,8 +98,8 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
         return tuple(mapped(each, change) for each in value)
     if isinstance(value, slice):
         return slice(*(mapped(each, change) for each in (value.start, value.stop, value.step)))
-    if type(value) is dict:
-        return {name: mapped(each, change) for name, each in value.items()}
+    if type(value) in (dict, OrderedDict):
+        return type(value)((name, mapped(each, change)) for name, each in value.items())
     return change(value)
 
 
@@ -131,3 +152,21 @@ def tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
 def plain(value: Any) -> Any:
     """A value without sizes that know where they come from."""
     return mapped(value, lambda each: int(each) if isinstance(each, Size) else each)
+
+
+def whole(given: Any) -> Any:
+    """Arguments in which a list or tuple that is handed on as it is counts as one value."""
+    if isinstance(given, dict):
+        return {name: whole(each) for name, each in given.items()}
+    if isinstance(given, Ref) or not isinstance(given, (tuple, list)):
+        return given
+    given = type(given)(map(whole, given)) if type(given) in (tuple, list) else given
+    if not given or not all(isinstance(each, Ref) and each.path for each in given):
+        return given
+    owner = Ref(given[0].node, given[0].path[:-1])
+    if [*given] != [Ref(owner.node, (*owner.path, number)) for number in range(len(given))]:
+        return given
+    value = owner.node.value
+    for step in owner.path:
+        value = value[step]
+    return owner if isinstance(value, (tuple, list)) and len(value) == len(given) else given

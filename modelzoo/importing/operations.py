@@ -238,7 +238,7 @@ def value(given: Any, build: Build) -> ast.expr:
         return ast.Tuple(_values(list(given), build), ast.Load())
     if isinstance(given, list):
         return ast.List(_values(given, build), ast.Load())
-    if type(given) is dict:
+    if isinstance(given, dict):
         return ast.Dict([ast.Constant(each) for each in given], _values(list(given.values()), build))
     return constant(given)
 

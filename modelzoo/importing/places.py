@@ -44,17 +44,17 @@ def _plain(ref: Ref) -> ast.expr:
     return tensor_literal(value) if isinstance(value, Tensor) else operations.constant(value)
 
 
-def layer_of(path: Path, layers: frozenset[str]) -> ast.expr:
+def layer_of(path: Path) -> ast.expr:
     """The expression that names a layer.
 
-    >>> ast.unparse(layer_of(("blocks", "0", "norm"), frozenset(["blocks"])))
+    >>> ast.unparse(layer_of(("blocks", "0", "norm")))
     'blocks[0].norm'
-    >>> ast.unparse(layer_of(("0",), frozenset()))
+    >>> ast.unparse(layer_of(("0",)))
     "layers['0']"
     """
     first, *others = map(str, path)
     found: ast.expr = load(first)
-    if not first.isidentifier():
+    if not first.isidentifier() and first[0] != "%":
         found = ast.Subscript(load("layers"), ast.Constant(first), ast.Load())
     for each in others:
         found = item(found, (int(each),)) if each.isdecimal() else _step(found, each)
@@ -67,11 +67,11 @@ def _step(owner: ast.expr, name: str) -> ast.expr:
     return ast.Subscript(owner, ast.Constant(name), ast.Load())
 
 
-def tensor_of(path: Path, layers: frozenset[str]) -> ast.expr:
+def tensor_of(path: Path) -> ast.expr:
     """The expression that names a tensor of the block, or of a layer in it."""
     if len(path) == 1:
         return load(str(path[0]))
-    return ast.Attribute(layer_of(path[:-1], layers), str(path[-1]), ast.Load())
+    return ast.Attribute(layer_of(path[:-1]), str(path[-1]), ast.Load())
 
 
 def tensor_literal(value: Tensor) -> ast.expr:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from modelzoo.importing import observed
-from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, tensors
+from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, tensors, whole
 from modelzoo.importing.owners import Owners
 from modelzoo.importing.records import Record, bound, has_values, line_of
 
@@ -179,12 +179,14 @@ class Recorder(TorchFunctionMode):
 
     def known(self, value: Any) -> Any:
         """A value with references in the place of tensors and sizes."""
-        return mapped(value, self.reference)
+        return whole(mapped(value, self.reference))
 
     def reference(self, value: Any) -> Any:
         record = self.stack[-1]
         if isinstance(value, Size):
             return self.number(value)
+        if isinstance(value, Mapping):
+            return {str(name): self.known(each) for name, each in value.items()}
         if not isinstance(value, Tensor):
             return value
         if id(value) not in record.known:

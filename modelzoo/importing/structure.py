@@ -13,7 +13,7 @@ from modelzoo.importing import fillings, layers, ours, texts
 from modelzoo.importing.graph import Path
 from modelzoo.importing.owners import Owners, own_tensors
 from modelzoo.importing.records import Record, line_of
-from modelzoo.importing.training import alike, merged
+from modelzoo.importing.training import alike, merged, with_loops
 from modelzoo.importing.trees import About, Block, Call, Own, Tree, sequence
 from modelzoo.modules.blocks import Generated
 
@@ -107,6 +107,7 @@ class Reader:
                 self.trouble(path, module, line_of(type(module)), "it is called in several ways")
                 return texts.uncalled()
         branch = merged((records or training)[0], training[0] if training and records else None)
+        branch = with_loops(branch, containers(module))
         held = {id(value): name for name, value in vars(module).items() if isinstance(value, Tensor)}
         own = frozenset(name for name, each in module._modules.items() if each is not None)
         tensors = frozenset(name for name, _ in own_tensors(module))
@@ -161,6 +162,15 @@ def is_sequence(module: nn.Module) -> bool:
     forward = type(module).forward
     holds = forward is nn.Module.forward or type(module) in NEVER
     return not own_tensors(module) and (forward is nn.Sequential.forward or holds)
+
+
+def containers(module: nn.Module) -> dict[Path, int]:
+    """How many layers each container in a module has."""
+    found = {}
+    for name, each in module.named_modules():
+        if name and is_sequence(each):
+            found[tuple(name.split("."))] = len(each._modules)
+    return found
 
 
 def _filled(tensor: Tensor) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from modelzoo.importing import operations
-from modelzoo.importing.graph import Node, Path, Ref
+from modelzoo.importing.graph import Loop, Node, Path, Ref
 from modelzoo.importing.observed import RANDOM
 from modelzoo.importing.operations import UnsayableError
 from modelzoo.importing.places import LITERAL, assigned, is_in_tuples, item, layer_of, tensor_literal, tensor_of
@@ -18,6 +18,9 @@ from modelzoo.importing.training import Branch
 from modelzoo.importing.usage import Usage, is_made_up
 from modelzoo.importing.variables import named
 from modelzoo.language.pieces import load
+
+LAYERS = ("layer", "other", "third", "fourth")
+"""What the layers of a loop are called."""
 
 WIDTH = 88
 """About how many characters a line has at most before a part of it gets a name."""
@@ -99,6 +102,7 @@ class Writer:
         self.order, self.problems, self.wanted = [], [], {}
         self.inside: list[tuple[Node, int]] = []  # what the line that is written consists of, and how wide it is
         self.cuts: set[Node] = set()
+        self.turns: list[str] = []  # what the layers of a turn are called
         self.lines: list[ast.stmt] = []
         for node in self.branch.inputs.values():
             self.unpacked_input(node)
@@ -120,7 +124,9 @@ class Writer:
 
     def block(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
-            if node in self.stated and node in self.needed and node.kind in ("function", "layer"):
+            if node.loop is not None:
+                self.state_loop(node, node.loop)
+            elif node in self.stated and node in self.needed and node.kind in ("function", "layer"):
                 self.state(node)
 
     def end(self, result: Any) -> None:
@@ -146,6 +152,44 @@ class Writer:
             target = self.variable(Ref(node))
         self.lines.append(ast.Assign([target], made))
         self.sizes_of(node)
+
+    def state_loop(self, node: Node, loop: Loop) -> None:
+        """A loop: what its turns leave has names before it."""
+        for number, (mark, start) in enumerate(zip(loop.marks, node.args, strict=True)):
+            made = self.checked(node, start)
+            target = self.variable(Ref(mark))
+            name = self.branch.names.get(loop.ends[number]) or self.branch.names.get(start, "")
+            self.wanted[self.variables[Ref(mark)]] = name
+            self.lines.append(ast.Assign([target], made))
+        outside, self.lines = self.lines, []
+        known = dict(self.variables)
+        before, self.turns = self.turns, []
+        for name in LAYERS[: len(loop.containers)]:
+            self.turns.append(f"%{len(self.wanted)}")
+            self.wanted[self.turns[-1]] = name
+        self.block(loop.body)
+        self.inside = []
+        targets = [ast.Name(known[Ref(mark)], ast.Store()) for mark in loop.marks]
+        ends = [self.expression(end) for end in loop.ends]
+        one = len(ends) == 1
+        target: ast.expr = targets[0] if one else ast.Tuple([*targets], ast.Store())
+        self.lines.append(ast.Assign([target], ends[0] if one else ast.Tuple(ends, ast.Load())))
+        self.cut(6)
+        inside, self.lines = self.lines, outside
+        self.variables = known
+        over = [_slice(*each) for each in loop.containers]
+        names: list[ast.expr] = [ast.Name(each, ast.Store()) for each in self.turns]
+        several = len(over) > 1
+        layers = ast.Call(load("zip"), over, []) if several else over[0]
+        self.lines.append(ast.For(ast.Tuple(names, ast.Store()) if several else names[0], layers, inside, []))
+        self.turns = before
+        for number, mark in enumerate(loop.marks):
+            self.variables[Ref(node, (number,))] = self.variables[Ref(mark)]
+
+    def turned(self, path: Path) -> Path:
+        """The path of a layer, where it is that of a turn with its name."""
+        first = str(path[0])
+        return (self.turns[int(first[1:])], *path[1:]) if first.startswith("*") else path
 
     def sizes_of(self, owner: Node) -> None:
         """The sizes of a value that have names get them at once."""
@@ -223,12 +267,13 @@ class Writer:
             left, right = (operations.value(each, self.expression) for each in node.args)
             return ast.BinOp(left, _NUMBERS[node.name](), right)
         if node.kind == "tensor":
-            return tensor_of(node.path, self.layers)
+            return tensor_of(node.path)
         if node.kind == "constant" or is_made_up(node):
             return self.constant(node)
         if node.kind == "layer":
+            path = self.turned(node.path)
             made: ast.expr = ast.Call(
-                layer_of(node.path, self.layers),
+                layer_of(path),
                 [self.checked(node, each) for each in node.args],
                 [ast.keyword(name, self.checked(node, each)) for name, each in node.named.items()],
             )
@@ -290,6 +335,14 @@ class Writer:
             if known or fitting:
                 self.cuts.add(max(known or fitting, key=lambda each: each[1])[0])
         self.inside = []
+
+
+def _slice(container: Path, start: int, stop: int | None) -> ast.expr:
+    layers = layer_of(container)
+    if not start and stop is None:
+        return layers
+    bounds = (None if each in (0, None) else ast.Constant(each) for each in (start, stop))
+    return ast.Subscript(layers, ast.Slice(*bounds), ast.Load())
 
 
 _NUMBERS = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "//": ast.FloorDiv, "%": ast.Mod}

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from modelzoo.importing.graph import Choice, Node, Ref, mapped, refs
+from modelzoo.importing.graph import Choice, Node, Path, Ref, mapped, refs
+from modelzoo.importing.loops import rolled
 from modelzoo.importing.records import Record
 
 
@@ -33,11 +34,11 @@ class Branch:
     names: Mapping[Ref, str] = field(default_factory=dict)
 
     def nodes(self) -> Iterator[Node]:
-        """All operations, in their order."""
-        yield from self.common
-        if self.training is not None:
-            yield from self.training[0]
-        yield from self.rest
+        """All operations, in their order, those in loops too."""
+        for node in (*self.common, *(() if self.training is None else self.training[0]), *self.rest):
+            yield node
+            if node.loop is not None:
+                yield from node.loop.body
 
     def results(self) -> Iterator[Any]:
         """What is returned."""
@@ -110,7 +111,7 @@ class Matching:
                 raise DifferentError
             items = [self.value(a, b, choices) for a, b in zip(first, second, strict=True)]
             return items if isinstance(first, list) else tuple(items)
-        if type(first) is dict:
+        if isinstance(first, dict):
             if first.keys() != second.keys():
                 raise DifferentError
             return {name: self.value(first[name], second[name], choices) for name in first}
@@ -166,6 +167,19 @@ def merged(evaluation: Record, training: Record | None) -> Branch:
     names |= {ref: name for ref, name in training.names.items() if ref.node in tail}
     branch.common, branch.rest = evaluation.nodes[:count], evaluation.nodes[count:]
     branch.training = tail, _moved(training.result, known)
+    return branch
+
+
+def with_loops(branch: Branch, children: dict[Path, int]) -> Branch:
+    """A branch whose calls of layers one after the other are loops."""
+    tails = [] if branch.training is None else [*branch.training[0], *branch.rest]
+    used = [*branch.results(), *((node.args, dict(node.named)) for node in tails)]
+    branch.common, found = rolled(branch.common, used, children)
+    branch.evaluation = found[0]
+    if branch.training is not None:
+        branch.training = branch.training[0], found[1]
+        for node, (args, named) in zip(tails, found[2:], strict=True):
+            node.args, node.named = args, named
     return branch
 
 

@@ -28,6 +28,7 @@ class Usage:
         self.uses = Counter(ref for node in self.needed for ref in given(node))
         for result in branch.results():
             self.uses.update(refs(result))
+        self.around = self._around_loops()
         self.of_node: dict[Node, list[Ref]] = {}
         for ref in self.uses:
             self.of_node.setdefault(ref.node, []).append(ref)
@@ -37,7 +38,7 @@ class Usage:
     def _needed(self) -> dict[Node, None]:
         """All nodes on which the results depend, and calls of layers, which may do more than return something."""
         waiting = [ref.node for result in self.branch.results() for ref in refs(result)]
-        waiting += [node for node in self.branch.nodes() if node.kind == "layer"]
+        waiting += [node for node in self.branch.nodes() if node.kind in ("layer", "loop")]
         found: dict[Node, None] = {}
         while waiting:
             node = waiting.pop()
@@ -47,8 +48,10 @@ class Usage:
         return found
 
     def _needs_statement(self, node: Node) -> bool:
-        if node.kind == "input":
+        if node.kind in ("input", "carried"):
             return False
+        if node.kind == "loop":
+            return True
         used = sum(self.uses[ref] for ref in self.of_node.get(node, ()))
         if node.kind in ("size", "number"):
             return Ref(node) in self.branch.names and (used > 1 or self._is_unpacked(node))
@@ -56,7 +59,16 @@ class Usage:
             return False
         if used == 0:
             return True
-        return used > 1 or node in self.branch.shared
+        return used > 1 or node in self.branch.shared or node in self.around
+
+    def _around_loops(self) -> set[Node]:
+        """What is computed outside a loop and used in it, so that it is computed once."""
+        found: set[Node] = set()
+        for node in self.needed:
+            if node.loop is not None:
+                inside = set(node.loop.body)
+                found |= {ref.node for each in node.loop.body for ref in given(each)} - inside
+        return found
 
     def _is_unpacked(self, node: Node) -> bool:
         """Whether a size has a name, and its neighbours too: `B, N, C = x.shape`."""
@@ -82,4 +94,6 @@ def is_made_up(node: Node) -> bool:
 
 def given(node: Node) -> Iterable[Ref]:
     """What a node is computed from."""
+    if node.loop is not None:
+        return [*refs(node.args), *node.loop.ends]
     return () if is_made_up(node) else refs((node.args, dict(node.named)))

@@ -39,7 +39,19 @@ def named(
     for node in _nodes(statements):
         if isinstance(node, ast.Name):
             node.id = found.get(node.id, node.id)
-    return [*statements]
+    return _without_copies(statements)
+
+
+def _without_copies(statements: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Statements without `x = x`."""
+    found = []
+    for each in statements:
+        if isinstance(each, ast.For):
+            each.body = _without_copies(each.body)
+        same = isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == ast.unparse(each.value)
+        if not same:
+            found.append(each)
+    return found
 
 
 def _nodes(statements: Sequence[ast.stmt]) -> Iterator[ast.AST]:
@@ -48,22 +60,38 @@ def _nodes(statements: Sequence[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def _places(statements: Sequence[ast.stmt]) -> dict[str, tuple[int, int]]:
-    """Of every name the number of the first and of the last statement that has it."""
+    """Of every name the number of the first and of the last statement that has it.
+
+    What comes from outside a loop is needed to its end.
+    """
     found: dict[str, tuple[int, int]] = {}
-    for number, statement in enumerate(_flat(statements), 1):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                found[node.id] = found.get(node.id, (number, number))[0], number
+    number = 0
+
+    def met(node: ast.AST) -> None:
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name):
+                found[each.id] = found.get(each.id, (number, number))[0], number
+
+    def go(body: Sequence[ast.stmt]) -> None:
+        nonlocal number
+        for each in body:
+            number += 1
+            if isinstance(each, ast.For):
+                start = number
+                met(each.iter)
+                met(each.target)
+                go(each.body)
+                number += 1
+                inside = {node.id for node in ast.walk(each) if isinstance(node, ast.Name)}
+                found.update({name: (found[name][0], number) for name in inside if found[name][0] < start})
+                met(each.target)
+            elif isinstance(each, ast.If):
+                go(each.body)
+            else:
+                met(each)
+
+    go(statements)
     return found
-
-
-def _flat(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements that hold no others, in their order."""
-    for each in statements:
-        if isinstance(each, ast.If):
-            yield from _flat(each.body)
-        else:
-            yield each
 
 
 def _candidates(wanted: str) -> Iterator[str]:
