@@ -21,7 +21,7 @@ DEFINITIONS: Final = 1_000
 LIBRARIES: Final = 20
 
 # a text that is code
-TEXT: Final = 10_000
+TEXT: Final = 40_000
 BRACKETS: Final = 50
 NESTING: Final = 100
 LOOPS: Final = 10

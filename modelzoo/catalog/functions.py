@@ -125,7 +125,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             *_of(
                 "torch", "repeat_interleave reshape roll split squeeze stack tile transpose tril triu unbind unflatten"
             ),
-            *_of("torch", "unsqueeze view_as_complex view_as_real"),
+            *_of("torch", "diff tensor_split unsqueeze view_as_complex view_as_real"),
             *_of("torch.fft", "fftshift ifftshift"),
             # choosing
             *_of("torch", "argmax argmin argsort gather index_add index_select masked_fill masked_select multinomial"),
@@ -138,7 +138,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             *_of("torch.fft", "fft fft2 fftn ifft ifft2 ifftn irfft irfft2 irfftn rfft rfft2 rfftn"),
             # element by element
             *_of("torch", "acos angle asin atan atan2 clamp complex conj cosh erf expm1 fmod isfinite isinf"),
-            *_of("torch", "isnan lerp log10 log1p"),
+            *_of("torch", "addcmul isnan lerp log10 log1p"),
             *_of(
                 "torch", "logaddexp logical_and logical_not logical_or logical_xor maximum minimum nan_to_num polar pow"
             ),

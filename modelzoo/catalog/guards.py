@@ -81,6 +81,20 @@ def _repeats(name: str, input: Any = None, repeats: Any = None, *_: Any, **__: A
         raise ValueError(f"{name} makes at most {bounds.ELEMENTS:,} items: the counts are too large")
 
 
+def _differences(name: str, input: Any = None, n: Any = 1, *_: Any, **__: Any) -> None:
+    """It takes differences one after the other, as often as the dimension is long."""
+    _check(f"n of {name}", n, bounds.BRANCHES)
+
+
+def _sections(name: str, input: Any = None, *given: Any, **named: Any) -> None:
+    """It makes as many tensors as it is told to, however few elements there are."""
+    for each in (*given[:1], *(value for key, value in named.items() if key != "dim")):
+        if isinstance(each, Tensor):
+            each = each.numel() + 1 if each.ndim or each.is_meta else int(each)
+        if type(each) is int:
+            _check(f"a number of parts of {name}", each, bounds.ITEMS)
+
+
 def _attention(
     name: str, query: Any = None, key: Any = None, _: Any = None, attn_mask: Any = None, *__: Any, **___: Any
 ) -> None:
@@ -109,9 +123,11 @@ FUNCTIONS: Mapping[str, Callable[..., None]] = MappingProxyType(
         **dict.fromkeys((f"{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
         **dict.fromkeys((f"adaptive_{each}_pool{n}d" for each in ("avg", "max") for n in (1, 2, 3)), _windows),
         **dict.fromkeys(("fold", "unfold", "interpolate", "local_response_norm"), _windows),
+        "diff": _differences,
         "pad": _pad,
         "repeat_interleave": _repeats,
         "scaled_dot_product_attention": _attention,
+        "tensor_split": _sections,
     }
 )
 """By the name of a function: what raises ValueError, given the name and the arguments of a call."""

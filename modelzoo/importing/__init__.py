@@ -4,11 +4,11 @@ In come a module and what it is called with. Out goes a config, which was built 
 
 Read `module` first (the way on one page). What a forward does: `recorder` calls, and keeps the nodes of a `graph` in
 `records`; `observed` knows functions of torch, `owners` whose everything is, `calls` how a model is called. As a text:
-`training` joins both modes, `usage` says what needs a name, `operations` what an operation is called, `places` how
-layers and tensors are, `texts` makes statements, and `variables` gives names. As a tree (`trees`): `structure` says a
-module, with `layers` read off, `fillings` of its tensors, and `ours` where a config was there before; `repeats` and
-`definitions` find what is equal, `sharing` what is one. `config` is the tree as data, `verification` compares, and
-`written` is the YAML.
+`training` joins both modes, `loops` finds what turns, `usage` says what needs a name, `operations` what an operation is
+called, `places` how layers and tensors are, `texts` makes statements of `bodies`, with `constants`, and `variables`
+gives names. As a tree (`trees`): `structure` says a module, with `layers` read off, `fillings` of its tensors, and
+`ours` where a config was there before; `repeats` and `definitions` find what is equal, `sharing` what is one. `config`
+is the tree as data, `verification` compares, and `written` is the YAML.
 
 >>> from modelzoo.importing.layers import call_of
 >>> from torch import nn

@@ -47,8 +47,8 @@ class Loop:
     """A loop over the layers of a container.
 
     Attributes:
-        containers: the paths of the containers that it goes over, each with the numbers of the first layer and of the one
-            behind the last; without that it goes to the end.
+        containers: the paths of the containers that it goes over, each with the number of the first layer, and of the
+            one behind the last; without that it goes to the end.
         body: what a turn does; the layers of the turn are called "*0", "*1", ...
         marks: what stands for the values that the turn before left.
         ends: what a turn leaves of each.

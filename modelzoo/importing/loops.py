@@ -12,15 +12,15 @@ LEAST = 3
 """The fewest turns, unless a loop goes over all layers of its container."""
 
 
-def rolled(nodes: Sequence[Node], results: Sequence[Any], children: dict[Path, int]) -> tuple[list[Node], list[Any]]:
+def rolled(given: Sequence[Node], used: Sequence[Any], children: dict[Path, int]) -> tuple[list[Node], list[Any]]:
     """The operations of a block with loops, and its results.
 
     Args:
-        nodes: all operations, in their order.
-        results: what is returned, and what else uses values of them.
+        given: all operations, in their order.
+        used: what is returned, and what else uses values of them.
         children: how many layers each container has.
     """
-    nodes, results = list(nodes), list(results)
+    nodes, results = list(given), list(used)
     start = 0
     while start < len(nodes):
         found = _loop_at(nodes, start, results, children)
@@ -113,7 +113,9 @@ class Turns:
                 return carried.setdefault(key, first) == first
             if first.node.kind in ("size", "number", "tensor") and other.node.kind == first.node.kind:
                 same = (first.node.name, first.node.path) == (other.node.name, other.node.path)
-                return first == other or (first.node.kind != "tensor" and same and alike(first.node.args, other.node.args))
+                return first == other or (
+                    first.node.kind != "tensor" and same and alike(first.node.args, other.node.args)
+                )
             return first == other and other not in carried.values()
 
         def alike(first: Any, other: Any) -> bool:
@@ -172,7 +174,9 @@ class Turns:
         }
         used = [*_all_refs([(node.args, dict(node.named)) for node in self.nodes[end:]]), *_all_refs(results)]
         for each in used:
-            if each.node in inside and not any(Ref(each.node, each.path[:cut]) in instead for cut in range(len(each.path) + 1)):
+            if each.node in inside and not any(
+                Ref(each.node, each.path[:cut]) in instead for cut in range(len(each.path) + 1)
+            ):
                 return None
         if not keys:
             return None

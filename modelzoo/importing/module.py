@@ -99,7 +99,7 @@ def imported(module: nn.Module, given: Given) -> Imported:
     examples = _examples(module, given)
     body = config.block(root) if isinstance(root, Block) else config.root(root)
     names = [each.partition("=")[0] for each in body.pop("inputs", examples)]
-    found = Imported(inputs={name: examples.get(name) for name in names}, **body)
+    found = Imported(inputs={name: examples.get(name, examples.get(name.rstrip("_"))) for name in names}, **body)
     shared = ties(owners)
     if shared:
         found["tie"] = shared

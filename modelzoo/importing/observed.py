@@ -43,7 +43,10 @@ def described(func: Callable[..., Any]) -> tuple[str, str]:
     name = str(getattr(func, "__name__", func))
     if name == "__get__":
         return "attribute", str(func.__self__.__name__)  # type: ignore[attr-defined]
-    if type(func).__name__ in ("method_descriptor", "wrapper_descriptor") or func.__module__ == "torch._tensor":
+    if (
+        type(func).__name__ in ("method_descriptor", "wrapper_descriptor", "method-wrapper")
+        or getattr(func, "__module__", "") == "torch._tensor"
+    ):
         return "method", name
     return "function", name.removeprefix("fft_").removeprefix("linalg_")
 

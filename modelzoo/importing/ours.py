@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from modelzoo.importing import operations
+from modelzoo.importing.bodies import Text
 from modelzoo.importing.fillings import number
-from modelzoo.importing.texts import Text
 from modelzoo.importing.trees import text as written
 from modelzoo.init.decisions import NamedFill, Program
 from modelzoo.language import syntax

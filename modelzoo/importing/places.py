@@ -98,3 +98,28 @@ def is_in_tuples(value: Any, path: Path) -> bool:
             return False
         value = value[step]
     return True
+
+
+def slice_of(container: Path, start: int, stop: int | None) -> ast.expr:
+    """The layers of a container, or some of them."""
+    layers = layer_of(container)
+    if not start and stop is None:
+        return layers
+    bounds = (None if each in (0, None) else ast.Constant(each) for each in (start, stop))
+    return ast.Subscript(layers, ast.Slice(*bounds), ast.Load())
+
+
+def width_of(node: ast.AST) -> int:
+    """About how many characters an expression has."""
+    if isinstance(node, ast.Name):
+        return len(node.id) if node.id[0] != "%" else 3
+    if isinstance(node, ast.Constant):
+        return len(repr(node.value))
+    inner = [width_of(each) for each in ast.iter_child_nodes(node) if isinstance(each, (ast.expr, ast.keyword))]
+    between = {ast.BinOp: 3, ast.Compare: 4, ast.Attribute: 1, ast.keyword: 1, ast.Subscript: 2}.get(type(node), 2)
+    return (
+        sum(inner)
+        + between
+        + 2 * max(len(inner) - 2, 0)
+        + len(getattr(node, "attr", "") or getattr(node, "arg", "") or "")
+    )

@@ -98,7 +98,9 @@ class Recorder(TorchFunctionMode):
         path = self.owners.below(self.stack[-1].module, module)
         if path is None:
             self.refuse(f"it calls a {type(module).__name__} that is not one of its own layers")
-        return Node(kind="layer", path=path or (), args=self.known(args), named=self.known(named), line=self.line())
+        return Node(
+            kind="layer", path=path or (), args=self.each_known(args), named=self.known(dict(named)), line=self.line()
+        )
 
     def run(self, module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], given: Mapping[str, Any]) -> Any:
         """Calls the forward of a block, with a record of its own."""
@@ -181,6 +183,10 @@ class Recorder(TorchFunctionMode):
         """A value with references in the place of tensors and sizes."""
         return whole(mapped(value, self.reference))
 
+    def each_known(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arguments, each with references."""
+        return tuple(self.known(each) for each in values)
+
     def reference(self, value: Any) -> Any:
         record = self.stack[-1]
         if isinstance(value, Size):
@@ -260,7 +266,7 @@ def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], na
     if name == "size" and not named:
         sizes = shape(recorder, args[0])
         return sizes[args[1]] if args[1:] else sizes
-    known = recorder.known(args), recorder.known(dict(named))
+    known = recorder.each_known(args), recorder.known(dict(named))
     fixed = all(each.node.fixed for each in refs((known[0][name in observed.NEW :], known[1])))
     if name in observed.DATA and not fixed:
         what = {"__bool__": "a condition", "__index__": "an index"}.get(name, f"{name.strip('_')}()")

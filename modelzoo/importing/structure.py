@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo.importing import fillings, layers, ours, texts
+from modelzoo.importing import bodies, fillings, layers, ours, texts
 from modelzoo.importing.graph import Path
 from modelzoo.importing.owners import Owners, own_tensors
 from modelzoo.importing.records import Record, line_of
@@ -89,23 +89,23 @@ class Reader:
             inputs=tuple(text.inputs), layers=found, parameters=parameters, buffers=buffers, forward=text.statements
         )
 
-    def text(self, module: nn.Module, path: Path) -> texts.Text:
+    def text(self, module: nn.Module, path: Path) -> bodies.Text:
         """What a block computes."""
         if isinstance(module, Generated):
             return ours.text(module)
         records = self.evaluation.get(module, [])
         training = self.training.get(module, [])
         if not records and not training:
-            return texts.uncalled()
+            return bodies.uncalled()
         for each in (*records, *training):
             for line, what in each.problems:
                 self.trouble(path, module, line, what)
         if any(each.problems for each in (*records, *training)):
-            return texts.uncalled()
+            return bodies.uncalled()
         for several in (records, training):
             if not all(alike(several[0], each) for each in several[1:]):
                 self.trouble(path, module, line_of(type(module)), "it is called in several ways")
-                return texts.uncalled()
+                return bodies.uncalled()
         branch = merged((records or training)[0], training[0] if training and records else None)
         branch = with_loops(branch, containers(module))
         held = {id(value): name for name, value in vars(module).items() if isinstance(value, Tensor)}
@@ -139,7 +139,7 @@ class Reader:
             more.append(("trainable", False))
         return Own(shape=tuple(tensor.shape), fill=fill, more=tuple(more))
 
-    def constant(self, path: Path, module: nn.Module, name: str, given: texts.Constant) -> Own:
+    def constant(self, path: Path, module: nn.Module, name: str, given: bodies.Constant) -> Own:
         """A tensor that the module computes or keeps, and no state dict has."""
         tensor = given.value
         fill = given.fill or fillings.exact(tensor)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
 from modelzoo.importing import operations
+from modelzoo.importing.bodies import Text
+from modelzoo.importing.constants import Constants
 from modelzoo.importing.graph import Loop, Node, Path, Ref
 from modelzoo.importing.observed import RANDOM
 from modelzoo.importing.operations import UnsayableError
-from modelzoo.importing.places import LITERAL, assigned, is_in_tuples, item, layer_of, tensor_literal, tensor_of
+from modelzoo.importing.places import (
+    is_in_tuples,
+    item,
+    layer_of,
+    slice_of,
+    tensor_of,
+    width_of,
+)
 from modelzoo.importing.training import Branch
 from modelzoo.importing.usage import Usage, is_made_up
 from modelzoo.importing.variables import named
@@ -26,31 +32,6 @@ WIDTH = 88
 """About how many characters a line has at most before a part of it gets a name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Constant:
-    """A tensor that depends on nothing, and how elements of it were assigned, as the text of a fill."""
-
-    value: Tensor
-    fill: str = ""
-
-
-@dataclass(kw_only=True)
-class Text:
-    """A `forward`.
-
-    Attributes:
-        inputs: what it takes, in order.
-        statements: what it does.
-        constants: tensors that it uses and nobody holds, by the names that it gives to them.
-        problems: what could not be said, each with the line of the source.
-    """
-
-    inputs: list[str]
-    statements: list[ast.stmt]
-    constants: dict[str, Constant] = field(default_factory=dict)
-    problems: list[tuple[str, str]] = field(default_factory=list)
-
-
 def written(branch: Branch, taken: frozenset[str], layers: frozenset[str], held: Mapping[int, str]) -> Text:
     """The text of a block.
 
@@ -60,6 +41,8 @@ def written(branch: Branch, taken: frozenset[str], layers: frozenset[str], held:
         layers: those of its layers.
         held: what the module calls tensors that are no parameters or buffers, by their identity.
     """
+    for node in branch.inputs.values():
+        node.name = f"{node.name}_" if node.name in taken else node.name
     writer = Writer(branch, taken, layers, held)
     while True:
         statements = writer.statements()
@@ -68,11 +51,11 @@ def written(branch: Branch, taken: frozenset[str], layers: frozenset[str], held:
             break
         writer.stated |= more
     inputs = [node.name for node in branch.inputs.values()]
-    kept = taken | set(writer.constants)
+    kept = taken | set(writer.constants.found)
     return Text(
         inputs=inputs,
         statements=named(statements, inputs, kept, writer.wanted),
-        constants=writer.constants,
+        constants=writer.constants.found,
         problems=list(dict.fromkeys(writer.problems)),
     )
 
@@ -87,7 +70,7 @@ class Writer:
 
     def __init__(self, branch: Branch, taken: frozenset[str], layers: frozenset[str], held: Mapping[int, str]) -> None:
         self.branch, self.taken, self.layers, self.held = branch, taken, layers, held
-        self.constants: dict[str, Constant] = {}
+        self.constants = Constants(taken, held, branch.names)
         self.problems: list[tuple[str, str]] = []
         self.wanted: dict[str, str] = {}
         usage = Usage(branch)
@@ -172,12 +155,12 @@ class Writer:
         targets = [ast.Name(known[Ref(mark)], ast.Store()) for mark in loop.marks]
         ends = [self.expression(end) for end in loop.ends]
         one = len(ends) == 1
-        target: ast.expr = targets[0] if one else ast.Tuple([*targets], ast.Store())
-        self.lines.append(ast.Assign([target], ends[0] if one else ast.Tuple(ends, ast.Load())))
+        left: ast.expr = targets[0] if one else ast.Tuple([*targets], ast.Store())
+        self.lines.append(ast.Assign([left], ends[0] if one else ast.Tuple(ends, ast.Load())))
         self.cut(6)
         inside, self.lines = self.lines, outside
         self.variables = known
-        over = [_slice(*each) for each in loop.containers]
+        over = [slice_of(*each) for each in loop.containers]
         names: list[ast.expr] = [ast.Name(each, ast.Store()) for each in self.turns]
         several = len(over) > 1
         layers = ast.Call(load("zip"), over, []) if several else over[0]
@@ -212,7 +195,8 @@ class Writer:
     def variable(self, ref: Ref) -> ast.expr:
         name = f"%{len(self.wanted)}"
         self.variables[ref] = name
-        self.wanted[name] = self.branch.names.get(ref, "")
+        own = str(ref.node.path[-1]) if ref.node.kind == "tensor" else ""
+        self.wanted[name] = self.branch.names.get(ref, own)
         return ast.Name(name, ast.Store())
 
     def unpacked_input(self, node: Node) -> None:
@@ -231,7 +215,7 @@ class Writer:
             if known is not None:
                 return item(load(known), ref.path[cut:])
         node = ref.node
-        if node.kind in ("size", "number") and node in self.stated:
+        if node.kind in ("size", "number", "tensor") and node in self.stated:
             self.state_sizes(node)
             return load(self.variables[ref])
         return item(self.made(node), ref.path)
@@ -269,7 +253,7 @@ class Writer:
         if node.kind == "tensor":
             return tensor_of(node.path)
         if node.kind == "constant" or is_made_up(node):
-            return self.constant(node)
+            return self.constants.expression(node)
         if node.kind == "layer":
             path = self.turned(node.path)
             made: ast.expr = ast.Call(
@@ -281,7 +265,7 @@ class Writer:
             made = self.function(node)
         if node.kind == "layer" or node.name in RANDOM:
             self.order.append(node)
-        self.inside.append((node, _width(made)))
+        self.inside.append((node, width_of(made)))
         return made
 
     def function(self, node: Node) -> ast.expr:
@@ -297,22 +281,6 @@ class Writer:
         except UnsayableError as error:
             self.problems.append((node.line, str(error)))
             return ast.Constant(None)
-
-    def constant(self, node: Node) -> ast.expr:
-        """A tensor that depends on nothing: a few numbers are written, others are a buffer."""
-        value: Tensor = node.value
-        if node.kind == "constant" and value.numel() <= LITERAL and not value.is_complex():
-            return tensor_literal(value)
-        for name, known in self.constants.items():
-            if known.value is value:
-                return load(name)
-        name = base = self.held.get(id(value)) or self.branch.names.get(Ref(node)) or "constant"
-        count = 1
-        while name in self.constants or name in self.taken:
-            count += 1
-            name = f"{base}{count}"
-        self.constants[name] = Constant(value=value, fill=assigned(node) if is_made_up(node) else "")
-        return load(name)
 
     # -- order ---------------------------------------------------------------------------------------------------------
 
@@ -337,33 +305,4 @@ class Writer:
         self.inside = []
 
 
-def _slice(container: Path, start: int, stop: int | None) -> ast.expr:
-    layers = layer_of(container)
-    if not start and stop is None:
-        return layers
-    bounds = (None if each in (0, None) else ast.Constant(each) for each in (start, stop))
-    return ast.Subscript(layers, ast.Slice(*bounds), ast.Load())
-
-
 _NUMBERS = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "//": ast.FloorDiv, "%": ast.Mod}
-
-
-def _width(node: ast.AST) -> int:
-    """About how many characters an expression has."""
-    if isinstance(node, ast.Name):
-        return len(node.id) if node.id[0] != "%" else 3
-    if isinstance(node, ast.Constant):
-        return len(repr(node.value))
-    inner = [_width(each) for each in ast.iter_child_nodes(node) if isinstance(each, (ast.expr, ast.keyword))]
-    between = {ast.BinOp: 3, ast.Compare: 4, ast.Attribute: 1, ast.keyword: 1, ast.Subscript: 2}.get(type(node), 2)
-    return (
-        sum(inner)
-        + between
-        + 2 * max(len(inner) - 2, 0)
-        + len(getattr(node, "attr", "") or getattr(node, "arg", "") or "")
-    )
-
-
-def uncalled() -> Text:
-    """The text of a block that nobody calls."""
-    return Text(inputs=["x"], statements=[ast.Return(load("x"))])

@@ -29,6 +29,7 @@ class Usage:
         for result in branch.results():
             self.uses.update(refs(result))
         self.around = self._around_loops()
+        self.picked = self._picked()
         self.of_node: dict[Node, list[Ref]] = {}
         for ref in self.uses:
             self.of_node.setdefault(ref.node, []).append(ref)
@@ -55,7 +56,9 @@ class Usage:
         used = sum(self.uses[ref] for ref in self.of_node.get(node, ()))
         if node.kind in ("size", "number"):
             return Ref(node) in self.branch.names and (used > 1 or self._is_unpacked(node))
-        if node.kind in ("tensor", "constant") or is_made_up(node):
+        if node.kind == "tensor":
+            return node in self.picked
+        if node.kind == "constant" or is_made_up(node):
             return False
         if used == 0:
             return True
@@ -69,6 +72,13 @@ class Usage:
                 inside = set(node.loop.body)
                 found |= {ref.node for each in node.loop.body for ref in given(each)} - inside
         return found
+
+    def _picked(self) -> set[Node]:
+        """The tensors of layers of which a part is taken: brackets behind a layer's name pick a layer."""
+        taken = [
+            node.args[0].node for node in self.needed if node.name == "__getitem__" and isinstance(node.args[0], Ref)
+        ]
+        return {node for node in taken if node.kind == "tensor" and len(node.path) > 1}
 
     def _is_unpacked(self, node: Node) -> bool:
         """Whether a size has a name, and its neighbours too: `B, N, C = x.shape`."""

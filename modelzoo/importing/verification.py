@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import api
-from modelzoo.errors import ConfigWarning
+from modelzoo.errors import ConfigError, ConfigWarning
 from modelzoo.importing.calls import Given, gradients, outputs
 
 
@@ -50,6 +50,15 @@ def differences(config: Mapping[str, Any], module: nn.Module, seen: Seen) -> Ite
         built = api.build(config)
     yield from _tensors(built, module)
     built.load_state_dict(module.state_dict(), strict=False)
+    try:
+        yield from _returned(built, module, seen)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a model raises that was called with what the module takes
+        yield f"it fails: {error}"
+
+
+def _returned(built: nn.Module, module: nn.Module, seen: Seen) -> Iterator[str]:
     found = called(built.eval(), seen.first, module)
     if not _equal(found, seen.evaluation):
         yield "it returns other values"

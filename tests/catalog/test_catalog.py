@@ -560,7 +560,7 @@ binary_cross_entropy_with_logits(x,y) cosine_similarity(x,y) cross_entropy(x,k) 
 kl_div(x,y,reduction='batchmean') l1_loss(x,y) mse_loss(x,y) nll_loss(x,k) pairwise_distance(x,y)
 smooth_l1_loss(x,y) fft(x) fft2(x) fftn(x) ifft(x) ifft2(x) ifftn(x) rfft(x) rfft2(x) rfftn(x) irfft(x) irfft2(x)
 irfftn(x) fftshift(x) ifftshift(x) fftfreq(4) rfftfreq(4) complex(x,y) angle(x) conj(x) searchsorted(v,x)
-bucketize(x,v)
+bucketize(x,v) addcmul(x,y,y) diff(x) tensor_split(x,2)
 """
 
 METHOD_CALLS = """

@@ -114,6 +114,26 @@ def test_counts_whose_sum_overflows_are_refused(call):
     modelzoo.plan({"inputs": X, "forward": call.replace("2**62", "2")})
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("diff(x, 2**40)", "n of diff is at most 64, not 1099511627776"),
+        ("diff(x, n=65)", "n of diff is at most 64, not 65"),
+        ("tensor_split(x, 10**9)[0]", "a number of parts of tensor_split is at most 10,000, not 1000000000"),
+        ("tensor_split(x, tensor(10001))[0]", "a number of parts of tensor_split is at most 10,000, not 10001"),
+        (
+            "tensor_split(x, zeros(10000, dtype='int64'))[0]",
+            "a number of parts of tensor_split is at most 10,000, not 10001",
+        ),
+        ("tensor_split(x, sections=10001)[0]", "a number of parts of tensor_split is at most 10,000, not 10001"),
+    ],
+)
+def test_what_makes_very_many_tensors_is_refused(call, said):
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.build({"inputs": X, "forward": call})
+    assert str(caught.value) == f"model.forward\n  {call} fails: {said}"
+
+
 def test_a_tensor_of_a_layer_has_no_other_way_to_it():
     model = {"inputs": X, "layers": {"l": "Linear(6, 4)"}, "forward": f"l.weight.repeat_interleave({COUNTS}, 0)"}
     with pytest.raises(ConfigError, match=re.escape(TOO_MANY)):

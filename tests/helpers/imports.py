@@ -1,10 +1,11 @@
 """Imports the models of a library that is installed, one after the other, and says how it went; run by hand.
 
-    python -m tests.helpers.imports torchvision [NAME...]
+python -m tests.helpers.imports torchvision [NAME...]
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 import time
@@ -23,10 +24,8 @@ Case = tuple[str, Callable[[], nn.Module], tuple[Any, ...], dict[str, Any]]
 
 def torchvision_models() -> Iterator[Case]:
     """All models of torchvision that take tensors: of images, of videos, and of pairs of images."""
-    try:
+    with contextlib.suppress(ImportError):
         import tvstub  # noqa: F401  # a build without its C++ part lacks two operators
-    except ImportError:
-        pass
     import torchvision
 
     models = torchvision.models
@@ -48,19 +47,105 @@ def torchvision_models() -> Iterator[Case]:
         yield name, lambda name=name, plain=plain: models.get_model(name, weights=None, **plain), given, {}
 
 
-LIBRARIES = {"torchvision": torchvision_models}
+def timm_models() -> Iterator[Case]:
+    """The smallest model of each family of timm."""
+    with contextlib.suppress(ImportError):
+        import tvstub  # noqa: F401
+    import timm
+
+    families: dict[str, str] = {}
+    for name in timm.list_models():
+        family = timm.models.model_entrypoint(name).__module__.rpartition(".")[2]
+        if family not in families or _rank(name) < _rank(families[family]):
+            families[family] = name
+    for name in families.values():
+        size = timm.models.get_pretrained_cfg(name)
+        size = size.input_size[-1] if size is not None else 224
+        yield name, lambda name=name: timm.create_model(name, pretrained=False), (torch.randn(1, 3, size, size),), {}
+
+
+def _rank(name: str) -> tuple[bool, bool, int, str]:
+    """Small models come first."""
+    small = any(each in name for each in ("tiny", "_t", "small", "nano", "femto", "atto", "_s", "_b0", "18", "_xs"))
+    return any(each in name for each in ("test_", "large", "huge")), not small, len(name), name
+
+
+TINY = {
+    "hidden_size": 32, "d_model": 32, "dim": 32, "n_embd": 32, "embed_dim": 32, "embedding_size": 32, "emb_dim": 32,
+    "num_hidden_layers": 2, "n_layer": 2, "n_layers": 2, "num_layers": 2, "encoder_layers": 2, "decoder_layers": 2,
+    "num_attention_heads": 4, "n_head": 4, "n_heads": 4, "num_heads": 4, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64, "ffn_dim": 64, "d_ff": 64,
+    "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "hidden_dim": 64, "d_kv": 8, "head_dim": 8, "vocab_size": 99,
+    "max_position_embeddings": 64, "n_positions": 64, "n_ctx": 64, "image_size": 32, "patch_size": 8,
+    "pad_token_id": 0, "use_cache": False, "num_local_experts": 4, "num_experts": 4, "word_embed_proj_dim": 32,
+    "moe_intermediate_size": 32, "ffn_hidden_size": 64, "n_inner": 64, "dff": 64, "attention_window": 8,
+}  # fmt: skip
+
+PADDED = ("roberta", "camembert", "xlm", "data2vec", "esm", "mpnet", "bart", "marian", "pegasus", "t5", "blender", "xmod",
+          "ibert", "switch", "led", "m2m")  # fmt: skip
+"""Those that need the number of a token for padding."""
+
+TYPES = """
+albert bart bert bert-generation big_bird biogpt blenderbot bloom camembert codegen convbert convnext convnextv2 cohere
+ctrl cvt data2vec-text deberta deberta-v2 deit dinov2 distilbert dpr electra ernie esm falcon fnet focalnet funnel gemma
+gemma2 gemma3_text glm glm4 gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite helium hubert ibert layoutlm led levit llama
+luke m2m_100 marian mbart megatron-bert mistral mixtral mobilebert mobilenet_v1 mobilenet_v2 mobilevit mpnet mpt mt5
+nemotron nystromformer olmo olmo2 olmoe opt pegasus persimmon phi phi3 plbart poolformer pvt pvt_v2 qwen2 qwen2_moe
+qwen3 regnet rembert resnet roberta roc_bert roformer segformer squeezebert stablelm starcoder2 swin swinv2 switch_transformers
+t5 umt5 vit vit_mae vit_msn wav2vec2 xglm xlm xlm-roberta xlnet xmod yolos
+""".split()
+
+
+def transformers_models() -> Iterator[Case]:
+    """Models of transformers, tiny."""
+    import transformers
+    from transformers import AutoModel
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    transformers.logging.set_verbosity_error()
+    for name in TYPES:
+        if name not in CONFIG_MAPPING:
+            continue
+
+        def make(name: str = name) -> nn.Module:
+            config = CONFIG_MAPPING[name]()
+            for key, value in TINY.items():
+                if isinstance(getattr(config, key, None), int):
+                    setattr(config, key, value)
+            if not any(each in name for each in PADDED):
+                config.pad_token_id = None
+            if getattr(config, "layer_types", None):
+                config.layer_types = config.layer_types[: config.num_hidden_layers]
+            return AutoModel.from_config(config)
+
+        config = CONFIG_MAPPING[name]()
+        keywords: dict[str, Any] = {}
+        if hasattr(config, "image_size") or hasattr(config, "num_channels"):
+            size = 32 if isinstance(getattr(config, "image_size", None), int) else 64
+            keywords["pixel_values"] = torch.randn(1, 3, size, size)
+        elif hasattr(config, "conv_kernel") and hasattr(config, "feat_extract_norm"):
+            keywords["input_values"] = torch.randn(1, 4000)
+        else:
+            keywords["input_ids"] = torch.randint(3, 90, (2, 8))
+            if getattr(config, "is_encoder_decoder", False):
+                keywords["decoder_input_ids"] = torch.randint(3, 90, (2, 6))
+        yield name, make, (), keywords
+
+
+LIBRARIES = {"torchvision": torchvision_models, "timm": timm_models, "transformers": transformers_models}
 
 
 def classes_of(model: nn.Module) -> int:
     """How many lines the classes of a model have that torch does not have."""
     found = {type(each) for each in model.modules() if not type(each).__module__.startswith("torch.")}
-    lines = 0
-    for cls in found:
-        try:
-            lines += len(inspect.getsource(cls).splitlines())
-        except (OSError, TypeError):
-            pass
-    return lines
+    return sum(len(lines_of(cls)) for cls in found)
+
+
+def lines_of(cls: type) -> list[str]:
+    """The source of a class, if there is one."""
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsource(cls).splitlines()
+    return []
 
 
 def main(library: str, *names: str) -> None:

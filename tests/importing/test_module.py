@@ -149,6 +149,50 @@ def test_sizes_are_those_of_the_input_and_not_of_the_example():
     assert modelzoo.build(found)(torch.randn(3, 7, 8)).shape == (3, 7, 8)
 
 
+def test_calls_of_the_layers_of_a_container_are_a_loop():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+            self.norms = nn.ModuleList(nn.LayerNorm(8) for _ in range(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            scale = x.mean(-1, keepdim=True)
+            for block, norm in zip(self.blocks, self.norms[1:]):
+                x = x + torch.relu(block(norm(x))) * scale
+            return self.norms[0](x)
+
+    assert modelzoo.from_module(Net(), torch.randn(2, 8))["forward"] == (
+        "scale = x.mean(-1, keepdim=True)\n"
+        "for layer, other in zip(norms[1:], blocks):\n"
+        "    x = x + relu(other(layer(x))) * scale\n"
+        "return norms[0](x)\n"
+    )
+
+
+def test_an_input_that_has_the_name_of_a_tensor_gets_another_one():
+    class Embeds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(4, 8)
+            self.register_buffer("ids", torch.arange(6).view(1, 6))
+
+        def forward(self, x: Tensor, ids: Tensor | None = None) -> Tensor:
+            return x + self.embed(self.ids if ids is None else ids) + self.ids.sum()
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeds = Embeds()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.embeds(x, self.embeds.ids[:, :1] * 0)
+
+    found = modelzoo.from_module(Net(), torch.randn(2, 3, 8))
+    assert found["forward"] == "ids = embeds.ids\nreturn embeds(x, ids[:, :1] * 0)\n"
+    assert found["blocks"]["Embeds"]["inputs"] == ["x", "ids_"]
+
+
 def test_tensors_of_a_module_itself_have_fills():
     class Net(nn.Module):
         def __init__(self) -> None:
