@@ -158,7 +158,7 @@ def test_calls_of_the_layers_of_a_container_are_a_loop():
 
         def forward(self, x: Tensor) -> Tensor:
             scale = x.mean(-1, keepdim=True)
-            for block, norm in zip(self.blocks, self.norms[1:]):
+            for block, norm in zip(self.blocks, self.norms[1:], strict=True):
                 x = x + torch.relu(block(norm(x))) * scale
             return self.norms[0](x)
 
