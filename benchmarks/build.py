@@ -26,6 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import modelzoo  # noqa: E402
 from modelzoo.language import syntax  # noqa: E402
+from modelzoo.spec import parser  # noqa: E402
 
 HAND = "by hand"
 OURS = "modelzoo, from a dict"
@@ -221,6 +222,7 @@ def first_time(config: dict[str, Any]) -> object:
     """With no text parsed before."""
     for cached in (syntax.parse_expression, syntax.parse_statements):
         cached.cache_clear()
+    parser.KNOWN.clear()
     return modelzoo.build(config)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from modelzoo.signatures import OF_EVERYTHING, names_of, opened, parameters_of
+from modelzoo.signatures import OF_CLASSES, names_of, opened, parameters_of
 
 _WITHHELD = {
     **dict.fromkeys(("device", "dtype"), "the build decides"),
@@ -80,8 +80,10 @@ def _named(texts: Iterable[str], name: str) -> Iterable[str]:
 
 
 def own_names(owner: str) -> list[str]:
-    """The names that a class of `torch.nn` has itself, beside those of every class."""
-    return sorted({*dir(getattr(nn, owner)())} - OF_EVERYTHING)
+    """The names that a class of `torch.nn` and what it is derived from define, and those of an instance."""
+    made = getattr(nn, owner)()
+    of_classes = {name for cls in type(made).__mro__[:-1] for name in vars(cls)}
+    return sorted((of_classes - OF_CLASSES) | vars(made).keys())
 
 
 def methods() -> list[str]:

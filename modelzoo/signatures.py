@@ -8,11 +8,14 @@ from typing import Any
 
 
 class _Plain:
-    pass
+    annotated: int
 
+
+OF_CLASSES = frozenset(vars(_Plain))
+"""The names that every class has in its own `__dict__`; they differ between versions of Python."""
 
 OF_EVERYTHING = frozenset(dir(_Plain()))
-"""The names that an instance of every class has; they differ between versions of Python."""
+"""The names that an instance of every class has; they differ too."""
 
 
 def parameters_of(call: Callable[..., object]) -> list[inspect.Parameter]:

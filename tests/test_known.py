@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from torch import nn
 
-from modelzoo import known
+from modelzoo import known, names
 from modelzoo.cli import documentation
 from modelzoo.optim import optimisers
 from tests.helpers import torch_tables
@@ -35,6 +36,11 @@ def test_torch_of_another_version_is_asked_itself(tmp_path):
 def test_the_options_of_all_optimisers_are_known():
     every = {name for each in optimisers.known().values() for name in optimisers.options_of(each) or ()}
     assert known.told("options") == sorted(every)
+
+
+def test_the_names_of_a_module_are_those_that_torch_gives_it():
+    for owner in torch_tables.OWNERS:
+        assert names.names_of(owner) == frozenset(dir(getattr(nn, owner)()))
 
 
 def test_what_is_listed_needs_no_torch():

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from modelzoo.catalog.layers import find_layer
 from modelzoo.errors import Path, Problems
 from modelzoo.language import syntax
 from modelzoo.names import Kind
@@ -115,7 +116,7 @@ class Parser:
     def node(self, value: Any, key: Path, visible: Visible, name: str = "Block") -> Node | None:
         """Whatever may stand where a layer stands; None for null or a problem. Equal layers share their arguments."""
         written = _literally(value)
-        equal = None if written is None else self.literal.get(written)
+        equal = None if written is None else self.literal.get(written) or KNOWN.get(written)
         if equal is not None and not visible.defines(equal.target):
             return Call(target=equal.target, arguments=equal.arguments, key=key)
         before = len(self.problems.found)
@@ -123,6 +124,8 @@ class Parser:
         fine = written is not None and len(self.problems.found) == before
         if fine and isinstance(node, Call) and _is_literal(node) and not visible.defines(node.target):
             self.literal[written] = node
+            if isinstance(value, str) and len(KNOWN) < MOST and _is_everywhere(node):
+                KNOWN[value] = node
         return node
 
     def any_node(self, value: Any, key: Path, visible: Visible, name: str) -> Node | None:
@@ -215,6 +218,12 @@ class Parser:
         return Reference(target=tuple(str(target).split(".")), key=key)
 
 
+KNOWN: dict[Hashable, Call] = {}
+"""Layers of torch with numbers alone, by their texts, which say the same in every file."""
+
+MOST = 8_192
+"""So many texts are known at most."""
+
 _DECIDING = ("_target_", "_ref_", "layers", "forward")
 """The keys of which a node has one."""
 
@@ -230,6 +239,13 @@ def _literally(value: Any) -> Hashable | None:
     if any(type(each) not in SCALARS and name != "_target_" for name, each in value.items()):
         return None
     return tuple((name, type(each), repr(each)) for name, each in value.items())  # 0.0 is -0.0
+
+
+def _is_everywhere(call: Call) -> bool:
+    """Whether nothing but what torch has is in a layer, and nothing in it has a place of its own."""
+    layer = find_layer(call.target)
+    plain = all(type(value) in SCALARS for _, value in call.arguments)
+    return plain and layer is not None and not layer.registered
 
 
 def _is_literal(call: Call) -> bool:

@@ -75,3 +75,18 @@ def test_a_layer_is_shared_by_a_reference_as_an_argument():
         }
     )
     assert model.twice.i is model.fc
+
+
+def test_a_text_that_was_read_in_another_file_means_what_this_one_defines() -> None:
+    assert type(modelzoo.build({"layers": ["Linear(4, 2)"]})[0]) is torch.nn.Linear
+    own = {"Linear": {"args": ["a", "b"], "layers": ["torch.nn.Linear(a, b, bias=False)"]}}
+    hidden = modelzoo.build({"blocks": own, "layers": ["Linear(4, 2)"]})
+    assert [*hidden.state_dict()] == ["0.0.weight"]
+    assert [*modelzoo.build({"layers": {"again": "Linear(4, 2)"}}).state_dict()] == ["again.weight", "again.bias"]
+
+
+def test_a_text_that_was_read_in_another_file_stands_where_it_stands_here() -> None:
+    modelzoo.plan({"layers": ["Linear(4, 2)"]})
+    with pytest.raises(modelzoo.ConfigError) as caught:
+        modelzoo.plan({"inputs": {"x": [1, 3]}, "layers": {"first": "ReLU", "second": "Linear(4, 2)"}})
+    assert [each.path for each in caught.value.problems] == ["model.layers.second"]
