@@ -96,7 +96,7 @@ def build(
     dtype: str | None = None,
     max_steps: int = bounds.STEPS,
     memory: int | str | None = None,
-    parallelize: Callable[..., Any] | None = None,
+    parallelize: Mapping[str, Any] | Callable[..., Any] | None = None,
     device_mesh: Any = None,
 ) -> nn.Module:
     """Builds an ordinary module in training mode, every tensor filled once.
@@ -108,8 +108,8 @@ def build(
         device: where the tensors are made.
         max_steps: how often a loop of a `forward` text may turn.
         memory: how much the tensors may take: bytes, or a text as in "4GB"; by default what the machine has free.
-        parallelize: splits the model over the ranks of a job, with `fully_shard` or `parallelize_module`: a function of
-            the model, and of `device_mesh` if that is given. Each rank fills what it holds, with the same bits.
+        parallelize: how the model is split over the ranks of a job: rules, or a function of the model (and of
+            `device_mesh` if that is given) that calls `fully_shard` or `parallelize_module`. Each rank fills its parts.
 
     Raises:
         ConfigError: all problems found.
@@ -152,7 +152,7 @@ def _loaded(built: nn.Module, given: config.Config, device: str | torch.device) 
     return built
 
 
-def _split(made: Draft, device: str | torch.device, parallelize: Callable[..., Any], mesh: Any) -> nn.Module:
+def _split(made: Draft, device: str | torch.device, parallelize: Any, mesh: Any) -> nn.Module:
     from modelzoo.sharding.sharded import sharded  # it imports torch.distributed, which a build on one machine does not
 
     return sharded(made, device, parallelize, mesh)

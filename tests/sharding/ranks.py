@@ -9,11 +9,12 @@ import json
 import pathlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch.distributed import checkpoint
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -82,14 +83,24 @@ def both(model: nn.Module, mesh: DeviceMesh) -> None:
     fsdp(model, mesh["dp"])
 
 
-def ways(world: int) -> Iterator[tuple[str, Callable[..., None], DeviceMesh]]:
+UNITS = {
+    "blocks": {"layer": "Block", "wrap": "fully_shard", "reshard_after_forward": True},
+    "table": {"name": "embed", "wrap": "fully_shard"},
+}
+STYLES = {"up": {"name": "*.up", "style": "colwise"}, "down": {"name": "*.down", "style": "rowwise"}}
+
+
+def ways(world: int) -> Iterator[tuple[str, Any, DeviceMesh]]:
     """How a model is split over so many ranks."""
     line = distributed.init_device_mesh("cpu", (world,))
     yield "fsdp", fsdp, line
     yield "columns and rows", columns_and_rows, line
+    yield "rules", (UNITS if world == 2 else STYLES), line
     if world == 4:
         yield "hsdp", fsdp, distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicate", "shard"))
-        yield "both", both, distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+        square = distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+        yield "both", both, square
+        yield "rules of both", {**UNITS, **STYLES}, square
 
 
 def full(tensor: torch.Tensor) -> torch.Tensor:
@@ -137,6 +148,19 @@ def shipped(world: int) -> Iterator[tuple[str, list[str]]]:
         model, rules = compose(*[f"model={name}", *([f"init={init}"] if init else [])])
         split = modelzoo.build(model, rules, seed=1, parallelize=units)
         yield name, differences(modelzoo.build(model, rules, seed=1), split)
+
+
+def saved(world: int) -> Iterator[tuple[str, list[str]]]:
+    """A checkpoint of all ranks, loaded into the same model of other values."""
+    line = distributed.init_device_mesh("cpu", (world,))
+    split = modelzoo.build(SMALL, INITS["xavier"], seed=5, parallelize=UNITS, device_mesh=line)
+    folder = f"{sys.argv[3]}.checkpoint"
+    checkpoint.save({"model": split.state_dict()}, checkpoint_id=folder)
+    other = modelzoo.build(SMALL, INITS["xavier"], seed=6, parallelize=fsdp, device_mesh=line)
+    state = {"model": other.state_dict()}
+    checkpoint.load(state, checkpoint_id=folder)
+    other.load_state_dict(state["model"])
+    yield "checkpoint", differences(modelzoo.build(SMALL, INITS["xavier"], seed=5), other)
 
 
 def refused(world: int) -> Iterator[tuple[str, list[str]]]:

@@ -11,6 +11,9 @@ import sys
 
 import modelzoo
 from modelzoo.init.sharded import part
+from modelzoo.weights import loading
+from modelzoo.weights.request import parsed
+from tests.sharding.ranks import INITS, SMALL, differences
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -47,9 +50,9 @@ def run(world: int, folder: pathlib.Path, *parts: str) -> dict[str, list[str]]:
 
 
 def test_two_ranks_have_the_bits_of_one_and_say_where_a_tie_would_be_lost(tmp_path: pathlib.Path) -> None:
-    found = run(2, tmp_path, "small", "shipped", "refused")
+    found = run(2, tmp_path, "small", "shipped", "refused", "saved")
     messages = {name: found.pop(name)[0] for name in ("apart", "measured")}
-    assert len(found) == 2 * 6 + 4
+    assert len(found) == 3 * 6 + 4 + 1
     assert {name: names for name, names in found.items() if names} == {}
     assert messages["apart"] == (
         "parallelize\n"
@@ -61,10 +64,14 @@ def test_two_ranks_have_the_bits_of_one_and_say_where_a_tie_would_be_lost(tmp_pa
         "'parallelize', or take another fill."
     )
 
+    alone = modelzoo.build(SMALL, INITS["xavier"], seed=7)
+    loading.load(alone, parsed(str(tmp_path / "store.checkpoint")))
+    assert differences(modelzoo.build(SMALL, INITS["xavier"], seed=5), alone) == []
+
 
 def test_four_ranks_have_the_bits_of_one_on_meshes_of_two_dimensions_too(tmp_path: pathlib.Path) -> None:
     found = run(4, tmp_path, "small")
-    assert len(found) == 4 * 6
+    assert len(found) == 6 * 6
     assert {name: names for name, names in found.items() if names} == {}
 
 

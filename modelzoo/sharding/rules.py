@@ -1,0 +1,230 @@
+"""Rules that say how torch splits a model: plain data, checked before there is a process, then carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel, parallelize_module
+
+from modelzoo.errors import Path, Problems, nearest
+from modelzoo.init.ledger import Entry, type_name
+from modelzoo.modules.homes import named_in
+from modelzoo.modules.skeleton import Skeleton
+from modelzoo.sharding.ties import tie_again
+
+KEY = Path(("parallelize",))
+TP = "tp"
+"""The dimension of a mesh that styles split over; the others are those of `fully_shard`."""
+
+_STYLES: Mapping[str, tuple[type[ParallelStyle], Mapping[type[nn.Module], str]]] = {
+    "colwise": (ColwiseParallel, {nn.Linear: "out_features", nn.Embedding: "embedding_dim"}),
+    "rowwise": (RowwiseParallel, {nn.Linear: "in_features", nn.Embedding: "num_embeddings"}),
+}
+"""What torch calls each style, and which size of a layer it divides."""
+
+_FIELDS = ("layer", "name", "wrap", "reshard_after_forward", "style")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How the modules are split that it selects: by the name of their layer or block, and by their own.
+
+    Attributes:
+        style: colwise, rowwise, or "" where they are units of `fully_shard`.
+        reshard: what `fully_shard` takes as `reshard_after_forward`.
+    """
+
+    name: str
+    key: Path
+    layers: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    style: str = ""
+    reshard: bool | None = None
+
+    def selects(self, name: str, kind: str) -> bool:
+        return (not self.layers or kind in self.layers) and (
+            not self.patterns or any(fnmatchcase(name, each) for each in self.patterns)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """What becomes of a model.
+
+    Attributes:
+        styles: of modules, by their names.
+        units: names of the modules of each unit, inner ones first, with `reshard_after_forward`; the root is one more.
+    """
+
+    styles: Mapping[str, str]
+    units: Sequence[tuple[tuple[str, ...], bool | None]]
+
+    def apply(self, root: nn.Module, mesh: DeviceMesh, table: list[Entry]) -> None:
+        """Splits a model on meta over the ranks of a job."""
+        if self.styles:
+            plan = {name: _STYLES[style][0]() for name, style in self.styles.items()}
+            parallelize_module(root, mesh if mesh.ndim == 1 else mesh[TP], plan, src_data_rank=None)
+            tie_again(table)
+        across = _across(mesh, bool(self.styles))
+        if across is None:
+            return
+        for names, reshard in self.units:
+            modules = [root.get_submodule(name) for name in names]
+            fully_shard(modules if len(modules) > 1 else modules[0], mesh=across, reshard_after_forward=reshard)
+        fully_shard(root, mesh=across)
+
+
+def _across(mesh: DeviceMesh, styled: bool) -> DeviceMesh | None:
+    """The dimensions over which units are split."""
+    names = tuple(each for each in mesh.mesh_dim_names or () if each != TP)
+    if not styled or not names:
+        return None if styled else mesh
+    return mesh[names]
+
+
+def parse_rules(data: Mapping[str, Any], problems: Problems) -> list[Rule]:
+    """Rules by their names.
+
+    >>> parse_rules({"blocks": {"layer": "Block", "wrap": "fully_shard"}}, Problems())[0].layers
+    ('Block',)
+    """
+    found = []
+    for name, given in data.items():
+        key = KEY / str(name)
+        if not isinstance(given, Mapping):
+            problems.add(key, f"a rule is a mapping, not {given!r}.", "Write {layer: Block, wrap: fully_shard}.")
+            continue
+        for each in given:
+            if each not in _FIELDS:
+                problems.add(key / str(each), f"a rule has no '{each}'.", nearest(str(each), _FIELDS))
+        rule = Rule(
+            name=str(name),
+            key=key,
+            layers=_names(given.get("layer"), key / "layer", problems),
+            patterns=_names(given.get("name"), key / "name", problems),
+            style=str(given.get("style", "")),
+            reshard=given.get("reshard_after_forward"),
+        )
+        _check(rule, given, problems)
+        found.append(rule)
+    return found
+
+
+def _names(value: Any, key: Path, problems: Problems) -> tuple[str, ...]:
+    names = value if isinstance(value, (list, tuple)) else (value,)
+    if value is not None and not all(isinstance(each, str) for each in names):
+        problems.add(key, f"{key[-1]} is a name or a list of names, not {value!r}.", "Write layer: Block.")
+        return ()
+    return tuple(names) if value is not None else ()
+
+
+def _check(rule: Rule, given: Mapping[str, Any], problems: Problems) -> None:
+    if not rule.layers and not rule.patterns:
+        problems.add(rule.key, "this rule selects nothing.", "Write layer: Block or name: 'blocks.*'.")
+    if rule.style and rule.style not in _STYLES:
+        problems.add(rule.key / "style", f"there is no style '{rule.style}'.", nearest(rule.style, list(_STYLES)))
+    if given.get("wrap", "fully_shard") != "fully_shard":
+        problems.add(rule.key / "wrap", f"wrap is fully_shard, not {given['wrap']!r}.", "Write wrap: fully_shard.")
+    if ("wrap" in given) == bool(rule.style):
+        what = "a rule has either 'wrap' or 'style'."
+        problems.add(rule.key, what, "Write wrap: fully_shard, or style: colwise.")
+    if not isinstance(given.get("reshard_after_forward", True), bool):
+        what = f"reshard_after_forward is true or false, not {rule.reshard!r}."
+        problems.add(rule.key / "reshard_after_forward", what, "Write reshard_after_forward: true.")
+
+
+def ruled(
+    skeleton: Skeleton, table: list[Entry], data: Mapping[str, Any], sizes: Mapping[str, int], problems: Problems
+) -> Split:
+    """What rules make of a model: the last one counts where several select a module.
+
+    Args:
+        skeleton, table: of the model, on meta.
+        data: the rules.
+        sizes: of each dimension of the mesh, by its name.
+        problems: gets all that is wrong.
+    """
+    rules = parse_rules(data, problems)
+    modules = [(name, each, type_name(skeleton, each)) for name, each in named_in(skeleton.root) if name]
+    kinds, seen = sorted({kind for _, _, kind in modules}), dict[nn.Module, str]()
+    styles: dict[str, str] = {}
+    units: dict[str, bool | None] = {}
+    for rule in rules:
+        selected = [(name, each) for name, each, kind in modules if rule.selects(name, kind)]
+        if not selected and (rule.layers or rule.patterns):
+            key = rule.key / ("layer" if rule.layers else "name")
+            among = kinds if rule.layers else [name for name, _, _ in modules]
+            missing = (rule.layers or rule.patterns)[0]
+            problems.add(key, f"this rule selects no module: there is no '{missing}'.", nearest(missing, among))
+        for name, each in selected:
+            first = seen.setdefault(each, name)
+            if rule.style in _STYLES:
+                _check_style(rule, name, each, sizes, problems)
+                if styles.get(first, rule.style) != rule.style:
+                    what = f"'{first}' is split {styles[first]} by another rule: one tensor has one style."
+                    problems.add(rule.key / "style", what, "Select others, or remove a rule.")
+                styles[first] = rule.style
+            elif type(each).forward is nn.Module.forward or isinstance(each, (nn.ModuleList, nn.ModuleDict)):
+                what = f"'{name}' is never called, and so is no unit."
+                problems.add(rule.key, what, "Select the modules in it: name: '" + name + ".*'.")
+            else:
+                units[first] = rule.reshard
+    if styles and units and TP not in sizes:
+        what = f"styles and units together need a mesh of two dimensions, of which one is '{TP}'."
+        problems.add(KEY, what, "Write init_device_mesh('cuda', (8, 4), mesh_dim_names=('dp', 'tp')).")
+    _check_ties(table, styles, problems)
+    joined = [(names, next((units[each] for each in names if each in units), None)) for names in _joined(table, units)]
+    together = {name for names, _ in joined for name in names}
+    inner_first = sorted(units.items(), key=lambda each: -each[0].count("."))
+    alone = [((name,), each) for name, each in inner_first if name not in together]
+    return Split(styles=styles, units=[*joined, *alone])
+
+
+def _check_style(rule: Rule, name: str, module: nn.Module, sizes: Mapping[str, int], problems: Problems) -> None:
+    attribute = next((size for kind, size in _STYLES[rule.style][1].items() if isinstance(module, kind)), None)
+    if attribute is None:
+        what = f"'{name}' is a {type(module).__name__}: styles split Linear and Embedding."
+        problems.add(rule.key, what, "Select Linear: layer: Linear.")
+        return
+    size, count = getattr(module, attribute), sizes.get(TP) or next(iter(sizes.values()))
+    if size % count:
+        what = f"{attribute} of '{name}' is {size}, which {count} ranks do not divide."
+        problems.add(rule.key / "style", what, f"Make it a multiple of {count}, or select others.")
+
+
+def _check_ties(table: list[Entry], styles: Mapping[str, str], problems: Problems) -> None:
+    for entry in table:
+        owners = [home.name.rpartition(".")[0] for home in entry.homes]
+        found = {styles.get(each, "") for each in owners}
+        if len(found) > 1:
+            one, other = (
+                entry.homes[0].name,
+                next(
+                    home.name
+                    for home, owner in zip(entry.homes, owners, strict=True)
+                    if styles.get(owner, "") != styles.get(owners[0], "")
+                ),
+            )
+            what = f"'{one}' and '{other}' are one tensor, and only one of them is split so."
+            problems.add(KEY, what, f"Select both: name: [{owners[0]}, {other.rpartition('.')[0]}].")
+
+
+def _joined(table: list[Entry], units: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """A unit for the homes of each tie that no unit has together."""
+    for entry in table:
+        owners = tuple(dict.fromkeys(home.name.rpartition(".")[0] for home in entry.homes))
+        if len({_unit_of(each, units) for each in owners}) > 1:
+            yield owners
+
+
+def _unit_of(name: str, units: Mapping[str, Any]) -> str:
+    """The unit that has a module: the innermost around it, or the root."""
+    while name and name not in units:
+        name = name.rpartition(".")[0]
+    return name
