@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 from torch import nn
 
 from modelzoo.catalog.checks import words_of
-from modelzoo.catalog.layers import LAYERS, REGISTERED, Layer
+from modelzoo.catalog.layers import LAYERS, REGISTERED, Layer, register_layer
 from modelzoo.importing.trees import Call
+from modelzoo.modules.blocks import Generated
+from modelzoo.names import Kind
 
 _PLAIN = (bool, int, float, str, tuple, list, type(None))
 
@@ -56,6 +59,25 @@ def call_of(module: nn.Module) -> Call | None:
         if layer.registered or _is_made_by(module, layer, given):
             return Call(name=layer.name, arguments=given, required=tuple(required), defaults=defaults)
     return None
+
+
+def may_be_known(cls: type[nn.Module]) -> bool:
+    """Whether a class could be registered as a layer, and is not yet."""
+    taken = cls.__name__ in LAYERS or cls.__name__ in REGISTERED
+    return Kind.REGISTERED.fits(cls.__name__) and not taken and not issubclass(cls, Generated)
+
+
+@contextmanager
+def known(classes: Iterable[type[nn.Module]]) -> Iterator[None]:
+    """Registers classes as layers while it lasts."""
+    names = [cls.__name__ for cls in classes]
+    for cls in classes:
+        register_layer(cls)
+    try:
+        yield
+    finally:
+        for name in names:
+            del REGISTERED[name]
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo.errors import ConfigError, Path, Problem
+from modelzoo.errors import ConfigError, ConfigWarning, Path, Problem
 from modelzoo.importing import config, layers
 from modelzoo.importing.calls import Given, gradients, outputs
 from modelzoo.importing.definitions import Definitions
@@ -22,6 +23,18 @@ from modelzoo.importing.structure import Reader, Trouble
 from modelzoo.importing.trees import Block
 from modelzoo.importing.verification import SEED, Seen, differences
 from modelzoo.plans import ambient
+
+
+class UnsaidError(ConfigError):
+    """What cannot be said.
+
+    Attributes:
+        classes: those of the modules that it is about.
+    """
+
+    def __init__(self, problems: Iterable[Problem], classes: Iterable[type[nn.Module]]) -> None:
+        super().__init__(problems)
+        self.classes = list(dict.fromkeys(classes))
 
 
 class Imported(dict[str, Any]):
@@ -53,7 +66,8 @@ def from_module(
         module: any. It is not changed.
         inputs: what it is called with: a tensor, or a tuple of arguments. Their shapes are the example of the config.
         keywords: what it is called with by name.
-        partial: whether classes that cannot be said stay as names, which `modelzoo.register.layer` then must know.
+        partial: whether classes that cannot be said stay as names of layers, with what they keep of the arguments of
+            their constructors; who builds the config registers them before.
 
     Returns:
         a config, as `build` and `write` take it.
@@ -61,6 +75,9 @@ def from_module(
     Raises:
         ConfigError: all that cannot be said, with the module, the line of its source, and what to do; or the ways in
             which what was built is not the same.
+
+    Warns:
+        ConfigWarning: a class that is left as a name.
 
     >>> import modelzoo
     >>> class Net(nn.Module):
@@ -79,7 +96,30 @@ def from_module(
     """
     given = Given(args=inputs if isinstance(inputs, tuple) else (inputs,), named=dict(keywords or {}))
     with ambient.kept(), torch.enable_grad():
-        return imported(module, given)
+        found, left = named(module, given) if partial else (imported(module, given), ())
+    for cls in left:
+        what = f"{cls.__module__}.{cls.__qualname__} is left as a name."
+        hint = f"Register it before the config is built: modelzoo.register.layer({cls.__name__})"
+        warnings.warn(str(Problem(what=what, hint=hint)), ConfigWarning, stacklevel=2)
+    return found
+
+
+def named(
+    module: nn.Module, given: Given, classes: tuple[type[nn.Module], ...] = ()
+) -> tuple[Imported, tuple[type[nn.Module], ...]]:
+    """The config of a module in which classes that cannot be said are layers, and these classes.
+
+    Raises:
+        ConfigError: what cannot be said even so, or is not the same.
+    """
+    try:
+        with layers.known(classes):
+            return imported(module, given), classes
+    except UnsaidError as error:
+        more = [each for each in error.classes if each not in classes and layers.may_be_known(each)]
+        if not more:
+            raise
+    return named(module, given, (*classes, *more))
 
 
 def imported(module: nn.Module, given: Given) -> Imported:
@@ -108,7 +148,6 @@ def imported(module: nn.Module, given: Given) -> Imported:
         found["blocks"] = dict(reversed(blocks.items()))
     found.origin = _origin(module)
     _verify(found, module, seen)
-
     return found
 
 
@@ -166,12 +205,14 @@ def _refuse(troubles: list[Trouble]) -> None:
     found: dict[tuple[str, str], Problem] = {}
     for each in troubles:
         name = type(each.module).__name__
-        hint = f"Register {name} as a layer: modelzoo.register.layer({name}), or write partial=True."
+        hint = "Put it into a class of your own, and register that."
+        if layers.may_be_known(type(each.module)):
+            hint = f"Register {name} as a layer: modelzoo.register.layer({name}), or write partial=True."
         where = Path(("module", *map(str, each.path)))
         found.setdefault(
             (each.line, each.what), Problem(where=each.line, path=str(where), what=f"{name}: {each.what}", hint=hint)
         )
-    raise ConfigError(found.values())
+    raise UnsaidError(found.values(), (type(each.module) for each in troubles))
 
 
 def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:

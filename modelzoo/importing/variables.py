@@ -98,6 +98,7 @@ def _candidates(wanted: str) -> Iterator[str]:
     wanted = wanted.lstrip("_")
     if wanted and wanted.isascii() and not keyword.iskeyword(wanted) and Kind.INPUT.fits(wanted):
         yield wanted
+        yield from FREE if len(wanted) == 1 else ()
         yield f"{wanted}_"
         base = wanted
     else:

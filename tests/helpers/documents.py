@@ -281,8 +281,16 @@ def fails(command: str, shown: str) -> bool:
 
 
 def session(part: Part) -> str:
-    """What differs in a Python session from what is shown."""
+    """What differs in a Python session from what is shown; it may import the files of its folder."""
     example = doctest.DocTestParser().get_doctest(part.text, {}, part.place, str(part.document), part.line)
     report: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    before = set(sys.modules)
+    sys.path.insert(0, str(pathlib.Path.cwd()))
+    try:
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    finally:
+        del sys.path[0]
+        files = {each.stem for each in pathlib.Path.cwd().glob("*.py")}
+        for name in (set(sys.modules) - before) & files:
+            del sys.modules[name]
     return "".join(report)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import modelzoo
+from modelzoo.catalog.layers import REGISTERED
 from modelzoo.errors import ConfigError
 
 
@@ -284,7 +285,65 @@ def test_what_cannot_be_said_is_told_with_the_line_of_the_source_all_at_once():
         ("module.picks", str(first - 5), "Picks: a condition asks for the values of a tensor"),
         ("module.picks", str(first - 3), "Picks: Doubles is an autograd.Function, whose gradient is code"),
     ]
-    assert all("modelzoo.register.layer(" in each.hint for each in caught.value.problems)
+    assert {each.path: each.hint for each in caught.value.problems} == {
+        "module": "Register Net as a layer: modelzoo.register.layer(Net), or write partial=True.",
+        "module.hooked": "Put it into a class of your own, and register that.",
+        "module.picks": "Register Picks as a layer: modelzoo.register.layer(Picks), or write partial=True.",
+    }
+
+
+class Gate(nn.Module):
+    """Lets through what is large: which that is, only the values say."""
+
+    def __init__(self, dim: int, least: float = 0.5) -> None:
+        super().__init__()
+        self.dim, self.least = dim, least
+        self.scale = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale if float(x.detach().abs().max()) > self.least else x
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.gates = nn.Linear(8, 4), nn.Sequential(Gate(4), Gate(4, least=0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gates(self.up(x))
+
+
+def test_a_class_that_cannot_be_said_may_stay_a_name():
+    with pytest.warns(modelzoo.ConfigWarning) as told:
+        found = modelzoo.from_module(Gated(), torch.randn(2, 8), partial=True)
+    assert [str(each.message) for each in told] == [
+        f"{Gate.__module__}.Gate is left as a name. "
+        "Register it before the config is built: modelzoo.register.layer(Gate)"
+    ]
+    assert found["layers"] == {"up": "Linear(8, 4)", "gates": ["Gate(4)", "Gate(4, least=0.25)"]}
+    with pytest.raises(ConfigError, match="there is no layer 'Gate'"):
+        modelzoo.build(found)
+
+
+def test_a_class_that_is_registered_is_a_layer():
+    modelzoo.register.layer(Gate)
+    try:
+        found = modelzoo.from_module(Gated(), torch.randn(2, 8))
+        assert list(modelzoo.build(found).state_dict()) == list(Gated().state_dict())
+    finally:
+        del REGISTERED["Gate"]
+
+
+def test_a_constructor_whose_arguments_are_not_kept_is_told():
+    class Hidden(nn.Module):
+        def __init__(self, secret: int) -> None:
+            super().__init__()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(ConfigError, match="Hidden: a condition asks for the values of a tensor"):
+        modelzoo.from_module(nn.Sequential(Hidden(3)), torch.randn(2, 8), partial=True)
 
 
 def test_what_is_not_the_same_is_never_returned():
