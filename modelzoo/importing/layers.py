@@ -44,7 +44,7 @@ def call_of(module: nn.Module) -> Call | None:
     required = []
     for name, parameter in layer.signature.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            return None
+            continue
         found, value = _argument(module, name)
         if not found:
             value = parameter.default

@@ -176,7 +176,7 @@ class Recorder(TorchFunctionMode):
     def distinct(self, record: Record, value: Any) -> Any:
         if isinstance(value, Tensor) and (id(value) in record.known or id(value) in self.owners.tensors):
             with self.paused():
-                return value.view_as(value)
+                return torch.ops.aten.alias(value)  # with its strides, which `view` may change
         return value
 
     def known(self, value: Any) -> Any:

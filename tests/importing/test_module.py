@@ -232,6 +232,21 @@ def test_elements_that_are_assigned_to_a_new_tensor_are_the_fill_of_a_buffer():
     }
 
 
+def test_a_layer_that_gives_back_its_input_is_told_from_it():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.same, self.fc = nn.Identity(), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.same(x)
+            return self.fc(x) * y + self.fc(y)
+
+    found = modelzoo.from_module(Net(), torch.randn(2, 8))
+    assert found["layers"]["same"] == "Identity"
+    assert found["forward"] == "y = same(x)\nreturn fc(x) * y + fc(y)\n"
+
+
 def test_frozen_layers_are_frozen():
     model = nn.Sequential(nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 2))
     found = modelzoo.from_module(model, torch.randn(1, 4))
