@@ -103,7 +103,15 @@ def _kind(func: Any) -> _Kind:
     )
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A mode that does without torch's compiler, which takes a second to import."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Watch(_Mode):
     """Keeps a story of every storage that is made or written to while it is on."""
 
     def __init__(self) -> None:
@@ -163,7 +171,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.stories.get(_address(tensor))
 
 
-class Unfilled(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Unfilled(_Mode):  # type: ignore[no-untyped-call]
     """Leaves out what is written over tensors on meta, which have no values: torch takes long to find out how."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
