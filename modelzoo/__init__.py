@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from modelzoo.plans.initialized import Report
     from modelzoo.plans.inspection import summary
     from modelzoo.plans.plan import Plan
+    from modelzoo.sharding.shares import Shares, shares
 
 __version__ = "0.1.0"
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Report",
+    "Shares",
     "Signals",
     "audit",
     "build",
@@ -66,6 +68,7 @@ __all__ = [
     "load",
     "plan",
     "register",
+    "shares",
     "signals",
     "summary",
     "write",
@@ -85,6 +88,8 @@ _HOMES = {
     "Report": "plans.initialized",
     "Signals": "measuring.signals",
     "signals": "measuring.signals",
+    "Shares": "sharding.shares",
+    "shares": "sharding.shares",
     "summary": "plans.inspection",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -65,27 +65,32 @@ class Split:
     styles: Mapping[str, str]
     units: Sequence[tuple[tuple[str, ...], bool | None]]
 
+    def across(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The dimensions of a mesh over which units are split."""
+        if len(names) == 1:
+            return () if self.styles else tuple(names)
+        return tuple(each for each in names if each != TP)
+
     def apply(self, root: nn.Module, mesh: DeviceMesh, table: list[Entry]) -> None:
         """Splits a model on meta over the ranks of a job."""
         if self.styles:
             plan = {name: _STYLES[style][0]() for name, style in self.styles.items()}
             parallelize_module(root, mesh if mesh.ndim == 1 else mesh[TP], plan, src_data_rank=None)
             tie_again(table)
-        across = _across(mesh, bool(self.styles))
-        if across is None:
+        names = self.across(mesh.mesh_dim_names or [str(n) for n in range(mesh.ndim)])
+        if not names:
             return
+        across = mesh if len(names) == mesh.ndim else mesh[names]
         for names, reshard in self.units:
             modules = [root.get_submodule(name) for name in names]
             fully_shard(modules if len(modules) > 1 else modules[0], mesh=across, reshard_after_forward=reshard)
         fully_shard(root, mesh=across)
 
 
-def _across(mesh: DeviceMesh, styled: bool) -> DeviceMesh | None:
-    """The dimensions over which units are split."""
-    names = tuple(each for each in mesh.mesh_dim_names or () if each != TP)
-    if not styled or not names:
-        return None if styled else mesh
-    return mesh[names]
+def styled(names: Iterable[str]) -> str:
+    """The dimension of a mesh that styles split over."""
+    given = list(names)
+    return TP if TP in given else given[0]
 
 
 def parse_rules(data: Mapping[str, Any], problems: Problems) -> list[Rule]:
@@ -183,7 +188,17 @@ def ruled(
     together = {name for names, _ in joined for name in names}
     inner_first = sorted(units.items(), key=lambda each: -each[0].count("."))
     alone = [((name,), each) for name, each in inner_first if name not in together]
-    return Split(styles=styles, units=[*joined, *alone])
+    split = Split(styles=styles, units=[*joined, *alone])
+    if split.across([*sizes]):
+        _check_scalars(table, problems)
+    return split
+
+
+def _check_scalars(table: list[Entry], problems: Problems) -> None:
+    for entry in table:
+        if entry.kind == "parameter" and not entry.tensor.ndim:
+            what = f"'{entry.name}' is a single number, which fully_shard cannot split."
+            problems.add(KEY, what, "Give it the shape [1].")
 
 
 def _check_style(rule: Rule, name: str, module: nn.Module, sizes: Mapping[str, int], problems: Problems) -> None:
@@ -192,7 +207,7 @@ def _check_style(rule: Rule, name: str, module: nn.Module, sizes: Mapping[str, i
         what = f"'{name}' is a {type(module).__name__}: styles split Linear and Embedding."
         problems.add(rule.key, what, "Select Linear: layer: Linear.")
         return
-    size, count = getattr(module, attribute), sizes.get(TP) or next(iter(sizes.values()))
+    size, count = getattr(module, attribute), sizes[styled(sizes)]
     if size % count:
         what = f"{attribute} of '{name}' is {size}, which {count} ranks do not divide."
         problems.add(rule.key / "style", what, f"Make it a multiple of {count}, or select others.")

@@ -107,6 +107,10 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def differences(whole: nn.Module, split: nn.Module) -> list[str]:
     """The names of tensors that are not equal, and of ties that are lost."""
     found = []
@@ -125,6 +129,13 @@ def small(world: int) -> Iterator[tuple[str, list[str]]]:
             whole = modelzoo.build(SMALL, init, seed=5)
             split = modelzoo.build(SMALL, init, seed=5, parallelize=parallelize, device_mesh=mesh)
             yield f"{way}, {name}", differences(whole, split)
+        if isinstance(parallelize, dict):
+            names = mesh.mesh_dim_names or ("all",)
+            sizes = dict(zip(names, mesh.shape, strict=True))
+            told = modelzoo.shares(SMALL, parallelize=parallelize, mesh=sizes, rank=distributed.get_rank())
+            tensors = {**dict(split.named_parameters()), **dict(split.named_buffers())}
+            wrong = [each.name for each in told.tensors if tuple(local(tensors[each.name]).shape) != each.held]
+            yield f"{way}, shares", wrong
         inputs = torch.arange(10).reshape(2, 5)
         outputs = [full(each) for each in split(inputs)]
         near = all(one.allclose(other, atol=1e-5) for one, other in zip(whole(inputs), outputs, strict=True))

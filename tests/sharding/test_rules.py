@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import modelzoo
 from modelzoo.errors import ConfigError, Problems
 from modelzoo.plans.draft import draft
 from modelzoo.sharding.rules import Split, ruled
@@ -117,3 +118,15 @@ def test_what_is_never_called_is_no_unit() -> None:
     assert [str(each) for each in problems.found] == [
         "parallelize.a\n  'heads' is never called, and so is no unit. Select the modules in it: name: 'heads.*'."
     ]
+
+
+def test_a_single_number_is_not_split() -> None:
+    model = {"layers": ["Linear(4, 4)"], "parameters": {"scale": {"shape": [], "fill": "ones"}}, "forward": "x * scale"}
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.shares(model, parallelize={"a": {"layer": "Linear", "wrap": "fully_shard"}}, mesh={"dp": 2})
+    assert "'scale' is a single number, which fully_shard cannot split. Give it the shape [1]." in str(caught.value)
+
+
+def test_a_mesh_has_so_many_ranks() -> None:
+    with pytest.raises(ValueError, match="a mesh of 4 ranks has no rank 4"):
+        modelzoo.shares(SMALL, parallelize=UNITS, mesh={"dp": 4}, rank=4)
