@@ -28,7 +28,7 @@ def sharded(draft: Draft, device: str | torch.device, parallelize: Parallelize, 
 
     Args:
         draft: on meta, or on the CPU where the layers of a user are.
-        device: where this rank's tensors are made.
+        device: where this rank's tensors are made; on meta they have no values.
         parallelize: rules, or what is called once, before any tensor has storage.
         mesh: is given to it too, if it is not None; for rules it is all ranks in a line by default.
 
@@ -47,6 +47,8 @@ def sharded(draft: Draft, device: str | torch.device, parallelize: Parallelize, 
     meta = any(each.is_meta for each in (*root.parameters(), *root.buffers()))
     root.to_empty(device=torch.device(device)) if meta else root.to(device)
     tie_again(draft.table)
+    if torch.device(device).type == "meta":
+        return root
     tensors = [(entry, at(entry.homes[0])) for entry in draft.table]
     draft.skeleton.placed.update((entry.tensor, tensor) for entry, tensor in tensors)
     alone = [entry for entry, tensor in tensors if not isinstance(tensor, DTensor) and entry.original is None]
