@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
-from modelzoo.importing.trees import Reference, Repeat, Sequenced, described
+from modelzoo.importing.trees import Call, Formula, Reference, Repeat, Sequenced, described, skeleton
 
 LEAST = 2
 """The fewest copies."""
+
+COUNTED = 3
+"""The fewest copies whose numbers count."""
 
 
 def compressed(tree: Sequenced) -> Sequenced:
@@ -17,31 +22,62 @@ def compressed(tree: Sequenced) -> Sequenced:
     found: list[tuple[str, Any]] = []
     start = 0
     while start < len(items):
-        end = start + 1
-        while end < len(items) and not isinstance(items[end][1], Reference) and _together(items[start : end + 1]):
-            end += 1
-        run = items[start:end]
-        names = [name for name, _ in run]
-        pattern = "" if tree.listed else _pattern(names)
+        run, item = _run(items[start:])
+        pattern = "" if tree.listed else _pattern([name for name, _ in run])
         whole = len(run) == len(items)
         if len(run) < LEAST or (not tree.listed and (pattern is None or not whole)):
             found.append(items[start])
             start += 1
             continue
-        found.append(
-            (names[0], Repeat(count=len(run), item=_counted([each for _, each in run]), pattern=pattern or ""))
-        )
-        start = end
+        found.append((run[0][0], Repeat(count=len(run), item=item, pattern=pattern or "")))
+        start += len(run)
     return Sequenced(items=tuple(found), listed=tree.listed)
 
 
-def _together(run: list[tuple[str, Any]]) -> bool:
-    trees = [each for _, each in run]
-    return described(trees[0]) == described(trees[-1]) and not isinstance(trees[0], Reference)
+def _run(items: list[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], Any]:
+    """The first items that are equal, or at least three layers of which the numbers count; and what each of them is."""
+    first = items[0][1]
+    if isinstance(first, Reference):
+        return items[:1], first
+    equal = list(itertools.takewhile(lambda each: described(each[1]) == described(first), items))
+    if len(equal) > 1 or not isinstance(first, Call):
+        return equal, first
+    alike = list(itertools.takewhile(lambda each: skeleton(each[1]) == skeleton(first), items))
+    for length in range(len(alike), COUNTED - 1, -1):
+        counted = _counted([each for _, each in alike[:length]])
+        if counted is not None:
+            return alike[:length], counted
+    return equal, first
 
 
-def _counted(trees: list[Any]) -> Any:
-    return trees[0]
+def _counted(calls: list[Call]) -> Call | None:
+    """A call whose numbers are formulas of `i`, which gives these calls one after the other, or None."""
+    arguments: dict[str, Any] = {}
+    for name in calls[0].arguments:
+        values = [each.arguments[name] for each in calls]
+        if all(described(each) == described(values[0]) for each in values):
+            arguments[name] = values[0]
+        elif all(type(each) is int for each in values) and _is_even(values):
+            arguments[name] = Formula(_count(values[0], values[1] - values[0]))
+        else:
+            return None
+    return replace(calls[0], arguments=arguments)
+
+
+def _is_even(values: list[int]) -> bool:
+    return all(b - a == values[1] - values[0] for a, b in itertools.pairwise(values))
+
+
+def _count(start: int, step: int) -> str:
+    """A number that grows with `i`.
+
+    >>> _count(64, 32), _count(0, 1), _count(8, -2)
+    ('64 + 32 * i', 'i', '8 - 2 * i')
+    """
+    term = "i" if abs(step) == 1 else f"{abs(step)} * i"
+    if start == 0 and step > 0:
+        return term
+    return f"{start} {'+' if step > 0 else '-'} {term}"
 
 
 def _pattern(names: list[str]) -> str | None:

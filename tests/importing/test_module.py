@@ -55,6 +55,16 @@ def test_blocks_of_a_class_are_one_definition_and_neighbours_a_repeat():
     }
 
 
+def test_neighbours_whose_numbers_count_are_a_repeat():
+    growing = nn.Sequential(*(Residual(8, 2 + each) for each in range(3)), nn.Linear(8, 10), nn.Linear(10, 12))
+    found = modelzoo.from_module(growing, torch.randn(2, 8))
+    assert found["layers"] == [
+        {"_repeat_": 3, "_target_": "Residual(16 + 8 * i)", "_unpack_": True},
+        "Linear(8, 10)",
+        "Linear(10, 12)",
+    ]
+
+
 def test_the_weights_of_the_module_fit_as_they_are():
     module = Stack()
     built = modelzoo.build(modelzoo.from_module(module, torch.randn(2, 8)))
