@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -130,8 +131,7 @@ def imported(module: nn.Module, given: Given) -> Imported:
     """
     owners = Owners(module)
     called = {each: layers.call_of(each) is not None for each in owners.paths}
-    with _kept(module):
-        evaluation, training, seen = recorded(module, owners, called, given)
+    evaluation, training, seen = recorded(module, owners, called, given)
     reader = Reader(owners, called, evaluation, training)
     definitions = Definitions(owners, reader)
     root = definitions.root()
@@ -151,40 +151,49 @@ def imported(module: nn.Module, given: Given) -> Imported:
     return found
 
 
+Records = dict[nn.Module, list[Record]]
+
+
 def recorded(
     module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given
-) -> tuple[dict[nn.Module, list[Record]], dict[nn.Module, list[Record]], Seen]:
-    """Calls a module in evaluation, and in training with other values and twice as many items, if it can be."""
-    first, result = _run(module.eval(), owners, is_layer, given)
-    evaluation = outputs(result)
-    slopes = gradients(module, evaluation)
-    for training in (True, False):
-        for second in (given.doubled, given.other):
-            try:
-                given_then = second()
-                records, result = _run(module.train(training), owners, is_layer, given_then)
-            except Exception:  # whatever the module raises where there is another number of items
-                continue
-            seen = Seen(
-                first=given,
-                evaluation=evaluation,
-                gradients=slopes,
-                second=given_then,
-                other=outputs(result),
-                training=training,
-            )
-            return first, records if training else {}, seen
-    raise AssertionError("it was called with other values before")
+) -> tuple[Records, Records, Seen]:
+    """Calls a module in evaluation, and in training with other values and twice as many items, if it can be.
+
+    Raises:
+        ConfigError: it fails with other values.
+    """
+    with _kept(module):
+        first, result = _run(module.eval(), owners, is_layer, given)
+        evaluation = outputs(result)
+        slopes = gradients(module, evaluation)
+    failed: Exception | None = None
+    for training, second in itertools.product((True, False), (given.doubled, given.other)):
+        try:
+            others = second()
+            with _kept(module):
+                then, result = _run(module.train(training), owners, is_layer, others)
+        except Exception as error:  # whatever the module raises where there is another number of items
+            failed = error
+            continue
+        seen = Seen(
+            first=given,
+            evaluation=evaluation,
+            gradients=slopes,
+            second=others,
+            other=outputs(result),
+            training=training,
+            parts=tuple(dict.fromkeys((*first.parts, *then.parts))),
+        )
+        return first.records, then.records if training else {}, seen
+    raise ConfigError([Problem(path="module", what=f"with other values it fails: {failed}")]) from failed
 
 
-def _run(
-    module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given
-) -> tuple[dict[nn.Module, list[Record]], Any]:
+def _run(module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given) -> tuple[Recorder, Any]:
     recorder = Recorder(owners, lambda each: is_layer[each])
     torch.manual_seed(SEED)
     with recorder.calls():
         result = recorder.start(module, given.args, dict(given.named))
-    return recorder.records, result
+    return recorder, result
 
 
 def _examples(module: nn.Module, given: Given) -> dict[str, Any]:
@@ -217,8 +226,14 @@ def _refuse(troubles: list[Trouble]) -> None:
 
 def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:
     told = list(differences(found, module, seen))
+    hint = (
+        ""
+        if not seen.parts
+        else f"A part of a tensor is changed in place, which a text cannot: {', '.join(seen.parts)}"
+    )
     if told:
-        raise ConfigError(Problem(path="module", what=f"what was imported is not the same: {each}") for each in told)
+        what = (f"what was imported is not the same: {each}" for each in told)
+        raise ConfigError(Problem(path="module", what=each, hint=hint) for each in what)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Recorder(TorchFunctionMode):
         self.records: dict[nn.Module, list[Record]] = {}
         self.stack: list[Record] = []
         self.frames: list[FrameType] = []
+        self.parts: list[str] = []  # where a view is changed in place, and so the tensor that it is a part of
         self.everywhere: set[int] = set()  # tensors that some block computed
         self.layers: dict[nn.Module, int] = {}  # how often each was called
         self.with_gradients = torch.is_grad_enabled()
@@ -273,6 +274,8 @@ def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], na
         recorder.refuse(f"{what} asks for the values of a tensor")
     if observed.is_in_place(name) and args and id(args[0]) in recorder.owners.tensors:
         recorder.refuse(f"{name} changes a tensor of the module")
+    if observed.is_in_place(name) and isinstance(args[0], Tensor) and args[0]._is_view():
+        recorder.parts.append(recorder.line())
     result = func(*plain(args), **plain(dict(named)))
     node = Node(kind="function", name=name, form=form, args=known[0], named=known[1], fixed=fixed, line=recorder.line())
     if name == "__setitem__":

@@ -25,6 +25,7 @@ class Seen:
         gradients: those of the sum of that.
         second: how it was called with other values.
         other: what it returned, in training where `training` says so.
+        parts: where the source changes a view in place, which may be a part of another tensor.
     """
 
     first: Given
@@ -33,6 +34,7 @@ class Seen:
     second: Given
     other: list[Tensor]
     training: bool
+    parts: tuple[str, ...] = ()
 
 
 SEED = 0

@@ -371,6 +371,40 @@ def test_a_constructor_whose_arguments_are_not_kept_is_told():
         modelzoo.from_module(nn.Sequential(Hidden(3)), torch.randn(2, 8), partial=True)
 
 
+def test_what_is_changed_in_place_through_a_view_is_told_with_its_line():
+    class Zeroed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x * 2
+            y[:, :2].zero_()
+            return y
+
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(Zeroed(), torch.randn(2, 4))
+    line = f"{__file__}:{Zeroed.forward.__code__.co_firstlineno + 2}"
+    assert {each.what for each in caught.value.problems} == {
+        "what was imported is not the same: it returns other values",
+        "what was imported is not the same: with other values it returns something else, in training",
+    }
+    assert {each.hint for each in caught.value.problems} == {
+        f"A part of a tensor is changed in place, which a text cannot: {line}"
+    }
+
+
+def test_a_module_that_takes_one_item_alone_is_imported_for_one():
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.fc = nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(x)
+            if len(x) != 3:
+                raise ValueError("three items, please")
+            return self.fc(x)
+
+    assert modelzoo.from_module(One(), torch.randn(3, 4))["forward"] == "fc(norm(x))"
+
+
 def test_what_is_not_the_same_is_never_returned():
     class Cached(nn.Module):
         """Keeps the values that it saw first."""
