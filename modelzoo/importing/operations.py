@@ -108,6 +108,9 @@ def expression(node: Node, build: Build, hidden: Collection[str]) -> ast.expr:
     name = ALIASES.get(name, name)
     named = {each: value for each, value in node.named.items() if each not in DROPPED}
     args = [each for each in node.args if not isinstance(each, (torch.device, torch.memory_format, torch.layout))]
+    if name == "vector_norm":  # which `norm` calls, for a number
+        order = named.pop("ord", args[1] if args[1:] else 2)
+        name, args = "norm", [args[0], order, *args[2:]]
     written = _operator(name, args, named, build)
     if written is not None:
         return written

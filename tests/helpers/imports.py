@@ -34,10 +34,9 @@ def torchvision_models() -> Iterator[Case]:
         if "detection" in kind or "quantization" in kind:
             continue
         size = 299 if name == "inception_v3" else 224 if name.startswith(("vit", "maxvit", "swin")) else 64
-        size = 518 if name == "vit_h_14" else size
         given: tuple[Any, ...] = (torch.randn(1, 3, size, size),)
         if ".video" in kind:
-            size = 224 if "mvit" in name else 64
+            size = 224 if "mvit" in name or "s3d" in name else 64
             given = (torch.randn(1, 3, 16 if "mvit" in name or "s3d" in name else 8, size, size),)
         if "optical_flow" in kind:
             given = (torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128))
@@ -85,6 +84,12 @@ PADDED = ("roberta", "camembert", "xlm", "data2vec", "esm", "mpnet", "bart", "ma
           "ibert", "switch", "led", "m2m")  # fmt: skip
 """Those that need the number of a token for padding."""
 
+PLAIN = ("convnext", "convnextv2", "levit", "regnet", "resnet", "swin", "swinv2")
+"""Those that say their sizes stage by stage, and are taken as they are."""
+
+LEFT = {"falcon": ("head_dim",), "funnel": ("num_hidden_layers",), "nemotron": ("head_dim",)}
+"""What is left as it is, by the name of the model."""
+
 TYPES = """
 albert bart bert bert-generation big_bird biogpt blenderbot bloom camembert codegen convbert convnext convnextv2 cohere
 ctrl cvt data2vec-text deberta deberta-v2 deit dinov2 distilbert dpr electra ernie esm falcon fnet focalnet funnel gemma
@@ -109,9 +114,12 @@ def transformers_models() -> Iterator[Case]:
 
         def make(name: str = name) -> nn.Module:
             config = CONFIG_MAPPING[name]()
-            for key, value in TINY.items():
-                if isinstance(getattr(config, key, None), int):
+            for key, value in ({} if name in PLAIN else TINY).items():
+                if isinstance(getattr(config, key, None), int) and key not in LEFT.get(name, ()):
                     setattr(config, key, value)
+            for key in ("rotary_dim", "num_experts_per_tok"):
+                if isinstance(getattr(config, key, None), int):
+                    setattr(config, key, 2)
             if not any(each in name for each in PADDED):
                 config.pad_token_id = None
             if getattr(config, "layer_types", None):
@@ -122,6 +130,7 @@ def transformers_models() -> Iterator[Case]:
         keywords: dict[str, Any] = {}
         if hasattr(config, "image_size") or hasattr(config, "num_channels"):
             size = 32 if isinstance(getattr(config, "image_size", None), int) else 64
+            size = 224 if name in PLAIN else size
             keywords["pixel_values"] = torch.randn(1, 3, size, size)
         elif hasattr(config, "conv_kernel") and hasattr(config, "feat_extract_norm"):
             keywords["input_values"] = torch.randn(1, 4000)

@@ -160,6 +160,21 @@ def test_sizes_are_those_of_the_input_and_not_of_the_example():
     assert modelzoo.build(found)(torch.randn(3, 7, 8)).shape == (3, 7, 8)
 
 
+def test_functions_of_other_names_are_those_of_the_language():
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.concat([x, x.swapaxes(0, 1)]) / torch.linalg.vector_norm(x, ord=2, dim=(0, 1), keepdim=True)
+            x = torch.multiply(x, 2).add_(1).clamp_(max=2.0)
+            return x.to(torch.float64).type_as(x).contiguous()[..., None, :-1]
+
+    found = modelzoo.from_module(Net(), torch.randn(4, 4))
+    assert found["forward"] == (
+        "x = cat([x, x.transpose(0, 1)]) / norm(x, 2, dim=(0, 1), keepdim=True)\n"
+        "x = (x * 2 + 1).clamp(max=2.0)\n"
+        "return x.to('float64').to(x.dtype).contiguous()[..., None, :-1]\n"
+    )
+
+
 def test_calls_of_the_layers_of_a_container_are_a_loop():
     class Net(nn.Module):
         def __init__(self) -> None:
