@@ -35,7 +35,7 @@ class Given:
 
         return Given(args=mapped(self.args, one), named=mapped(dict(self.named), one))
 
-    def by_name(self, module: nn.Module) -> dict[str, Tensor]:
+    def by_name(self, module: nn.Module) -> dict[str, Any]:
         """The arguments that hold tensors, by the names of the inputs of a module."""
         named = bound(module, self.args, self.named)
         return {name: each for name, each in named.items() if next(tensors(each), None) is not None}

@@ -76,6 +76,7 @@ def from_module(
     Raises:
         ConfigError: all that cannot be said, with the module, the line of its source, and what to do; or the ways in
             which what was built is not the same.
+        TypeError: it is no module.
 
     Warns:
         ConfigWarning: a class that is left as a name.
@@ -95,6 +96,8 @@ def from_module(
     layers {'fc1': 'Linear(8, 8)', 'fc2': 'Linear(8, 2)'}
     forward fc2(x + relu(fc1(x)))
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"from_module takes a module, not {type(module).__name__}")
     given = Given(args=inputs if isinstance(inputs, tuple) else (inputs,), named=dict(keywords or {}))
     with ambient.kept(), torch.enable_grad():
         found, left = named(module, given) if partial else (imported(module, given), ())
@@ -129,6 +132,7 @@ def imported(module: nn.Module, given: Given) -> Imported:
     Raises:
         ConfigError: what cannot be said, or is not the same.
     """
+    _check(module, given)
     owners = Owners(module)
     called = {each: layers.call_of(each) is not None for each in owners.paths}
     evaluation, training, seen = recorded(module, owners, called, given)
@@ -149,6 +153,20 @@ def imported(module: nn.Module, given: Given) -> Imported:
     found.origin = _origin(module)
     _verify(found, module, seen)
     return found
+
+
+def _check(module: nn.Module, given: Given) -> None:
+    """What no config can be of."""
+    told = []
+    if layers.call_of(module) is not None:
+        told.append((f"{type(module).__name__} is a layer, and a config is of a block.", "Put it into nn.Sequential."))
+    if any(each.is_meta for each in (*module.parameters(), *module.buffers())):
+        told.append(("on meta there is nothing to compute with.", "Call module.to_empty(device='cpu') before."))
+    for name, each in given.by_name(module).items():
+        if not isinstance(each, Tensor):
+            told.append((f"'{name}' is a {type(each).__name__}, and a config takes tensors.", "Wrap the module."))
+    if told:
+        raise ConfigError(Problem(path="module", what=what, hint=hint) for what, hint in told)
 
 
 Records = dict[nn.Module, list[Record]]

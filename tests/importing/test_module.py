@@ -386,6 +386,34 @@ def test_a_constructor_whose_arguments_are_not_kept_is_told():
         modelzoo.from_module(nn.Sequential(Hidden(3)), torch.randn(2, 8), partial=True)
 
 
+def test_what_no_config_can_be_of_is_told():
+    class Sums(nn.Module):
+        def __init__(self, device: str) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(4, device=device))
+
+        def forward(self, given: list[Tensor]) -> Tensor:
+            return (given[0] + given[1]) * self.scale
+
+    x = torch.randn(2, 4)
+    with pytest.raises(TypeError, match="from_module takes a module, not int"):
+        modelzoo.from_module(3, x)
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(nn.Linear(4, 2), x)
+    assert str(caught.value) == ("module\n  Linear is a layer, and a config is of a block. Put it into nn.Sequential.")
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(Sums("meta"), ([x, x],))
+    assert [each.what for each in caught.value.problems] == [
+        "on meta there is nothing to compute with.",
+        "'given' is a list, and a config takes tensors.",
+    ]
+
+
+def test_values_that_are_no_numbers_are_compared_too():
+    found = modelzoo.from_module(nn.Sequential(nn.Linear(4, 2)), torch.full((2, 4), float("nan")))
+    assert found["layers"] == ["Linear(4, 2)"]
+
+
 def test_what_is_changed_in_place_through_a_view_is_told_with_its_line():
     class Zeroed(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
