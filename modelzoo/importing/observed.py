@@ -37,7 +37,8 @@ NEW = frozenset(words_of("empty_like full_like new_empty new_full new_ones new_z
 def described(func: Callable[..., Any]) -> tuple[str, str]:
     """The form and the name of what is called.
 
-    >>> described(torch.relu), described(Tensor.relu), described(Tensor.shape.__get__)
+    >>> import torch
+    >>> described(torch.relu), described(torch.Tensor.relu), described(torch.Tensor.shape.__get__)
     (('function', 'relu'), ('method', 'relu'), ('attribute', 'shape'))
     """
     name = str(getattr(func, "__name__", func))
