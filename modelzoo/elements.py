@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Sequence
 from hashlib import shake_128
+from itertools import accumulate
 from typing import Any
 
 import numpy
@@ -26,7 +27,7 @@ _WORD = numpy.dtype("<u8")
 _HALF = numpy.dtype("<u4")
 
 LONGEST = 2**17
-"""How many elements of one run are drawn at once: what they need of memory stays in a core's own cache."""
+"""How many elements are drawn at once: what they need of memory stays in a core's own cache."""
 
 
 def keys(seed: int, names: Sequence[str], draw: int = 0) -> Array:
@@ -64,21 +65,47 @@ def bits(keys: Array, starts: Array, length: int, wide: bool = False) -> Array:
     True
     """
     first, count = (starts, length) if wide else (starts >> 1, (length + int((starts & 1).max(initial=0)) + 1) // 2)
-    low, high = keys[:, :1], keys[:, 1:]
-    base = low + first.astype(_WORD)[:, None] * _WORD.type(_STEP)
+    base = keys[:, :1] + first.astype(_WORD)[:, None] * _WORD.type(_STEP)
     words = scratch("words", (len(base), count), _WORD)
-    shifted = scratch("spare", words.shape, _WORD)
     numpy.add(base, _steps(count), out=words)
+    _mix(words, keys[:, 1:])
+    return words if wide else words.view(_HALF)
+
+
+def together(keys: Array, lengths: Sequence[int], wide: bool = False) -> tuple[Array, list[int]]:
+    """The bits of whole tensors one after the other, in scratch memory, and where each begins.
+
+    Args:
+        keys: of shape (tensors, 2).
+        lengths: how many elements each has.
+
+    >>> both, (_, second) = together(keys(0, ["a", "b"]), [3, 5])
+    >>> both[second : second + 5].tolist() == bits(keys(0, ["b"]), numpy.array([0]), 5)[0, :5].tolist()
+    True
+    """
+    counts = lengths if wide else [(length + 1) // 2 for length in lengths]
+    words = scratch("words", (sum(counts),), _WORD)
+    numpy.concatenate([_steps(count) for count in counts], out=words)
+    low, high = (numpy.repeat(keys[:, n], counts) for n in (0, 1))
+    numpy.add(words, low, out=words)
+    _mix(words, high)
+    ends = [*accumulate(counts)]
+    begins = [end - count for end, count in zip(ends, counts, strict=True)]
+    return (words, begins) if wide else (words.view(_HALF), [2 * begin for begin in begins])
+
+
+def _mix(words: Array, second: Array) -> None:
+    """In place."""
+    shifted = scratch("spare", words.shape, _WORD)
     numpy.right_shift(words, _WORD.type(30), out=shifted)
     numpy.bitwise_xor(words, shifted, out=words)
     numpy.multiply(words, _FIRST, out=words)
-    numpy.bitwise_xor(words, high, out=words)
+    numpy.bitwise_xor(words, second, out=words)
     numpy.right_shift(words, _WORD.type(27), out=shifted)
     numpy.bitwise_xor(words, shifted, out=words)
     numpy.multiply(words, _SECOND, out=words)
     numpy.right_shift(words, _WORD.type(31), out=shifted)
     numpy.bitwise_xor(words, shifted, out=words)
-    return words if wide else words.view(_HALF)
 
 
 def runs(shape: Sequence[int], offsets: Sequence[int], sizes: Sequence[int]) -> tuple[Array, int]:

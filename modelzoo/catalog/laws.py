@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from itertools import pairwise
@@ -19,33 +20,49 @@ import torch
 
 from modelzoo.elements import Array, scratch
 
-Law = Callable[[Array, Array], None]
-"""Writes the numbers of some elements: `(bits, out)`; `out` is float32 and `bits` uint32, or float64 and uint64.
 
-The arrays have one shape and are contiguous; `bits` may be overwritten.
-"""
+@dataclass(frozen=True, slots=True)
+class Law:
+    """How bits become numbers, in two steps, of which the first is the same for many tensors.
+
+    Attributes:
+        standard: `(bits, out)`, where `out` is float32 and `bits` is uint32, or float64 and uint64; of one shape and
+            contiguous. `bits` may be overwritten.
+        place: `(out)`: from what `standard` gave, in place.
+    """
+
+    standard: Callable[[Array, Array], None]
+    place: Callable[[Array], object]
+
+    def __call__(self, bits: Array, out: Array) -> None:
+        """Both."""
+        self.standard(bits, out)
+        self.place(out)
+
 
 _SIGNED: dict[Any, Any] = {numpy.dtype("f4"): numpy.dtype("i4"), numpy.dtype("f8"): numpy.dtype("i8")}
-_DIGITS: dict[Any, tuple[int, int]] = {
-    numpy.dtype("f4"): (8, 24),
-    numpy.dtype("f8"): (11, 53),
-}  # bits left out, and bits of a level
+_DIGITS: dict[Any, tuple[int, int]] = {numpy.dtype("f4"): (8, 24), numpy.dtype("f8"): (11, 53)}
+
+
+def levels(bits: Array, out: Array) -> None:
+    """Whole numbers from 0 on, of as many of the first bits as a mantissa holds."""
+    left_out, _ = _DIGITS[out.dtype]
+    numpy.right_shift(bits, bits.dtype.type(left_out), out=bits)
+    numpy.copyto(out, bits.view(_SIGNED[out.dtype]), casting="unsafe")
 
 
 def point(value: float) -> Law:
     """All at one number."""
-    return lambda _, out: out.fill(value)
+    return Law(levels, lambda out: out.fill(value))
 
 
 def uniform(a: float, b: float) -> Law:
-    """On [a, b), from as many of the first bits as a mantissa holds."""
+    """On [a, b)."""
 
-    def law(bits: Array, out: Array) -> None:
-        left_out, digits = _DIGITS[out.dtype]
+    def place(out: Array) -> None:
+        _, digits = _DIGITS[out.dtype]
         number = out.dtype.type
         low, high, step = number(a), number(b), number((b - a) / 2**digits)
-        numpy.right_shift(bits, bits.dtype.type(left_out), out=bits)
-        numpy.copyto(out, bits.view(_SIGNED[out.dtype]), casting="unsafe")
         numpy.multiply(out, step, out=out)
         if a:
             numpy.add(out, low, out=out)
@@ -53,45 +70,49 @@ def uniform(a: float, b: float) -> Law:
         if low < high <= number(2**digits - 1) * step + low:
             numpy.minimum(out, numpy.nextafter(high, low), out=out)
 
-    return law
+    return Law(levels, place)
 
 
 def normal(mean: float, std: float) -> Law:
     """From the normal distribution, by inversion: one bit is the sign, the others are the level of the size."""
+    return Law(normals, lambda out: _placed(out, mean, std))
 
-    def law(bits: Array, out: Array) -> None:
-        if out.dtype == numpy.float64:
-            _standard_float64(bits, out)
-        else:
-            _standard(bits, out)
-        _placed(out, mean, std)
 
-    return law
+def normals(bits: Array, out: Array) -> None:
+    """Of mean 0 and standard deviation 1."""
+    if out.dtype == numpy.float64:
+        _normals_of_float64(bits, out)
+        return
+    sizes = numpy.bitwise_and(bits, _REST, out=scratch("spare", bits.shape, bits.dtype))
+    numpy.copyto(out, sizes.view("i4"), casting="unsafe")
+    _quantiles(out)
+    _signed(out, bits)
 
 
 def trunc_normal(mean: float, std: float, a: float, b: float) -> Law:
     """The normal distribution between bounds that leave out no more than one side, by inversion."""
     low, high = (a - mean) / std, (b - mean) / std
-    levels = uniform(math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2)))
+    spread = uniform(math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2)))
 
-    def law(bits: Array, out: Array) -> None:
-        levels(bits, out)
+    def place(out: Array) -> None:
+        spread.place(out)
         # Levels that round to -1 or 1 have infinite quantiles: those stop where the next level would lie.
         if out.dtype == numpy.float64:
             reach = 8.2
             torch.from_numpy(out).erfinv_().mul_(math.sqrt(2))
         else:
             reach = 5.4
-            numpy.copyto(bits, out.view("u4"))
+            signs = scratch("signs", out.shape, numpy.uint32)
+            numpy.copyto(signs, out.view("u4"))
             numpy.abs(out, out=out)
             numpy.subtract(_ONE, out, out=out)
             numpy.multiply(out, _HIGHEST, out=out)
             _quantiles(out)
-            _signed(out, bits)
+            _signed(out, signs)
         _placed(out, mean, std)
         numpy.clip(out, max(a, mean - reach * std), min(b, mean + reach * std), out=out)
 
-    return law
+    return Law(levels, place)
 
 
 def normal_tail(mean: float, std: float, a: float, b: float) -> Law:
@@ -100,12 +121,15 @@ def normal_tail(mean: float, std: float, a: float, b: float) -> Law:
     low, high = sorted((side * (a - mean) / std, side * (b - mean) / std))
     lowest, highest = math.erfc(-low / math.sqrt(2)) / 2, math.erfc(-high / math.sqrt(2)) / 2
 
-    def law(bits: Array, out: Array) -> None:
-        levels = (bits + 0.5) * ((highest - lowest) / 2.0 ** (8 * bits.itemsize)) + lowest
-        drawn = torch.special.ndtri(torch.from_numpy(levels)).mul_(side * std).add_(mean).clamp_(a, b)
-        torch.from_numpy(out).copy_(drawn).clamp_(a, b)
+    def place(out: Array) -> None:
+        _, digits = _DIGITS[out.dtype]
+        shares = (out.astype(float) + 0.5) * ((highest - lowest) / 2.0**digits) + lowest
+        drawn = torch.special.ndtri(torch.from_numpy(shares)).mul_(side * std).add_(mean)
+        numpy.clip(drawn.numpy(), a, b, out=shares)
+        numpy.copyto(out, shares, casting="same_kind")
+        numpy.clip(out, a, b, out=out)
 
-    return law
+    return Law(levels, place)
 
 
 def _placed(out: Array, mean: float, std: float) -> None:
@@ -122,20 +146,13 @@ _CELLS = 2**8
 _LOWEST = 126 * _CELLS  # the cell of the level 0.5
 
 
-def _standard(bits: Array, out: Array) -> None:
-    levels = numpy.bitwise_and(bits, _REST, out=scratch("spare", bits.shape, bits.dtype))
-    numpy.copyto(out, levels.view("i4"), casting="unsafe")
-    _quantiles(out)
-    _signed(out, bits)
-
-
 def _signed(out: Array, signs: Array) -> None:
     """Turns the sign of each number where the highest bit is set."""
     numpy.bitwise_and(signs, _SIGN, out=signs)
     numpy.bitwise_xor(out.view("u4"), signs, out=out.view("u4"))
 
 
-def _standard_float64(bits: Array, out: Array) -> None:
+def _normals_of_float64(bits: Array, out: Array) -> None:
     positive = bits < bits.dtype.type(2**63)
     numpy.bitwise_and(bits, bits.dtype.type(2**63 - 1), out=bits)
     numpy.copyto(out, bits.view("i8"), casting="unsafe")

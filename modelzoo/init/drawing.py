@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from modelzoo.catalog.distributions import Fans, dtype_of_draws, fans_of
 from modelzoo.catalog.fill import Fill
-from modelzoo.elements import LONGEST, Array, bits, keys, runs, scratch
+from modelzoo.elements import LONGEST, Array, bits, keys, runs, scratch, together
 from modelzoo.streams import generator
 
 
@@ -49,29 +49,6 @@ class Filling:
             self.how = fill.sampler((fans or fans_of(shape)) if fill.scaled else None, **arguments)
         self.zeroed = slice(*fill.zeroed(shape, arguments)) if fill.zeroed else None
         self.cost = self.elements // 16 if fill.constant else self.elements if fill.elementwise else 8 * self.elements
-        self.waiting: list[tuple[Tensor, str]] = []
-
-    def begin(self, tensor: Tensor, seed: int, name: str) -> list[Task]:
-        """Fills a small tensor soon, for an iterator that ends with `finish`; gives the calls that fill a large one."""
-        if self.cost >= LARGE or tensor.is_meta or not self.elements:
-            return self.tasks(tensor, seed, name)
-        if not self.fill.apart:
-            self.fill_whole(tensor, seed, name, 0)
-            return []
-        self.waiting.append((tensor, name))
-        if len(self.waiting) * self.elements >= LONGEST:
-            self.finish(seed)
-        return []
-
-    def finish(self, seed: int) -> None:
-        """Fills those that wait, all at once: of one alone most of the time would be calls."""
-        if not self.waiting:
-            return
-        tensors, names = zip(*self.waiting, strict=True)
-        self.waiting.clear()
-        rows = self.rows(keys(seed, names), numpy.zeros(len(names), numpy.int64), self.elements)
-        for tensor, row in zip(tensors, rows.reshape(-1, *self.shape).unbind(), strict=True):
-            _round(row, tensor)
 
     def rows(self, keys: Array, starts: Array, length: int) -> Tensor:
         """The numbers of some runs of elements, of shape (runs, length), in scratch memory."""
@@ -88,11 +65,16 @@ class Filling:
                 out[row, begins[row] : ends[row]] = 0
         return torch.from_numpy(out)[:, :length]
 
-    def tasks(self, tensor: Tensor, seed: int, name: str, number: int = 0) -> list[Task]:
+    def is_small(self, tensor: Tensor) -> bool:
+        """Whether the calls that fill a tensor take longer than the filling."""
+        return self.cost < LARGE and self.elements > 0 and not tensor.is_meta
+
+    def tasks(self, tensor: Tensor, seed: int, name: str, number: int = 0, piece: int = LONGEST) -> list[Task]:
         """The calls that together fill a tensor, for `run`; with no elements or on meta there is nothing to do.
 
         Args:
             seed, name, number: decide the values; `number` counts the draws for this tensor.
+            piece: how many elements a call fills.
         """
         if not self.elements or tensor.is_meta:
             return []
@@ -103,8 +85,8 @@ class Filling:
             return [Task(self.elements, partial(self.fill_through_copy, tensor, seed, name, number))]
         flat, key = tensor.view(-1), keys(seed, [name], number)
         return [
-            Task(min(LONGEST, self.cost), partial(self.fill_piece, flat[start : start + LONGEST], key, start))
-            for start in range(0, self.elements, LONGEST)
+            Task(min(piece, self.cost), partial(self.fill_piece, flat[start : start + piece], key, start))
+            for start in range(0, self.elements, piece)
         ]
 
     def fill_whole(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
@@ -167,6 +149,55 @@ class Filling:
         drawn = torch.empty(tensor.shape, dtype=self.drawn, device="cpu")
         run(self.tasks(drawn, seed, name, number), threads=1)
         _round(drawn, tensor)
+
+
+class Batch:
+    """Small tensors that wait until they are drawn together, each with the values that it has alone.
+
+    Of one alone nearly all of the time would be calls. Those come together whose laws differ in the second step only.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.waiting: dict[tuple[Any, torch.dtype], list[tuple[Filling, Tensor, str]]] = {}
+        self.elements: Counter[tuple[Any, torch.dtype]] = Counter()
+
+    def add(self, filling: Filling, tensor: Tensor, name: str) -> None:
+        """Fills a small tensor, now or later."""
+        if not filling.fill.apart:
+            filling.fill_whole(tensor, self.seed, name, 0)
+            return
+        kind = filling.how.standard, filling.drawn
+        self.waiting.setdefault(kind, []).append((filling, tensor, name))
+        self.elements[kind] += filling.elements
+        if self.elements[kind] >= LONGEST:
+            self.draw(kind)
+
+    def finish(self) -> None:
+        """Fills those that still wait."""
+        for kind in [*self.waiting]:
+            self.draw(kind)
+
+    def draw(self, kind: tuple[Any, torch.dtype]) -> None:
+        waiting = self.waiting.pop(kind)
+        del self.elements[kind]
+        standard, dtype = kind
+        wide = dtype is torch.float64
+        names, lengths = [name for _, _, name in waiting], [filling.elements for filling, _, _ in waiting]
+        found, begins = together(keys(self.seed, names), lengths, wide)
+        out = scratch("wide" if wide else "narrow", found.shape, "f8" if wide else "f4")
+        standard(found, out)
+        for (filling, tensor, _), begin in zip(waiting, begins, strict=True):
+            drawn = out[begin : begin + filling.elements]
+            filling.how.place(drawn)
+            if filling.zeroed:
+                drawn[filling.zeroed] = 0
+            _round(torch.from_numpy(drawn).view(filling.shape), tensor)
+
+
+def piece_for(threads: int) -> int:
+    """How many elements a call fills: threads meet at Python's lock after each operation, the more the more often."""
+    return LONGEST << min(max(threads.bit_length() - 2, 0), 3)
 
 
 def tasks(

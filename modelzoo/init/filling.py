@@ -24,9 +24,10 @@ from modelzoo.modules.skeleton import Skeleton
 def fill(skeleton: Skeleton, table: list[Entry], seed: int, threads: int | None = None) -> None:
     """Fills every tensor once, in parallel; the values do not depend on the number of threads."""
     tensors = list(zip(table, filled(skeleton, table), strict=True))
+    piece = drawing.piece_for(threads or torch.get_num_threads())
     for level in sorted({entry.level for entry in table}):
         here = [each for each in tensors if each[0].level == level]
-        drawing.run(_tasks(skeleton, here, seed), threads)
+        drawing.run(_tasks(skeleton, here, seed, piece), threads)
         for entry, tensor in here:
             if entry.padding is not None:
                 tensor.detach()[entry.padding] = 0
@@ -47,13 +48,13 @@ def filled(skeleton: Skeleton, table: list[Entry]) -> list[Tensor]:
 
 def fill_one(entry: Entry, seed: int, max_steps: int) -> None:
     """Fills a tensor that belongs to no model."""
-    fillings: Fillings = {}
+    fillings = Fillings(seed, drawing.piece_for(1))
     tasks = _tasks_of(entry, entry.tensor, seed, max_steps, fillings, runtime.Operations("fills"))
-    drawing.run(chain(tasks, _finish(fillings, seed)))
+    drawing.run(chain(tasks, fillings.finish()))
 
 
-def _tasks(skeleton: Skeleton, tensors: list[tuple[Entry, Tensor]], seed: int) -> Iterator[drawing.Task]:
-    fillings: Fillings = {}
+def _tasks(skeleton: Skeleton, tensors: list[tuple[Entry, Tensor]], seed: int, piece: int) -> Iterator[drawing.Task]:
+    fillings = Fillings(seed, piece)
     operations = runtime.Operations("fills")
     for entry, tensor in tensors:
         if entry.original is not None:
@@ -63,14 +64,7 @@ def _tasks(skeleton: Skeleton, tensors: list[tuple[Entry, Tensor]], seed: int) -
             yield drawing.Task(tensor.numel(), fill)
         else:
             yield from _tasks_of(entry, tensor, seed, skeleton.max_steps, fillings, operations)
-    yield from _finish(fillings, seed)
-
-
-def _finish(fillings: Fillings, seed: int) -> Iterator[drawing.Task]:
-    """Fills the small tensors that still wait."""
-    for filling in fillings.values():
-        filling.finish(seed)
-    yield from ()
+    yield from fillings.finish()
 
 
 def _tasks_of(
@@ -91,13 +85,12 @@ def _tasks_of(
         return [
             drawing.Task(tensor.numel(), Computation(tensor, entry.chain, entry.drawn, seed, max_steps, operations))
         ]
-    case = (id(decision), tensor.shape, tensor.dtype)
-    filling = fillings.get(case)
-    if filling is None:
-        filling = drawing.Filling(decision.fill, decision.arguments, tensor.shape, tensor.dtype, decision.fans)
-        fillings[case] = filling
+    filling = fillings.of(decision, tensor)
     if decision.fill.name in TORCHS:
-        return filling.begin(tensor, seed, entry.drawn)
+        if not filling.is_small(tensor):
+            return filling.tasks(tensor, seed, entry.drawn, piece=fillings.piece)
+        fillings.small.add(filling, tensor, entry.drawn)
+        return []
     tasks = filling.tasks(tensor, seed, entry.drawn)
     return [drawing.Task(each.cost, partial(_told, each.call, decision, entry)) for each in tasks]
 
@@ -111,5 +104,27 @@ def _told(fill: Callable[[], object], decision: Decision, entry: Entry) -> None:
         raise ConfigError([wrong.problem(decision.rule, decision.key or entry.key, entry.name)]) from error
 
 
-Fillings = dict[tuple[int, torch.Size, torch.dtype], drawing.Filling]
-"""Of a fill, by its decision's id, a shape and a dtype: tensors that agree in them share it."""
+class Fillings:
+    """The fillings of a ledger: tensors that agree in fill, shape and dtype share one, and small ones wait together.
+
+    Args:
+        seed: of all values.
+        piece: how many elements a call fills.
+    """
+
+    def __init__(self, seed: int, piece: int) -> None:
+        self.piece, self.small = piece, drawing.Batch(seed)
+        self.made: dict[tuple[int, torch.Size, torch.dtype], drawing.Filling] = {}
+
+    def of(self, decision: NamedFill, tensor: Tensor) -> drawing.Filling:
+        case = (id(decision), tensor.shape, tensor.dtype)
+        found = self.made.get(case)
+        if found is None:
+            found = drawing.Filling(decision.fill, decision.arguments, tensor.shape, tensor.dtype, decision.fans)
+            self.made[case] = found
+        return found
+
+    def finish(self) -> Iterator[drawing.Task]:
+        """Fills the small tensors that still wait."""
+        self.small.finish()
+        yield from ()

@@ -19,7 +19,7 @@ from modelzoo.catalog.fill import REQUIRED, problem_with
 from modelzoo.catalog.fills import FILLS, TORCHS, bind, find_fill, register_fill
 from modelzoo.elements import LONGEST
 from modelzoo.errors import TextError
-from modelzoo.init.drawing import Filling, Task, draw, run, tasks
+from modelzoo.init.drawing import Batch, Filling, Task, draw, run, tasks
 from modelzoo.streams import generator
 
 
@@ -352,13 +352,31 @@ def test_where_a_tensor_ends_does_not_change_what_stands_before(extra: int, name
 def test_small_tensors_drawn_together_have_the_values_that_each_has_alone(
     shape: tuple[int, ...], dtype: torch.dtype
 ) -> None:
-    arguments = {"a": -9.0, "b": 9.0}
-    filling = Filling(FILLS["uniform"], arguments, shape, dtype)
-    tensors = [torch.empty(shape, dtype=dtype) for _ in range(7)]
-    assert [filling.begin(each, 0, str(n)) for n, each in enumerate(tensors)] == [[]] * 7
-    filling.finish(0)
+    batch, tensors = Batch(seed=0), [torch.empty(shape, dtype=dtype) for _ in range(7)]
+    for n, each in enumerate(tensors):
+        batch.add(Filling(FILLS["uniform"], {"a": -9.0, "b": 9.0}, shape, dtype), each, str(n))
+    batch.finish()
     alone = [filled(torch.empty(shape, dtype=dtype), "uniform", -9.0, 9.0, name=str(n)) for n in range(7)]
     assert all(one.equal(other) for one, other in zip(tensors, alone, strict=True))
+
+
+def test_tensors_of_many_shapes_and_fills_drawn_together_have_the_values_that_each_has_alone() -> None:
+    batch = Batch(seed=0)
+    cases = [
+        (name, (rows, columns), dtype)
+        for name in ("uniform", "normal", "trunc_normal", "xavier_uniform", "kaiming_normal", "embedding")
+        for rows, columns in ((1, 1), (3, 5), (7, 9), (64, 64), (100, 101))
+        for dtype in (torch.float32, torch.float64, torch.bfloat16)
+    ]
+    given = {"embedding": {"padding_idx": 0}}
+    together = [torch.full(shape, math.nan, dtype=dtype) for _, shape, dtype in cases]
+    for (name, shape, dtype), each in zip(cases, together, strict=True):
+        arguments = bind(FILLS[name], [], given.get(name, {}))
+        batch.add(Filling(FILLS[name], arguments, shape, dtype), each, f"{name}.{shape}")
+    batch.finish()
+    for (name, shape, dtype), each in zip(cases, together, strict=True):
+        alone = filled(torch.empty(shape, dtype=dtype), name, name=f"{name}.{shape}", **given.get(name, {}))
+        assert each.equal(alone), (name, shape, dtype)
 
 
 def test_tensors_seeds_and_draws_differ_and_orders_do_not_matter() -> None:
