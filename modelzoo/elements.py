@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import shake_128
-from itertools import accumulate
 from typing import Any
 
 import numpy
@@ -72,15 +71,15 @@ def bits(keys: Array, starts: Array, length: int, wide: bool = False) -> Array:
     return words if wide else words.view(_HALF)
 
 
-def together(keys: Array, lengths: Sequence[int], wide: bool = False) -> tuple[Array, list[int]]:
-    """The bits of whole tensors one after the other, in scratch memory, and where each begins.
+def together(keys: Array, lengths: Sequence[int], wide: bool = False) -> tuple[Array, Callable[[int], int]]:
+    """The bits of whole tensors one after the other, in scratch memory, and how far a length reaches.
 
     Args:
         keys: of shape (tensors, 2).
         lengths: how many elements each has.
 
-    >>> both, (_, second) = together(keys(0, ["a", "b"]), [3, 5])
-    >>> both[second : second + 5].tolist() == bits(keys(0, ["b"]), numpy.array([0]), 5)[0, :5].tolist()
+    >>> both, width = together(keys(0, ["a", "b"]), [3, 5])
+    >>> both[width(3) :][:5].tolist() == bits(keys(0, ["b"]), numpy.array([0]), 5)[0, :5].tolist()
     True
     """
     counts = lengths if wide else [(length + 1) // 2 for length in lengths]
@@ -89,9 +88,7 @@ def together(keys: Array, lengths: Sequence[int], wide: bool = False) -> tuple[A
     low, high = (numpy.repeat(keys[:, n], counts) for n in (0, 1))
     numpy.add(words, low, out=words)
     _mix(words, high)
-    ends = [*accumulate(counts)]
-    begins = [end - count for end, count in zip(ends, counts, strict=True)]
-    return (words, begins) if wide else (words.view(_HALF), [2 * begin for begin in begins])
+    return (words, lambda length: length) if wide else (words.view(_HALF), lambda length: length + (length & 1))
 
 
 def _mix(words: Array, second: Array) -> None:

@@ -159,7 +159,7 @@ class Batch:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.waiting: dict[tuple[Any, torch.dtype], list[tuple[Filling, Tensor, str]]] = {}
+        self.waiting: dict[tuple[Any, torch.dtype], dict[Filling, list[tuple[Tensor, str]]]] = {}
         self.elements: Counter[tuple[Any, torch.dtype]] = Counter()
 
     def add(self, filling: Filling, tensor: Tensor, name: str) -> None:
@@ -168,7 +168,7 @@ class Batch:
             filling.fill_whole(tensor, self.seed, name, 0)
             return
         kind = filling.how.standard, filling.drawn
-        self.waiting.setdefault(kind, []).append((filling, tensor, name))
+        self.waiting.setdefault(kind, {}).setdefault(filling, []).append((tensor, name))
         self.elements[kind] += filling.elements
         if self.elements[kind] >= LONGEST:
             self.draw(kind)
@@ -183,16 +183,22 @@ class Batch:
         del self.elements[kind]
         standard, dtype = kind
         wide = dtype is torch.float64
-        names, lengths = [name for _, _, name in waiting], [filling.elements for filling, _, _ in waiting]
-        found, begins = together(keys(self.seed, names), lengths, wide)
+        names = [name for some in waiting.values() for _, name in some]
+        lengths = [filling.elements for filling, some in waiting.items() for _ in some]
+        found, width = together(keys(self.seed, names), lengths, wide)
         out = scratch("wide" if wide else "narrow", found.shape, "f8" if wide else "f4")
         standard(found, out)
-        for (filling, tensor, _), begin in zip(waiting, begins, strict=True):
-            drawn = out[begin : begin + filling.elements]
-            filling.how.place(drawn)
+        begin = 0
+        for filling, some in waiting.items():
+            end = begin + len(some) * width(filling.elements)
+            rows = out[begin:end].reshape(len(some), -1)
+            filling.how.place(rows)
             if filling.zeroed:
-                drawn[filling.zeroed] = 0
-            _round(torch.from_numpy(drawn).view(filling.shape), tensor)
+                rows[:, filling.zeroed] = 0
+            drawn = torch.from_numpy(rows)[:, : filling.elements].reshape(-1, *filling.shape)
+            for (tensor, _), row in zip(some, drawn.unbind(), strict=True):
+                _round(row, tensor)
+            begin = end
 
 
 def piece_for(threads: int) -> int:
