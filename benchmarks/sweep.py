@@ -95,6 +95,8 @@ def main() -> int:
             print(f"  our sweep of a tiny model   {ours * 1000:7.1f} ms a job")
             print(f"  Hydra's loop, empty         {plain * 1000:7.1f} ms a job")
             kept &= timing.verdict("ours / Hydra's", ours / plain, LIMIT)
+        spread = of_a_job([*run, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], options.jobs, folder / "joblib")
+        print(f"{options.jobs} jobs in two processes of joblib: {spread * 1000:.1f} ms a job")
         single = statistics.median(seconds([*run, f"seed={seed}"], folder) for seed in range(3))
         print(f"a run of its own (median of 3)  {single * 1000:7.1f} ms")
         seconds([sys.executable, "inside.py", "model=regression", "-m", f"seed=range({options.many})"], folder)

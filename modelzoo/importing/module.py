@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelzoo.errors import ConfigError, ConfigWarning, Path, Problem
+from modelzoo.errors import ConfigError, ConfigWarning, Path, Problem, first_line
 from modelzoo.importing import config, layers
 from modelzoo.importing.calls import Given, gradients, outputs
 from modelzoo.importing.definitions import Definitions
@@ -43,9 +43,11 @@ class Imported(dict[str, Any]):
 
     Attributes:
         origin: where it comes from, as one line.
+        unseen: ways of calling the module that fail, so that nothing could be compared there.
     """
 
     origin: str = ""
+    unseen: tuple[str, ...] = ()
 
 
 def from_module(
@@ -79,7 +81,8 @@ def from_module(
         TypeError: it is no module.
 
     Warns:
-        ConfigWarning: a class that is left as a name.
+        ConfigWarning: a class that is left as a name; a call that the module does not take, in training or for another
+            number of items, which could not be compared.
 
     >>> import modelzoo
     >>> class Net(nn.Module):
@@ -105,6 +108,8 @@ def from_module(
         what = f"{cls.__module__}.{cls.__qualname__} is left as a name."
         hint = f"Register it before the config is built: modelzoo.register.layer({cls.__name__})"
         warnings.warn(str(Problem(what=what, hint=hint)), ConfigWarning, stacklevel=2)
+    for each in found.unseen:
+        warnings.warn(each, ConfigWarning, stacklevel=2)
     return found
 
 
@@ -150,7 +155,7 @@ def imported(module: nn.Module, given: Given) -> Imported:
     if definitions.found:
         blocks = {name: config.definition(each) for name, each in definitions.found.items()}
         found["blocks"] = dict(reversed(blocks.items()))
-    found.origin = _origin(module)
+    found.origin, found.unseen = _origin(module), seen.unseen
     _verify(found, module, seen)
     return found
 
@@ -185,9 +190,9 @@ def recorded(
         evaluation = outputs(result)
         slopes = gradients(module, evaluation)
     failed: Exception | None = None
-    for training, second in itertools.product((True, False), (given.doubled, given.other)):
+    for training, doubled in itertools.product((True, False), (True, False)):
         try:
-            others = second()
+            others = given.doubled() if doubled else given.other()
             with _kept(module):
                 then, result = _run(module.train(training), owners, is_layer, others)
         except Exception as error:  # whatever the module raises where there is another number of items
@@ -201,9 +206,17 @@ def recorded(
             other=outputs(result),
             training=training,
             parts=tuple(dict.fromkeys((*first.parts, *then.parts))),
+            unseen=tuple(_unseen(training, doubled, failed)),
         )
         return first.records, then.records if training else {}, seen
     raise ConfigError([Problem(path="module", what=f"with other values it fails: {failed}")]) from failed
+
+
+def _unseen(training: bool, doubled: bool, failed: Exception | None) -> Iterator[str]:
+    """What could not be compared, since the module itself fails there."""
+    for seen, where in ((training, "in training"), (doubled, "for another number of items")):
+        if not seen and failed is not None:
+            yield f"It was not compared {where}, where the module fails: {first_line(failed)}"
 
 
 def _run(module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given) -> tuple[Recorder, Any]:

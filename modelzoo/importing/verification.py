@@ -26,6 +26,7 @@ class Seen:
         second: how it was called with other values.
         other: what it returned, in training where `training` says so.
         parts: where the source changes a view in place, which may be a part of another tensor.
+        unseen: ways of calling the module that fail.
     """
 
     first: Given
@@ -35,6 +36,7 @@ class Seen:
     other: list[Tensor]
     training: bool
     parts: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 SEED = 0

@@ -445,7 +445,11 @@ def test_a_module_that_takes_one_item_alone_is_imported_for_one():
                 raise ValueError("three items, please")
             return self.fc(x)
 
-    assert modelzoo.from_module(One(), torch.randn(3, 4))["forward"] == "fc(norm(x))"
+    with pytest.warns(modelzoo.ConfigWarning) as told:
+        assert modelzoo.from_module(One(), torch.randn(3, 4))["forward"] == "fc(norm(x))"
+    assert [str(each.message) for each in told] == [
+        "It was not compared for another number of items, where the module fails: three items, please"
+    ]
 
 
 def test_what_is_not_the_same_is_never_returned():
