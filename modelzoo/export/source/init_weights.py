@@ -69,9 +69,12 @@ class Weights:
         for entry in self.table:
             found = measured_in(entry.chain)
             if found is not None:
-                what = f"{found.rule} fills '{entry.name}' with {found.fill.name}, which measures the example inputs: "
-                what += "a source cannot give it its values."
-                fail(found.key, what, "Write the source without that rule, and load the values of a run.")
+                fail(
+                    found.key,
+                    f"{found.rule} fills '{entry.name}' with {found.fill.name}, which measures the example inputs: "
+                    "a source cannot give it its values.",
+                    "Write the source without that rule, and load the values of a run.",
+                )
 
     def assigned(self) -> list[ast.stmt]:
         """The args of the init that are read."""
