@@ -412,7 +412,7 @@ REFUSED = {
     "(" * 51: "brackets are nested more than 50 deep. ",
     "-" * 51 + "x": "operators are nested more than 50 deep. ",
     "x" + ".T" * 3_000: "this text is nested more than 100 deep. Give its parts names.",
-    "x" * 10_001: "this text has 10,001 characters; at most 10,000 are allowed. ",
+    "x" * 40_001: "this text has 40,001 characters; at most 40,000 are allowed. ",
 }  # fmt: skip
 
 

@@ -258,7 +258,7 @@ def test_a_run_prints_writes_and_shows_what_it_measured(
     typed = ["model=mlp", "init=large", "signals=true", "limits={loss: 2}", "batch=8", "export=[report]"]
     facts = job.run(compose.compose(typed), tmp_path)
     told = capfd.readouterr().out
-    assert "explodes: the signal explodes in 'hidden': its size goes from 1 to " in told
+    assert "explodes: the signal explodes in 'hidden': its size goes from " in told
     assert "  init.w (conf/init/large.yaml:1:35) fills 'hidden.weight'." in told
     assert facts["findings"] == 1
     assert facts["signal_max"] > facts["signal_min"] > 10
