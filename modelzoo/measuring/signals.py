@@ -104,7 +104,7 @@ def signals(
     >>> print(signals(modelzoo.build(deep, rules)))
     forward   ...
     backward  ...
-    vanishes: the signal vanishes from '0.0.0' to '0.7.0': its size goes from 1.01 to 2.46e-09.
+    vanishes: the signal vanishes from '0.0.0' to '0.7.0': its size goes from 0.998 to 1.98e-09.
       init.small fills '0.0.0.weight'.
       With this rule in place of 'small' it is gone: repair: {name: '*.*.*.weight', fill: normal(std=fan_in ** -0.5)}
     """

@@ -609,7 +609,8 @@ def test_collecting_imports_no_torch_and_nothing_at_all_where_there_is_no_file(p
         assert "test_it.yaml" in done.stdout
         assert "torch" not in loaded.split()
     else:
-        own = ("bounds", "errors", "escapes", "names", "spelling", "testing", "testing.pytest_plugin")
+        own = ("bounds", "errors", "escapes", "known", "late", "names", "signatures", "spelling")
+        own += ("testing", "testing.pytest_plugin")
         assert loaded.split() == ["modelzoo", *(f"modelzoo.{each}" for each in own)]
 
 
