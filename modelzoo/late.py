@@ -31,4 +31,6 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         need()
-        return getattr(importlib.import_module(self._name), name)
+        found = getattr(importlib.import_module(self._name), name)
+        self.__dict__[name] = found  # the next time nothing is looked up
+        return found

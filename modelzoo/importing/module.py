@@ -104,13 +104,15 @@ def from_module(
     given = Given(args=inputs if isinstance(inputs, tuple) else (inputs,), named=dict(keywords or {}))
     with ambient.kept(), torch.enable_grad():
         found, left = named(module, given) if partial else (imported(module, given), ())
-    for cls in left:
-        what = f"{cls.__module__}.{cls.__qualname__} is left as a name."
-        hint = f"Register it before the config is built: modelzoo.register.layer({cls.__name__})"
-        warnings.warn(str(Problem(what=what, hint=hint)), ConfigWarning, stacklevel=2)
-    for each in found.unseen:
-        warnings.warn(each, ConfigWarning, stacklevel=2)
+    for told in (*map(_left, left), *found.unseen):
+        warnings.warn(told, ConfigWarning, stacklevel=2)
     return found
+
+
+def _left(cls: type[nn.Module]) -> str:
+    what = f"{cls.__module__}.{cls.__qualname__} is left as a name."
+    hint = f"Register it before the config is built: modelzoo.register.layer({cls.__name__})"
+    return str(Problem(what=what, hint=hint))
 
 
 def named(
