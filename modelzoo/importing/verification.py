@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from modelzoo import api
 from modelzoo.errors import ConfigError, ConfigWarning
 from modelzoo.importing.calls import Given, gradients, outputs
+from modelzoo.modules.homes import homes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def _tensors(built: nn.Module, module: nn.Module) -> Iterator[str]:
     for name, value in theirs.items():
         if (value.shape, value.dtype) != (ours[name].shape, ours[name].dtype):
             yield f"'{name}' has another shape or dtype"
-    if _homes(built) != _homes(module):
+    if _shared(built) != _shared(module):
         yield "it shares other tensors"
     if [*_trained(built)] != [*_trained(module)]:
         yield "it has other parameters"
@@ -98,11 +99,9 @@ def _tensors(built: nn.Module, module: nn.Module) -> Iterator[str]:
             yield f"the buffer '{name}' has other values"
 
 
-def _homes(module: nn.Module) -> list[list[str]]:
+def _shared(module: nn.Module) -> list[list[str]]:
     """The names of tensors that have several."""
-    found: dict[int, list[str]] = {}
-    for name, tensor in module.named_parameters(remove_duplicate=False):
-        found.setdefault(id(tensor), []).append(name)
+    found = homes(module.named_parameters(remove_duplicate=False))
     return sorted(names for names in found.values() if len(names) > 1)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import DTensor
 
 from modelzoo.errors import Problems
 from modelzoo.init import filling
@@ -51,7 +50,7 @@ def sharded(draft: Draft, device: str | torch.device, parallelize: Parallelize, 
         return root
     tensors = [(entry, at(entry.homes[0])) for entry in draft.table]
     draft.skeleton.placed.update((entry.tensor, tensor) for entry, tensor in tensors)
-    alone = [entry for entry, tensor in tensors if not isinstance(tensor, DTensor) and entry.original is None]
+    alone = [entry for entry, tensor in tensors if not parts.is_sharded(tensor) and entry.original is None]
     filling.fill(draft.skeleton, alone, draft.seed)
     known = set(alone)
     split = [(entry, tensor) for entry, tensor in tensors if entry not in known]
