@@ -17,6 +17,7 @@ from modelzoo.init.ledger import Entry, type_name
 from modelzoo.modules.homes import named_in
 from modelzoo.modules.skeleton import Skeleton
 from modelzoo.sharding.ties import tie_again
+from modelzoo.spec.selectors import names_at
 
 KEY = Path(("parallelize",))
 TP = "tp"
@@ -111,22 +112,14 @@ def parse_rules(data: Mapping[str, Any], problems: Problems) -> list[Rule]:
         rule = Rule(
             name=str(name),
             key=key,
-            layers=_names(given.get("layer"), key / "layer", problems),
-            patterns=_names(given.get("name"), key / "name", problems),
+            layers=names_at(given.get("layer"), key / "layer", problems),
+            patterns=names_at(given.get("name"), key / "name", problems),
             style=str(given.get("style", "")),
             reshard=given.get("reshard_after_forward"),
         )
         _check(rule, given, problems)
         found.append(rule)
     return found
-
-
-def _names(value: Any, key: Path, problems: Problems) -> tuple[str, ...]:
-    names = value if isinstance(value, (list, tuple)) else (value,)
-    if value is not None and not all(isinstance(each, str) for each in names):
-        problems.add(key, f"{key[-1]} is a name or a list of names, not {value!r}.", "Write layer: Block.")
-        return ()
-    return tuple(names) if value is not None else ()
 
 
 def _check(rule: Rule, given: Mapping[str, Any], problems: Problems) -> None:

@@ -38,7 +38,7 @@ def read_selectors(value: Mapping[str, Any], key: Path, keys: Keys, owner: str) 
         hint = "Write layer: Linear, param: weight or name: '*.weight'."
         keys.problems.add(key, f"this {owner} selects nothing", hint)
     found: dict[str, Any] = {
-        _FIELDS[each]: _names(value.get(each), key / each, keys.problems) for each in SELECTORS if each != "ndim"
+        _FIELDS[each]: names_at(value.get(each), key / each, keys.problems) for each in SELECTORS if each != "ndim"
     }
     for name in ("layer", "block"):
         for each in found[_FIELDS[name]]:
@@ -50,7 +50,7 @@ def read_selectors(value: Mapping[str, Any], key: Path, keys: Keys, owner: str) 
     return {**found, "dimensions": _dimensions(value.get("ndim"), key / "ndim", keys.problems)}
 
 
-def _names(value: Any, key: Path, problems: Problems) -> tuple[str, ...]:
+def names_at(value: Any, key: Path, problems: Problems) -> tuple[str, ...]:
     """The names of which it takes any."""
     if value is None:
         return ()
