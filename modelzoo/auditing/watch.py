@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ _OVER = {
     *("fill_", "zero_", "copy_", "normal_", "uniform_", "random_", "bernoulli_"),
     *("exponential_", "geometric_", "log_normal_", "cauchy_"),
 }
+_TENSORS = {Tensor, torch.nn.Parameter}
 _EVEN = {"fill_", "zero_", "zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_full"}
 
 
@@ -34,8 +36,7 @@ class Region(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """What one call wrote over what was there.
 
     Attributes:
@@ -123,31 +124,35 @@ class Watch(_Mode):
         made, kind = func(*args, **kwargs), _kind(func)
         if kind.views:
             return made
-        given = [self.stories[each] for each in map(_address, _tensors(args, kwargs)) if each in self.stories]
-        random = (kind.draws and kwargs.get("generator") is None) or any(each.random for each in given)
-        if kind.writes:
-            targets = [kwargs[name] if name in kwargs else args[place] for place, name in kind.writes]
-            for each in _tensors(targets, {}):
-                self.written(each, kind, random, any(each.garbage for each in given))
-        elif kind.fresh:
+        if kind.fresh:
             poison.poison(made)
             story = self.begun(made)
             story.fresh = story.garbage = True
             story.last = here()
+            return made
+        targets = [*_tensors([kwargs[name] if name in kwargs else args[place] for place, name in kind.writes])]
+        read = [each for each in _tensors(args, kwargs) if all(each is not target for target in targets)]
+        given = [known for each in read if (known := self.of(each)) is not None]
+        random = (kind.draws and kwargs.get("generator") is None) or any(each.random for each in given)
+        garbage = any(each.garbage for each in given)
+        if targets:
+            for each in targets:
+                self.written(each, kind, random, garbage)
         else:
-            for each in _tensors((made,), {}):
+            for each in _tensors((made,)):
                 story = self.begun(each)
                 story.last, story.random = here(), random
-                story.garbage = any(each.garbage for each in given)
+                story.garbage = garbage
                 story.writes.append(Write(story.last, kind.even or (not given and each.numel() == 1)))
         return made
 
     def begun(self, tensor: Tensor) -> Story:
         """The story of a storage, which begins where there is none."""
-        address = _address(tensor)
-        if address not in self.stories:
-            self.stories[address] = Story(StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
-        return self.stories[address]
+        storage = tensor.untyped_storage()
+        story = self.stories.get(storage._cdata)
+        if story is None:
+            story = self.stories[storage._cdata] = Story(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+        return story
 
     def written(self, tensor: Tensor, kind: _Kind, random: bool, garbage: bool) -> None:
         """Notes what was written over a tensor."""
@@ -168,7 +173,7 @@ class Watch(_Mode):
 
     def of(self, tensor: Tensor) -> Story | None:
         """What happened to a tensor, if anything was seen."""
-        return self.stories.get(_address(tensor))
+        return self.stories.get(tensor.untyped_storage()._cdata)
 
 
 class Unfilled(_Mode):  # type: ignore[no-untyped-call]
@@ -180,11 +185,7 @@ class Unfilled(_Mode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _address(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
+def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Tensor]:
     """The tensors with memory of their own among arguments, also in lists of them."""
     for each in (*args, *kwargs.values()):
         if isinstance(each, (list, tuple)):
@@ -195,4 +196,6 @@ def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Tensor]
 
 def is_plain(each: Any) -> bool:
     """Whether it is a tensor with memory of its own."""
+    if type(each) in _TENSORS:  # as most are
+        return each.layout is torch.strided
     return isinstance(each, Tensor) and each.layout is torch.strided and not is_traceable_wrapper_subclass(each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,6 +111,19 @@ class _Frame:
     last: Tensor | None = None
     last_version: int = 0
     output: Output | None = None
+    earlier: dict[int, weakref.ref[Tensor]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keep(self.given)
+
+    def keep(self, tensor: Tensor | None) -> None:
+        """Knows what it was given, or a child returned, again."""
+        if tensor is not None:
+            self.earlier[id(tensor)] = weakref.ref(tensor)
+
+    def knows(self, tensor: Tensor) -> bool:
+        found = self.earlier.get(id(tensor))
+        return found is not None and found() is tensor
 
     def is_last(self, tensor: Tensor | None) -> bool:
         """Whether a tensor is what the last child returned, and was not changed in place since."""
@@ -166,8 +180,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.done.append(frame.seen)
         if self.frames:
             above = self.frames[-1]
+            besides = [each for each in tensors([*given, *named.values()]) if each is not frame.given]
+            above.chain = above.chain and not any(map(above.knows, besides))  # as one that adds what went past
             above.last, above.output = tensor, frame.seen.output
             above.last_version = version(tensor)
+            above.keep(tensor)
 
     def finish(self, frame: _Frame, tensor: Tensor) -> None:
         seen, given = frame.seen, frame.given

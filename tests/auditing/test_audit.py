@@ -261,6 +261,34 @@ def test_no_generator_of_random_numbers_changes() -> None:
     assert torch.get_rng_state().equal(before)
 
 
+def test_a_buffer_that_was_drawn_and_then_written_needs_no_other_module_to_compare_with() -> None:
+    made = []
+
+    def make() -> nn.Module:
+        made.append(nn.BatchNorm1d(4))
+        made[-1].running_mean.normal_().zero_()
+        return made[-1]
+
+    assert [each.kind for each in modelzoo.audit(make, meta=False).findings] == ["twice"]
+    assert len(made) == 1
+
+
+def test_what_is_laid_out_in_its_own_way_keeps_that_on_meta(fails: Any) -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            image = torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last)
+            self.register_buffer("image", image)
+            self.register_buffer("less", torch.ones(3, dtype=torch.float16))
+
+    seen = []
+    findings = modelzoo.audit(Last, lambda module: seen.append(module.image)).findings
+    assert seen[0].isnan().all()
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert [each.tensors for each in findings] == [("image",), ("less",)]
+    assert all(fails(each, make=Last, init=lambda module: None) for each in findings)
+
+
 def test_what_makes_no_module_is_told() -> None:
     with pytest.raises(TypeError, match=r"^audit takes what makes a module, and this makes a list\.$"):
         modelzoo.audit(list)

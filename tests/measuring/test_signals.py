@@ -124,6 +124,19 @@ def test_what_is_added_in_place_belongs_to_the_block_and_not_to_its_last_layer()
     ]
 
 
+@pytest.mark.parametrize("call", ["add(branch(x), x)", "add(branch(x), y=x)"])
+def test_a_branch_is_not_the_trunk_where_the_layer_behind_it_adds_what_went_past(call: str) -> None:
+    blocks = {
+        "Added": {"inputs": ["x", "y"], "layers": {"out": "Linear(8, 8)"}, "forward": "out(x) + y"},
+        "Block": {"layers": {"branch": "Linear(8, 8)", "add": "Added"}, "forward": call},
+    }
+    model = {"inputs": {"x": [2, 8]}, "blocks": blocks, "layers": ["Block", "ReLU", "Block", "Linear(8, 8)"]}
+    init = {"small": {"name": "*.branch.*", "fill": 1e-5}}
+    found = modelzoo.signals(modelzoo.build(model, init))
+    assert [each.name for each in found.trunk] == ["0", "1", "2", "3"]
+    assert "vanishes" not in {each.kind for each in found.findings}
+
+
 def test_a_block_that_is_called_by_name_is_known_to_be_given_something() -> None:
     model = {
         "inputs": {"x": [2, 8]},
