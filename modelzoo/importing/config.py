@@ -45,11 +45,31 @@ def layers(given: Mapping[str, Tree]) -> Any:
 
 
 def _sequence(tree: Sequenced) -> Any:
-    if len(tree.items) == 1 and isinstance(tree.items[0][1], Repeat):
-        return repeated(tree.items[0][1])
+    if (copies := _copies(tree)) is not None:
+        return repeated(copies)
     if not tree.listed:
         return {"layers": {name: node(each) for name, each in tree.items}}
-    return [(repeated(each) | {"_unpack_": True}) if isinstance(each, Repeat) else node(each) for _, each in tree.items]
+    return [unpacked(each) if isinstance(each, Repeat) else node(each) for _, each in tree.items]
+
+
+def _copies(tree: Tree) -> Repeat | None:
+    """What a sequence has copies of and nothing else, or None."""
+    if isinstance(tree, Sequenced) and len(tree.items) == 1 and isinstance(tree.items[0][1], Repeat):
+        return tree.items[0][1]
+    return None
+
+
+def unpacked(tree: Repeat) -> dict[str, Any]:
+    """Copies of something that stand in a list: a sequence is one of its items then."""
+    found = repeated(tree)
+    if "_target_" not in found:
+        found = {"_repeat_": found.pop("_repeat_"), "layers": [node(tree.item)]}
+    return found | {"_unpack_": True}
+
+
+def _only(tree: Repeat) -> Any:
+    """The layers of a block that has copies of something and nothing else."""
+    return {"copies": repeated(tree) | {"_unpack_": True}} if tree.pattern else [unpacked(tree)]
 
 
 def repeated(tree: Repeat) -> dict[str, Any]:
@@ -116,18 +136,16 @@ def definition(given: Definition) -> Any:
     """A definition."""
     args = [name if default is REQUIRED else f"{name}={written(default)}" for name, default in given.args]
     found = node(given.tree)
+    if (copies := _copies(given.tree)) is not None:
+        return {"args": args, "layers": _only(copies)}
     if isinstance(found, list):
         return {"args": args, "layers": found} if args else found
-    if "_repeat_" in found:
-        return {"args": args, "layers": [found | {"_unpack_": True}]}
     return {"args": args, **found} if args else found
 
 
 def root(tree: Tree) -> dict[str, Any]:
     """A model that calls its layers in order."""
+    if (copies := _copies(tree)) is not None:
+        return {"layers": _only(copies)}
     found = node(tree)
-    return (
-        found
-        if isinstance(found, dict) and "_repeat_" not in found
-        else {"layers": [found] if isinstance(found, dict) else found}
-    )
+    return found if isinstance(found, dict) else {"layers": found}

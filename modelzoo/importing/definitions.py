@@ -16,7 +16,7 @@ from modelzoo.importing.graph import Path
 from modelzoo.importing.owners import Owners
 from modelzoo.importing.repeats import compressed
 from modelzoo.importing.structure import Reader
-from modelzoo.importing.trees import Block, Call, Formula, Reference, Sequenced, Tree, changed, skeleton
+from modelzoo.importing.trees import INITIAL, Block, Call, Formula, Reference, Sequenced, Tree, changed, skeleton
 from modelzoo.names import Kind
 
 _FACTORS = (2, 3, 4, 5, 6, 8, 16)
@@ -39,6 +39,9 @@ class Definition:
     args: tuple[tuple[str, Any], ...]
     tree: Tree
 
+
+WORDS = ("shape", "fan_in", "fan_out", "value")
+"""What means something else in a fill."""
 
 REQUIRED = object()
 """The default of an arg that has none."""
@@ -157,7 +160,7 @@ class Args:
         if len({repr(each) for each in column}) == 1:
             return column[0]
         for name, known in self.columns.items():
-            if repr(known) == repr(column):
+            if repr(known) == repr(column) and not (hint == INITIAL and name in WORDS):
                 return Formula(name)
         formula = self.computed(column)
         if formula is not None:
@@ -190,7 +193,8 @@ class Args:
             if not name.startswith("_") and [repr(vars(each)[name]) for each in self.modules] == [*map(repr, column)]
         ]
         for each in (*same, hint, f"{hint}_"):
-            if each not in self.taken and each not in self.columns and _is_name(each):
+            reserved = hint == INITIAL and each in WORDS
+            if each not in self.taken and each not in self.columns and not reserved and _is_name(each):
                 return each
         count = 2
         while f"{hint}{count}" in self.taken or f"{hint}{count}" in self.columns:

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from modelzoo import bounds
-
-LITERAL = 300
-"""The most numbers that a fill writes one by one."""
+from modelzoo.importing import tables
 
 
 def exact(value: Tensor) -> float | str | None:
@@ -25,10 +23,13 @@ def exact(value: Tensor) -> float | str | None:
         return None
     if value.numel() == 0:
         return 0
+    value = value.to(torch.int64) if value.dtype is torch.bool else value
     first = value.flatten()[0]
     if bool((value == first).all()):
         return number(first.item()) if math.isfinite(first.item()) else f"full({shape(value)}, float('{first.item()}'))"
-    return _triangle(value) or _counted(value) or _rotary(value) or _literal(value)
+    found = _triangle(value) or tables.counted(value) or _rotary(value)
+    found = found or tables.bordered(value) or tables.masked(value) or tables.table(value)
+    return found if found is not None and len(found) < bounds.TEXT else None
 
 
 def about(value: Tensor) -> float | str:
@@ -83,41 +84,6 @@ def _triangle(value: Tensor) -> str | None:
     return None
 
 
-def _counted(value: Tensor) -> str | None:
-    """Values that count in every dimension by steps of their own: an index, or the positions of a window."""
-    if not torch.equal(value, value.round()) or value.abs().max() > 2**24:
-        return None
-    flat = value.flatten().to(torch.int64)
-    digits: list[tuple[int, int]] = []
-    rest = flat
-    while rest.numel() > 1:
-        step = int(rest[1] - rest[0])
-        length = 2
-        while length < rest.numel() and int(rest[length] - rest[length - 1]) == step:
-            length += 1
-        while rest.numel() % length:
-            length -= 1
-        if length < 2 or len(digits) > 6:
-            return None
-        rows = rest.view(-1, length)
-        if not torch.equal(rows, rows[:, :1] + step * torch.arange(length)):
-            return None
-        digits.insert(0, (length, step))
-        rest = rows[:, 0]
-    start = int(flat[0])
-    terms = []
-    for place, (length, step) in enumerate(digits):
-        ones = len(digits) - place - 1
-        count = f"arange({length})" + (f".view({', '.join([str(length), *'1' * ones])})" if ones else "")
-        if step:
-            terms.append((step < 0, count if abs(step) == 1 else f"{abs(step)} * {count}"))
-    text = "".join(f" {'-' if negative else '+'} {term}" for negative, term in terms)
-    text = f"{start}{text}" if start else text.removeprefix(" + ")
-    if len(digits) == 1 == value.ndim and start == 0:
-        return text
-    return f"({text}).view({_sizes(value)})" if len(terms) > 1 or start else f"{text}.view({_sizes(value)})"
-
-
 def _rotary(value: Tensor) -> str | None:
     """The frequencies of rotary positions."""
     if value.ndim != 1 or value.numel() < 2 or value[0] != 1 or not value.is_floating_point() or value[1] <= 0:
@@ -128,18 +94,3 @@ def _rotary(value: Tensor) -> str | None:
         return None
     made = 1.0 / float(base) ** (torch.arange(0, dim, 2).float() / dim)
     return f"1.0 / {float(base)} ** (arange(0, {dim}, 2) / {dim})" if torch.equal(made, value) else None
-
-
-def _literal(value: Tensor) -> str | None:
-    if value.numel() > LITERAL:
-        return None
-    text = f"tensor({_listed(value.tolist())})"
-    return text if len(text) < bounds.TEXT else None
-
-
-def _listed(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_listed, value))}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float('{value}')"
-    return repr(value)

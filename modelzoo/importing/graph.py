@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 Path = tuple[str | int, ...]
@@ -95,7 +96,11 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, list):
         return [mapped(each, change) for each in value]
     if isinstance(value, tuple):
-        return tuple(mapped(each, change) for each in value)
+        items = tuple(mapped(each, change) for each in value)
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        is_shape = type(value) is torch.Size and all(isinstance(each, int) for each in items)
+        return torch.Size(items) if is_shape else items
     if isinstance(value, slice):
         return slice(*(mapped(each, change) for each in (value.start, value.stop, value.step)))
     if type(value) in (dict, OrderedDict):
@@ -135,6 +140,15 @@ def _arithmetic(symbol: str, function: Callable[[int, int], int], swapped: bool)
 for _symbol, _name in {"+": "add", "-": "sub", "*": "mul", "//": "floordiv", "%": "mod"}.items():
     setattr(Size, f"__{_name}__", _arithmetic(_symbol, getattr(operator, _name), False))
     setattr(Size, f"__r{_name}__", _arithmetic(_symbol, getattr(operator, _name), True))
+
+
+def sizes(value: Any, path: Path = ()) -> Iterator[tuple[Path, Size]]:
+    """The sizes in a value that know where they come from, each with its place."""
+    if isinstance(value, Size):
+        yield path, value
+    elif isinstance(value, (tuple, list)):
+        for index, each in enumerate(value):
+            yield from sizes(each, (*path, index))
 
 
 def tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from modelzoo.catalog.checks import words_of
 from modelzoo.catalog.layers import LAYERS, REGISTERED, Layer, register_layer
@@ -35,9 +36,7 @@ def call_of(module: nn.Module) -> Call | None:
     >>> call_of(Doubled(4, 8)) is None
     True
     """
-    layer = _layers().get(type(module)) or next(
-        (each for each in REGISTERED.values() if each.cls is type(module)), None
-    )
+    layer = _layer_of(module)
     if layer is None or type(module) in CONTAINERS or _hooked(module):
         return None
     arguments: dict[str, Any] = {}
@@ -59,6 +58,30 @@ def call_of(module: nn.Module) -> Call | None:
         if layer.registered or _is_made_by(module, layer, given):
             return Call(name=layer.name, arguments=given, required=tuple(required), defaults=defaults)
     return None
+
+
+def _layer_of(module: nn.Module) -> Layer | None:
+    """The layer of the catalog that a module is, or whose state it keeps as the layer does."""
+    cls = type(module)
+    layer = _layers().get(cls) or next((each for each in REGISTERED.values() if each.cls is cls), None)
+    if layer is not None or not isinstance(module, _NormBase):
+        return layer
+    return next((_layers()[each] for each in cls.__mro__ if each in _layers()), None)
+
+
+def is_extended(module: nn.Module) -> bool:
+    """Whether a class adds to a layer with running statistics, which only the layer itself can keep.
+
+    The layer is called then, and the block that calls it computes what the class adds.
+
+    >>> class Activated(nn.BatchNorm2d):
+    ...     def forward(self, x):
+    ...         return super().forward(x).relu()
+    >>> is_extended(Activated(4)), is_extended(nn.BatchNorm2d(4))
+    (True, False)
+    """
+    layer = _layer_of(module)
+    return layer is not None and layer.cls is not type(module)
 
 
 def may_be_known(cls: type[nn.Module]) -> bool:
@@ -174,6 +197,11 @@ def _is_made_by(module: nn.Module, layer: Layer, arguments: Mapping[str, Any]) -
             made = _constructed(layer, arguments)
     except Exception:  # whatever a constructor raises: then it was called with something else
         return False
+    if is_extended(module):
+        (_, _, held, plain), *inside = _facts(module)
+        ((_, _, tensors, numbers),) = _facts(made)
+        more = any(each[2] for each in inside) or any(map(_hooked, module.modules()))
+        return held == tensors and numbers.items() <= plain.items() and not more
     return _facts(made) == _facts(module)
 
 

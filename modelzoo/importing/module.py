@@ -63,7 +63,8 @@ def from_module(
     are read off. Equal blocks become one definition, blocks that differ in numbers one with args, equal neighbours a
     `_repeat_`, shared layers a `_ref_`, and shared tensors a `tie`. What comes out is built and compared: the keys of
     the state dict and their order, what is shared, the values that it returns with the same weights, also in training
-    and for another number of items, and the gradients. So a checkpoint of the module can be loaded as it is.
+    and for another number of items, the gradients, and the buffers afterwards. So a checkpoint of the module can be
+    loaded as it is.
 
     Args:
         module: any. It is not changed.
@@ -190,13 +191,14 @@ def recorded(
     with _kept(module):
         first, result = _run(module.eval(), owners, is_layer, given)
         evaluation = outputs(result)
-        slopes = gradients(module, evaluation)
+        slopes, flat = _slopes(module, evaluation)
     failed: Exception | None = None
     for training, doubled in itertools.product((True, False), (True, False)):
         try:
             others = given.doubled() if doubled else given.other()
             with _kept(module):
                 then, result = _run(module.train(training), owners, is_layer, others)
+                buffers = {name: each.clone() for name, each in module.named_buffers()}
         except Exception as error:  # whatever the module raises where there is another number of items
             failed = error
             continue
@@ -207,11 +209,20 @@ def recorded(
             second=others,
             other=outputs(result),
             training=training,
+            buffers=buffers,
             parts=tuple(dict.fromkeys((*first.parts, *then.parts))),
-            unseen=tuple(_unseen(training, doubled, failed)),
+            unseen=(*_unseen(training, doubled, failed), *flat),
         )
         return first.records, then.records if training else {}, seen
     raise ConfigError([Problem(path="module", what=f"with other values it fails: {failed}")]) from failed
+
+
+def _slopes(module: nn.Module, found: list[Tensor]) -> tuple[Mapping[str, Tensor] | None, tuple[str, ...]]:
+    """The gradients of a module; where it cannot compute them nothing, and that it is so."""
+    try:
+        return gradients(module, found), ()
+    except RuntimeError as error:
+        return None, (f"Its gradients were not compared, since it has none: {first_line(error)}",)
 
 
 def _unseen(training: bool, doubled: bool, failed: Exception | None) -> Iterator[str]:
@@ -258,7 +269,7 @@ def _refuse(troubles: list[Trouble]) -> None:
 
 
 def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:
-    told = list(differences(found, module, seen))
+    told = list(differences(found, module, seen, _again(found, module, seen)))
     hint = (
         ""
         if not seen.parts
@@ -267,6 +278,18 @@ def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:
     if told:
         what = (f"what was imported is not the same: {each}" for each in told)
         raise ConfigError(Problem(path="module", what=each, hint=hint) for each in what)
+
+
+def _again(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> list[Tensor] | None:
+    """What evaluation returns with the other values too, where texts ask for the mode.
+
+    Without that, what differs with the number of items would pass as what differs with the mode.
+    """
+    if not seen.training or "training" not in repr(found):
+        return None
+    with _kept(module):
+        torch.manual_seed(SEED)
+        return outputs(module.eval()(*seen.second.args, **seen.second.named))
 
 
 @contextmanager

@@ -34,6 +34,10 @@ NEW = frozenset(words_of("empty_like full_like new_empty new_full new_ones new_z
 """What makes a tensor of the kind of another one, whose values are not asked for."""
 
 
+NORMS = ("batch_norm", "instance_norm")
+"""What keeps running statistics."""
+
+
 def described(func: Callable[..., Any]) -> tuple[str, str]:
     """The form and the name of what is called.
 

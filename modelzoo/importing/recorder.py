@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from modelzoo.importing import observed
-from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, tensors, whole
+from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, sizes, tensors, whole
+from modelzoo.importing.layers import is_extended
 from modelzoo.importing.owners import Owners
 from modelzoo.importing.records import Record, bound, has_values, line_of
 
@@ -40,6 +41,7 @@ class Recorder(TorchFunctionMode):
         self.parts: list[str] = []  # where a view is changed in place, and so the tensor that it is a part of
         self.everywhere: set[int] = set()  # tensors that some block computed
         self.layers: dict[nn.Module, int] = {}  # how often each was called
+        self.extended: list[nn.Module] = []  # a layer to which a class adds, whose forward runs, and what is in it
         self.with_gradients = torch.is_grad_enabled()
 
     # -- calls of modules ----------------------------------------------------------------------------------------------
@@ -86,6 +88,8 @@ class Recorder(TorchFunctionMode):
         """A layer or a block is called by the block whose forward runs."""
         self.name_locals()
         self.layers[module] = self.layers.get(module, 0) + 1
+        if self.extended or (self.is_layer(module) and is_extended(module)):
+            return added(self, module, args, named)
         if self.is_layer(module):
             with self.paused():
                 result = module(*plain(args), **plain(named))
@@ -130,20 +134,15 @@ class Recorder(TorchFunctionMode):
         node = Node(kind="input", name=name, value=value)
         for path, tensor in tensors(value):
             record.known[id(tensor)] = Ref(node, path)
-        if isinstance(value, Size):
-            node.fixed = True
+        for path, size in sizes(value):
+            node.fixed = node.fixed or not path
+            item = Node(kind="number", name="item", args=(Ref(node, path),), fixed=True, value=int(size))
+            record.given[id(size)] = Size(int(size), item if path else node)
         return node
 
     def own_size(self, record: Record, value: Any) -> Any:
         """A size that a block is given is one of its own inputs."""
-        if not isinstance(value, Size):
-            return value
-        for node in record.inputs.values():
-            if node.value is value:
-                made = Size(int(value), node)
-                record.numbers[id(made)] = Ref(node)
-                return made
-        return int(value)
+        return record.given.get(id(value), int(value)) if isinstance(value, Size) else value
 
     def returned(self, result: Any) -> Any:
         """What a block returns, as references."""
@@ -254,7 +253,7 @@ class Recorder(TorchFunctionMode):
                 if isinstance(value, Tensor):
                     found = record.known.get(id(value))
                 elif isinstance(value, Size):
-                    found = Ref(value.node)
+                    found = value.node.args[0] if value.node.name == "item" else Ref(value.node)
                 if found is not None:
                     record.names.setdefault(found, name)
 
@@ -265,8 +264,14 @@ def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], na
     if form == "attribute" and name == "shape":
         return shape(recorder, args[0])
     if name == "size" and not named:
-        sizes = shape(recorder, args[0])
-        return sizes[args[1]] if args[1:] else sizes
+        whole_shape = shape(recorder, args[0])
+        return whole_shape[args[1]] if args[1:] else whole_shape
+    if recorder.extended and name == "add_" and args[0] is recorder.extended[0]._buffers.get("num_batches_tracked"):
+        return func(*args, **named)  # which the layer counts by itself
+    if recorder.extended and name in observed.NORMS:
+        with recorder.paused():
+            normed = func(*plain(args), **plain(dict(named)))
+        return recorder.add(recorder.layer_node(recorder.extended[0], args[:1], {}), normed)
     known = recorder.each_known(args), recorder.known(dict(named))
     fixed = all(each.node.fixed for each in refs((known[0][name in observed.NEW :], known[1])))
     if name in observed.DATA and not fixed:
@@ -288,6 +293,15 @@ def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], na
     return recorder.add(node, result)
 
 
+def added(recorder: Recorder, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    """What a class adds to a layer, and layers in it compute, as a part of the block that calls it."""
+    recorder.extended.append(module)
+    try:
+        return module.forward(*args, **named)
+    finally:
+        recorder.extended.pop()
+
+
 def assigned(recorder: Recorder, node: Node, tensor: Tensor) -> None:
     """Elements of a tensor have other values from now on."""
     record = recorder.stack[-1]
@@ -302,10 +316,10 @@ def shape(recorder: Recorder, tensor: Tensor) -> torch.Size:
     owner = recorder.reference(tensor)
     if owner.node.kind in ("tensor", "constant"):
         return tensor.shape
-    sizes = []
+    found = []
     for dimension, size in enumerate(tensor.shape):
         if (owner, dimension) not in record.sizes:
             node = Node(kind="size", args=(owner, dimension), fixed=True, value=size)
             record.sizes[owner, dimension] = Size(size, node)
-        sizes.append(record.sizes[owner, dimension])
-    return torch.Size(sizes)
+        found.append(record.sizes[owner, dimension])
+    return torch.Size(found)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from modelzoo.importing.graph import Node, Ref, Size, tensors
+from modelzoo.importing.graph import Node, Ref, Size, sizes, tensors
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -32,12 +32,14 @@ class Record:
     names: dict[Ref, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     known: dict[int, Ref] = field(default_factory=dict)
-    numbers: dict[int, Ref] = field(default_factory=dict)  # sizes, by their identity
+    given: dict[int, Size] = field(default_factory=dict)  # its own sizes, by the identity of those that it was given
     sizes: dict[tuple[Ref, int], Size] = field(default_factory=dict)
 
 
 def bound(module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
     """What a forward is given, by the names of its parameters; starred ones one by one."""
+    if type(module).forward is nn.Sequential.forward and len(args) == 1:
+        return {"x": args[0]}
     signature = inspect.signature(module.forward)
     try:
         given = signature.bind(*args, **named).arguments
@@ -57,7 +59,7 @@ def bound(module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) ->
 
 def has_values(value: Any) -> bool:
     """Whether something holds a tensor, or is a size that is known."""
-    return isinstance(value, Size) or next(tensors(value), None) is not None
+    return next(sizes(value), None) is not None or next(tensors(value), None) is not None
 
 
 def line_of(cls: type[nn.Module]) -> str:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modelzoo.importing import operations
+from modelzoo.importing import assigned, operations
 from modelzoo.importing.bodies import Text
 from modelzoo.importing.constants import Constants
 from modelzoo.importing.graph import Loop, Node, Path, Ref
@@ -247,6 +247,8 @@ class Writer:
         if node.kind == "size":
             shape = ast.Attribute(self.expression(node.args[0]), "shape", ast.Load())
             return ast.Subscript(shape, ast.Constant(node.args[1]), ast.Load())
+        if node.name == "item":
+            return self.expression(node.args[0])
         if node.kind == "number":
             left, right = (operations.value(each, self.expression) for each in node.args)
             return ast.BinOp(left, _NUMBERS[node.name](), right)
@@ -270,6 +272,8 @@ class Writer:
 
     def function(self, node: Node) -> ast.expr:
         try:
+            if node.name == "__setitem__":
+                return assigned.expression(node, self.expression)
             return operations.expression(node, self.expression, self.layers)
         except UnsayableError as error:
             self.problems.append((node.line, str(error)))

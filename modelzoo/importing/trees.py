@@ -11,6 +11,9 @@ from modelzoo.importing.graph import Path
 from modelzoo.language.pieces import shown
 from modelzoo.language.syntax import copied
 
+INITIAL = "initial"
+"""What a number is called that fills a tensor: `value` is a word of fills."""
+
 Leaf = Callable[[Any, str], Any]
 """Gives another value for a leaf, which is told with the name of the argument that it is."""
 
@@ -112,7 +115,7 @@ def changed(tree: Any, leaf: Leaf, name: str = "") -> Any:
     if isinstance(tree, Own):
         shape = tuple(changed(each, leaf, "dim") for each in tree.shape)
         kept = isinstance(tree.fill, (str, About))
-        return replace(tree, shape=shape, fill=tree.fill if kept else leaf(tree.fill, "value"))
+        return replace(tree, shape=shape, fill=tree.fill if kept else leaf(tree.fill, INITIAL))
     if isinstance(tree, Block):
         return replace(
             tree,

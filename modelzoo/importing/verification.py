@@ -23,19 +23,21 @@ class Seen:
     Attributes:
         first: how it was called in evaluation.
         evaluation: what it returned.
-        gradients: those of the sum of that.
+        gradients: those of the sum of that, if it has any.
         second: how it was called with other values.
         other: what it returned, in training where `training` says so.
+        buffers: what it left in its buffers then.
         parts: where the source changes a view in place, which may be a part of another tensor.
         unseen: ways of calling the module that fail.
     """
 
     first: Given
     evaluation: list[Tensor]
-    gradients: Mapping[str, Tensor]
+    gradients: Mapping[str, Tensor] | None
     second: Given
     other: list[Tensor]
     training: bool
+    buffers: Mapping[str, Tensor]
     parts: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 
@@ -44,8 +46,16 @@ SEED = 0
 """From which training draws."""
 
 
-def differences(config: Mapping[str, Any], module: nn.Module, seen: Seen) -> Iterator[str]:
+def differences(
+    config: Mapping[str, Any], module: nn.Module, seen: Seen, again: list[Tensor] | None = None
+) -> Iterator[str]:
     """Each way in which the model of a config is another one.
+
+    Args:
+        config: that of the model.
+        module: what it was imported from.
+        seen: what that did.
+        again: what it returned in evaluation with the other values too.
 
     Raises:
         ConfigError: it cannot be built.
@@ -56,21 +66,27 @@ def differences(config: Mapping[str, Any], module: nn.Module, seen: Seen) -> Ite
     yield from _tensors(built, module)
     built.load_state_dict(module.state_dict(), strict=False)
     try:
-        yield from _returned(built, module, seen)
+        yield from _returned(built, module, seen, again)
     except ConfigError:
         raise
     except Exception as error:  # whatever a model raises that was called with what the module takes
         yield f"it fails: {error}"
 
 
-def _returned(built: nn.Module, module: nn.Module, seen: Seen) -> Iterator[str]:
+def _returned(built: nn.Module, module: nn.Module, seen: Seen, again: list[Tensor] | None) -> Iterator[str]:
     found = called(built.eval(), seen.first, module)
     if not _equal(found, seen.evaluation):
         yield "it returns other values"
-    elif not _close(gradients(built, found), seen.gradients):
+    elif seen.gradients is not None and not _close(gradients(built, found), seen.gradients):
         yield "it has other gradients"
+    if again is not None and not _equal(called(built, seen.second, module), again):
+        yield "with other values it returns something else"
     if not _equal(called(built.train(seen.training), seen.second, module), seen.other):
         yield f"with other values it returns something else{', in training' if seen.training else ''}"
+    left = dict(built.named_buffers())
+    for name, value in seen.buffers.items():
+        if name in left and not _same(left[name], value):
+            yield f"'{name}' has other values after a call{' in training' if seen.training else ''}"
 
 
 def called(built: nn.Module, given: Given, module: nn.Module) -> list[Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -463,3 +465,231 @@ def test_what_is_not_the_same_is_never_returned():
 
     with pytest.raises(ConfigError):
         modelzoo.from_module(Cached(), torch.randn(1, 4))
+
+
+class Activated(nn.BatchNorm2d):
+    """A layer with running statistics to which a class adds."""
+
+    def __init__(self, dim: int, momentum: float = 0.1) -> None:
+        super().__init__(dim)
+        self.drop, self.act, self.other = nn.Dropout(0.0), nn.ReLU(inplace=True), momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        held = self.running_mean, self.running_var, self.weight, self.bias
+        return self.act(self.drop(nn.functional.batch_norm(x, *held, self.training, self.other, self.eps)))
+
+
+class Convolved(nn.Module):
+    def __init__(self, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), Activated(4))
+        self.norm = Activated(4, momentum)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.stem(x))
+
+
+def test_what_a_class_adds_to_a_layer_with_statistics_is_computed_by_who_calls_it():
+    found = modelzoo.from_module(Convolved(), torch.randn(2, 3, 8, 8))
+    assert found == {
+        "inputs": {"x": [2, 3, 8, 8]},
+        "layers": {
+            "stem": {
+                "layers": ["Conv2d(3, 4, 3)", "BatchNorm2d(4)"],
+                "forward": "relu(dropout(layers['1'](layers['0'](x)), p=0.0, training=training))",
+            },
+            "norm": "BatchNorm2d(4)",
+        },
+        "forward": "relu(dropout(norm(stem(x)), p=0.0, training=training))",
+    }
+
+
+def test_a_layer_that_keeps_other_statistics_is_not_the_same():
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(Convolved(0.5), torch.randn(2, 3, 8, 8))
+    assert [each.what for each in caught.value.problems] == [
+        "what was imported is not the same: 'norm.running_mean' has other values after a call in training",
+        "what was imported is not the same: 'norm.running_var' has other values after a call in training",
+    ]
+
+
+def test_a_result_with_names_keeps_them():
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.max(x, dim=-1).values - torch.min(x, dim=-1).values
+
+    found = modelzoo.from_module(Net(), torch.randn(2, 5))
+    assert found["forward"] == "max(x, dim=-1)[0] - min(x, dim=-1)[0]"
+
+
+def test_a_number_that_fills_a_tensor_has_a_name_that_fills_have_not():
+    class Scaled(nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+            self.gamma = nn.Parameter(torch.full((4,), value))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.gamma
+
+    found = modelzoo.from_module(nn.Sequential(Scaled(0.5), Scaled(2.0)), torch.randn(2, 4))
+    assert found["layers"] == ["Scaled(0.5)", "Scaled(2)"]
+    assert found["blocks"]["Scaled"]["args"] == ["initial"]
+
+
+def test_what_differs_with_the_number_of_items_is_no_matter_of_the_mode():
+    class Counted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * float(int(x.shape[0]) ** 2)
+
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(Counted(), torch.randn(3, 4))
+    assert [each.what for each in caught.value.problems] == [
+        "what was imported is not the same: with other values it returns something else"
+    ]
+
+
+def test_elements_that_are_assigned_are_joined_with_the_others():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y, z = x.clone(), torch.zeros_like(x)
+            y[:, :2] = self.fc(x[:, :2])
+            y[:, 2] = x[:, 3]
+            y[..., -1] = 0.5
+            y[:, 1:3] = x[:, :1]
+            z[:, 1:3, :1] = y[:, 2:, :1]
+            z[:] = x + z
+            y[x > 0] = 1.0
+            return y + z
+
+    found = modelzoo.from_module(Net(), torch.randn(3, 4, 2))
+    assert found["forward"].splitlines() == [
+        "z = zeros_like(x)",
+        "y = cat([fc(x[:, :2]), x.clone()[:, 2:]], dim=1)",
+        "y = cat([y[:, :2], x[:, 3].unsqueeze(1), y[:, 3:]], dim=1)",
+        "y = cat([y[:, :, :1], full_like(y[:, :, 1:], 0.5)], dim=2)",
+        "y = cat([y[:, :1], x[:, :1].expand_as(y[:, 1:3]), y[:, 3:]], dim=1)",
+        "h = y[:, 2:, :1]",
+        "z = cat([z[:, :1], cat([h, z[:, 1:3][:, :, 1:]], dim=2), z[:, 3:]], dim=1)",
+        "return masked_fill(y, x > 0, 1.0) + (x + z)",
+    ]
+
+
+def test_elements_in_steps_are_not_said():
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x.clone()
+            y[:, ::2] = x[:, 1::2]
+            return y
+
+    with pytest.raises(ConfigError, match="Net: elements are assigned in steps"):
+        modelzoo.from_module(Net(), torch.randn(3, 4))
+
+
+def test_sizes_in_a_tuple_are_an_input():
+    class Grid(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, shape: tuple[int, ...], scale: float = 2.0) -> Tensor:
+            count, height, width = shape
+            return self.fc(torch.ones(count, height, width, 4).cumsum(1)) * scale
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.grid = Grid()
+
+        def forward(self, x: Tensor) -> Tensor:
+            count, height, width, _ = x.shape
+            return x + self.grid((count, height, width)) + self.grid(x.shape[:3])
+
+    found = modelzoo.from_module(Net(), torch.randn(2, 3, 5, 4))
+    assert found["forward"] == (
+        "count, height, width, _ = x.shape\nreturn x + grid((count, height, width)) + grid((count, height, width))\n"
+    )
+    assert found["blocks"]["Grid"] == {
+        "inputs": ["shape"],
+        "layers": {"fc": "Linear(4, 4)"},
+        "forward": ("count, height, width = shape\nreturn fc(ones(count, height, width, 4).cumsum(1)) * 2.0\n"),
+    }
+
+
+def pair() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+
+def named_pair(cls: type[nn.Sequential]) -> nn.Sequential:
+    return cls(OrderedDict(layer1=nn.Linear(4, 4), layer2=nn.Linear(4, 4)))
+
+
+class Own(nn.Sequential):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("module", "layers"),
+    [
+        (
+            lambda: nn.Sequential(pair(), pair(), nn.ReLU()),
+            [{"_repeat_": 2, "layers": [["Linear(4, 4)", "ReLU"]], "_unpack_": True}, "ReLU"],
+        ),
+        (
+            lambda: nn.Sequential(pair(), pair()),
+            [{"_repeat_": 2, "layers": [["Linear(4, 4)", "ReLU"]], "_unpack_": True}],
+        ),
+        (
+            lambda: named_pair(nn.Sequential),
+            {
+                "copies": {
+                    "_repeat_": 2,
+                    "_name_": "layer{i + 1}",
+                    "_target_": "Linear(4, 4)",
+                    "_unpack_": True,
+                }
+            },
+        ),
+        (lambda: nn.Sequential(named_pair(Own), Own(pair(), pair())), ["Own", "Own2"]),
+    ],
+)
+def test_copies_of_sequences_keep_their_names(module, layers):
+    assert modelzoo.from_module(module(), torch.randn(2, 4))["layers"] == layers
+
+
+def test_a_forward_of_one_module_alone_is_its_forward():
+    class Chosen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+            self.forward = self.added
+
+        def added(self, x: Tensor) -> Tensor:
+            return x + self.fc(x)
+
+    found = modelzoo.from_module(nn.Sequential(Chosen(), nn.ReLU()), torch.randn(2, 4))
+    assert found["blocks"]["Chosen"]["forward"] == "x + fc(x)"
+
+
+@pytest.mark.filterwarnings("ignore:Its gradients")
+def test_a_module_without_gradients_is_imported_without_them():
+    class Overwritten(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.fc(x)
+            z = torch.sigmoid(y)
+            z.mul_(2)
+            return z
+
+    found = modelzoo.from_module(Overwritten(), torch.randn(2, 4))
+    assert found["forward"] == "sigmoid(fc(x)) * 2"
+    assert found.unseen[0].startswith("Its gradients were not compared, since it has none: one of the variables")
