@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import shake_128
 from typing import Any
 
@@ -67,37 +67,44 @@ def bits(keys: Array, starts: Array, length: int, wide: bool = False) -> Array:
     base = keys[:, :1] + first.astype(_WORD)[:, None] * _WORD.type(_STEP)
     words = scratch("words", (len(base), count), _WORD)
     numpy.add(base, _steps(count), out=words)
-    _mix(words, keys[:, 1:])
+    _mix(words, [(words, keys[:, 1:])])
     return words if wide else words.view(_HALF)
 
 
-def together(keys: Array, lengths: Sequence[int], wide: bool = False) -> tuple[Array, Callable[[int], int]]:
-    """The bits of whole tensors one after the other, in scratch memory, and how far a length reaches.
+def together(keys: Array, lengths: Sequence[tuple[int, int]], wide: bool = False) -> tuple[Array, list[int]]:
+    """The bits of whole tensors one after the other, in scratch memory, and how far those of each length reach.
 
     Args:
         keys: of shape (tensors, 2).
-        lengths: how many elements each has.
+        lengths: how many elements a tensor has, and how many tensors in a row have as many.
 
-    >>> both, width = together(keys(0, ["a", "b"]), [3, 5])
-    >>> both[width(3) :][:5].tolist() == bits(keys(0, ["b"]), numpy.array([0]), 5)[0, :5].tolist()
+    >>> both, (first, _) = together(keys(0, ["a", "b"]), [(3, 1), (5, 1)])
+    >>> both[first:][:5].tolist() == bits(keys(0, ["b"]), numpy.array([0]), 5)[0, :5].tolist()
     True
     """
-    counts = lengths if wide else [(length + 1) // 2 for length in lengths]
-    words = scratch("words", (sum(counts),), _WORD)
-    numpy.concatenate([_steps(count) for count in counts], out=words)
-    low, high = (numpy.repeat(keys[:, n], counts) for n in (0, 1))
-    numpy.add(words, low, out=words)
-    _mix(words, high)
-    return (words, lambda length: length) if wide else (words.view(_HALF), lambda length: length + (length & 1))
+    counts = [(length if wide else (length + 1) // 2, tensors) for length, tensors in lengths]
+    words = scratch("words", (sum(count * tensors for count, tensors in counts),), _WORD)
+    rows: list[tuple[Array, Array]] = []
+    begin = first = 0
+    for count, tensors in counts:
+        end, last = begin + count * tensors, first + tensors
+        part = words[begin:end].reshape(tensors, count)
+        numpy.add(keys[first:last, :1], _steps(count), out=part)
+        rows.append((part, keys[first:last, 1:]))
+        begin, first = end, last
+    _mix(words, rows)
+    halves = 1 if wide else 2
+    return words if wide else words.view(_HALF), [halves * count * tensors for count, tensors in counts]
 
 
-def _mix(words: Array, second: Array) -> None:
-    """In place."""
+def _mix(words: Array, rows: Sequence[tuple[Array, Array]]) -> None:
+    """In place; `rows` are all of the words, in parts, with the second key of each row."""
     shifted = scratch("spare", words.shape, _WORD)
     numpy.right_shift(words, _WORD.type(30), out=shifted)
     numpy.bitwise_xor(words, shifted, out=words)
     numpy.multiply(words, _FIRST, out=words)
-    numpy.bitwise_xor(words, second, out=words)
+    for part, second in rows:
+        numpy.bitwise_xor(part, second, out=part)
     numpy.right_shift(words, _WORD.type(27), out=shifted)
     numpy.bitwise_xor(words, shifted, out=words)
     numpy.multiply(words, _SECOND, out=words)

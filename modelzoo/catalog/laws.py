@@ -7,18 +7,52 @@ Normal numbers in float64 come from `torch.special.ndtri`, whose last bits may d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import torch
 
 from modelzoo.elements import Array, scratch
+
+
+class Line(NamedTuple):
+    """What is done to each number, one after the other, in one dtype: it is scaled, moved, and kept below a bound.
+
+    As they stand here they change nothing, not even the sign of a zero.
+    """
+
+    scale: Any = 1.0
+    shift: Any = -0.0
+    most: Any = math.inf
+
+    def place(self, out: Array) -> None:
+        """In place."""
+        for operation, neutral, number in zip(_OPERATIONS, NOTHING, self, strict=True):
+            if number != neutral:
+                operation(out, number, out=out)
+
+
+NOTHING = Line()
+FEW = 8
+"""So many parts are placed one after the other; more of them together, with a number of the line for each number."""
+_OPERATIONS = (numpy.multiply, numpy.add, numpy.minimum)
+
+
+def place_together(lines: Sequence[Line], counts: Sequence[int], out: Array) -> None:
+    """The first line for as many numbers as the first count says, the next one for those behind them, and so on."""
+    if len(lines) <= FEW:
+        for line, part in zip(lines, numpy.split(out, numpy.cumsum(counts[:-1])), strict=True):
+            line.place(part)
+        return
+    for operation, neutral, numbers in zip(_OPERATIONS, NOTHING, zip(*lines, strict=True), strict=True):
+        if any(each != neutral for each in numbers):
+            operation(out, numpy.repeat(numpy.array(numbers, out.dtype), counts), out=out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +62,20 @@ class Law:
     Attributes:
         standard: `(bits, out)`, where `out` is float32 and `bits` is uint32, or float64 and uint64; of one shape and
             contiguous. `bits` may be overwritten.
-        place: `(out)`: from what `standard` gave, in place.
+        line: of a dtype: what is done to what `standard` gave.
+        place: `(out)`: what is done to that, in place, where it is more than a line.
     """
 
     standard: Callable[[Array, Array], None]
-    place: Callable[[Array], object]
+    line: Callable[[Any], Line] = lambda _: NOTHING
+    place: Callable[[Array], object] | None = None
 
     def __call__(self, bits: Array, out: Array) -> None:
-        """Both."""
+        """All of it."""
         self.standard(bits, out)
-        self.place(out)
+        self.line(out.dtype).place(out)
+        if self.place is not None:
+            self.place(out)
 
 
 _SIGNED: dict[Any, Any] = {numpy.dtype("f4"): numpy.dtype("i4"), numpy.dtype("f8"): numpy.dtype("i8")}
@@ -53,29 +91,26 @@ def levels(bits: Array, out: Array) -> None:
 
 def point(value: float) -> Law:
     """All at one number."""
-    return Law(levels, lambda out: out.fill(value))
+    return Law(levels, place=lambda out: out.fill(value))
 
 
 def uniform(a: float, b: float) -> Law:
     """On [a, b)."""
 
-    def place(out: Array) -> None:
-        _, digits = _DIGITS[out.dtype]
-        number = out.dtype.type
+    def line(dtype: Any) -> Line:
+        _, digits = _DIGITS[dtype]
+        number = dtype.type
         low, high, step = number(a), number(b), number((b - a) / 2**digits)
-        numpy.multiply(out, step, out=out)
-        if a:
-            numpy.add(out, low, out=out)
         # Rounding keeps the order, so that the largest level tells whether any number reaches the bound.
-        if low < high <= number(2**digits - 1) * step + low:
-            numpy.minimum(out, numpy.nextafter(high, low), out=out)
+        reached = low < high <= number(2**digits - 1) * step + low
+        return Line(step, low if a else -0.0, numpy.nextafter(high, low) if reached else math.inf)
 
-    return Law(levels, place)
+    return Law(levels, line)
 
 
 def normal(mean: float, std: float) -> Law:
     """From the normal distribution, by inversion: one bit is the sign, the others are the level of the size."""
-    return Law(normals, lambda out: _placed(out, mean, std))
+    return Law(normals, lambda dtype: _scaled(dtype, mean, std))
 
 
 def normals(bits: Array, out: Array) -> None:
@@ -95,7 +130,6 @@ def trunc_normal(mean: float, std: float, a: float, b: float) -> Law:
     spread = uniform(math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2)))
 
     def place(out: Array) -> None:
-        spread.place(out)
         # Levels that round to -1 or 1 have infinite quantiles: those stop where the next level would lie.
         if out.dtype == numpy.float64:
             reach = 8.2
@@ -109,10 +143,10 @@ def trunc_normal(mean: float, std: float, a: float, b: float) -> Law:
             numpy.multiply(out, _HIGHEST, out=out)
             _quantiles(out)
             _signed(out, signs)
-        _placed(out, mean, std)
+        _scaled(out.dtype, mean, std).place(out)
         numpy.clip(out, max(a, mean - reach * std), min(b, mean + reach * std), out=out)
 
-    return Law(levels, place)
+    return Law(levels, spread.line, place)
 
 
 def normal_tail(mean: float, std: float, a: float, b: float) -> Law:
@@ -129,14 +163,11 @@ def normal_tail(mean: float, std: float, a: float, b: float) -> Law:
         numpy.copyto(out, shares, casting="same_kind")
         numpy.clip(out, a, b, out=out)
 
-    return Law(levels, place)
+    return Law(levels, place=place)
 
 
-def _placed(out: Array, mean: float, std: float) -> None:
-    if std != 1:
-        numpy.multiply(out, out.dtype.type(std), out=out)
-    if mean:
-        numpy.add(out, out.dtype.type(mean), out=out)
+def _scaled(dtype: Any, mean: float, std: float) -> Line:
+    return Line(dtype.type(std), dtype.type(mean) if mean else -0.0)
 
 
 _SIGN, _REST = numpy.uint32(2**31), numpy.uint32(2**31 - 1)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from modelzoo.catalog.distributions import Fans, dtype_of_draws, fans_of
 from modelzoo.catalog.fill import Fill
+from modelzoo.catalog.laws import place_together
 from modelzoo.elements import LONGEST, Array, bits, keys, runs, scratch, together
 from modelzoo.streams import generator
 
@@ -65,6 +66,18 @@ class Filling:
                 out[row, begins[row] : ends[row]] = 0
         return torch.from_numpy(out)[:, :length]
 
+    def whole(self, drawn: Tensor, count: int) -> Sequence[Tensor]:
+        """Whole tensors, of which one stands after the other with its numbers on the line of the law."""
+        even = self.elements * count == len(drawn)  # else there is one number between them
+        if self.how.place is not None or self.zeroed or not even:
+            rows = drawn.view(count, -1)
+            if self.how.place is not None:
+                self.how.place(rows.numpy())
+            if self.zeroed:
+                rows[:, self.zeroed] = 0
+            drawn = rows[:, : self.elements]
+        return drawn.reshape(count, *self.shape).unbind()
+
     def is_small(self, tensor: Tensor) -> bool:
         """Whether the calls that fill a tensor take longer than the filling."""
         return self.cost < LARGE and self.elements > 0 and not tensor.is_meta
@@ -97,7 +110,7 @@ class Filling:
         drawn = tensor if _is_drawn(tensor) else torch.empty(tensor.shape, dtype=self.drawn, device="cpu")
         self.how(drawn, generator(seed, name, number) if self.fill.draws else None)
         if drawn is not tensor:
-            _round(drawn, tensor)
+            _round([drawn], [tensor])
 
     def fill_piece(self, piece: Tensor, key: Array, start: int) -> None:
         """Elements of a flat tensor from `start` on."""
@@ -112,7 +125,7 @@ class Filling:
         if self.zeroed:
             out[max(self.zeroed.start - start, 0) : max(self.zeroed.stop - start, 0)] = 0
         if drawn is not piece:
-            _round(drawn, piece)
+            _round([drawn], [piece])
 
     def fill_box(self, box: Tensor, offsets: Sequence[int], seed: int, name: str, number: int = 0) -> None:
         """A part of a tensor of this shape: what the whole has there, of which no more is drawn than is needed.
@@ -129,7 +142,7 @@ class Filling:
             whole = torch.empty(self.shape, dtype=self.drawn, device="cpu")
             self.fill_whole(whole, seed, name, number)
             place = tuple(slice(at, at + size) for at, size in zip(offsets, box.shape, strict=True))
-            _round(whole[place], box.detach())
+            _round([whole[place]], [box.detach()])
         else:
             key, (starts, length) = keys(seed, [name], number), runs(self.shape, offsets, box.shape)
             rows, several = box.detach().view(len(starts), length), max(LONGEST // length, 1)
@@ -143,12 +156,12 @@ class Filling:
             for at in range(0, length, LONGEST):
                 self.fill_piece(rows[0, at : at + LONGEST], key, int(starts[0]) + at)
             return
-        _round(self.rows(key, starts, length), rows)
+        _round([self.rows(key, starts, length)], [rows])
 
     def fill_through_copy(self, tensor: Tensor, seed: int, name: str, number: int) -> None:
         drawn = torch.empty(tensor.shape, dtype=self.drawn, device="cpu")
         run(self.tasks(drawn, seed, name, number), threads=1)
-        _round(drawn, tensor)
+        _round([drawn], [tensor])
 
 
 class Batch:
@@ -184,21 +197,15 @@ class Batch:
         standard, dtype = kind
         wide = dtype is torch.float64
         names = [name for some in waiting.values() for _, name in some]
-        lengths = [filling.elements for filling, some in waiting.items() for _ in some]
-        found, width = together(keys(self.seed, names), lengths, wide)
+        lengths = [(filling.elements, len(some)) for filling, some in waiting.items()]
+        found, counts = together(keys(self.seed, names), lengths, wide)
         out = scratch("wide" if wide else "narrow", found.shape, "f8" if wide else "f4")
         standard(found, out)
-        begin = 0
-        for filling, some in waiting.items():
-            end = begin + len(some) * width(filling.elements)
-            rows = out[begin:end].reshape(len(some), -1)
-            filling.how.place(rows)
-            if filling.zeroed:
-                rows[:, filling.zeroed] = 0
-            drawn = torch.from_numpy(rows)[:, : filling.elements].reshape(-1, *filling.shape)
-            for (tensor, _), row in zip(some, drawn.unbind(), strict=True):
-                _round(row, tensor)
-            begin = end
+        place_together([filling.how.line(out.dtype) for filling in waiting], counts, out)
+        drawn: list[Tensor] = []
+        for (filling, some), part in zip(waiting.items(), torch.split(torch.from_numpy(out), counts), strict=True):
+            drawn += filling.whole(part, len(some))
+        _round(drawn, [tensor for some in waiting.values() for tensor, _ in some])
 
 
 def piece_for(threads: int) -> int:
@@ -250,10 +257,11 @@ def _is_drawn(tensor: Tensor) -> bool:
     return tensor.is_cpu and tensor.dtype in _DRAWN and tensor.is_contiguous()
 
 
-def _round(drawn: Tensor, tensor: Tensor) -> None:
-    if not tensor.dtype.is_floating_point and not tensor.dtype.is_complex:
-        drawn.floor_()
-    tensor.copy_(drawn)
+def _round(drawn: list[Tensor], tensors: list[Tensor]) -> None:
+    for one, tensor in zip(drawn, tensors, strict=True):
+        if not tensor.dtype.is_floating_point and not tensor.dtype.is_complex:
+            one.floor_()
+    torch._foreach_copy_(tensors, drawn)
 
 
 def run(tasks: Iterable[Task], threads: int | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from modelzoo.catalog import arguments as catalog
 from modelzoo.catalog import sizes
@@ -30,14 +30,6 @@ class Layers:
         self.values, self.problems, self.recipes, self.add = values, values.problems, recipes, add
         # arguments without formulas, of equal nodes
         self.literal: dict[tuple[str, int], tuple[Any, dict[str, Any]]] = {}
-
-    def is_literal(self, child: Instance, node: nodes.Repeat) -> TypeGuard[LayerInstance]:
-        """Whether further copies are the same layer with the same arguments, whatever is around them."""
-        call = node.node
-        if not isinstance(call, nodes.Call) or call.init or node.name != "{i}":
-            return False
-        known = self.literal.get((call.target, id(call.arguments)))
-        return known is not None and isinstance(child, LayerInstance) and child.arguments is known[1]
 
     def build_layer(self, node: nodes.Call, layer: Layer, scope: Scope, partial: bool = False) -> Instance | None:
         """A layer; a `partial` one may lack arguments, which whoever makes it gives."""

@@ -21,6 +21,9 @@ class Recipes:
         values: computes values.
         provenance: gets notes of what was read, and of what uses an arg.
         build: builds whatever may stand where a layer stands.
+
+    Attributes:
+        described: how many there were.
     """
 
     def __init__(
@@ -28,9 +31,11 @@ class Recipes:
     ) -> None:
         self.values, self.problems = values, values.problems
         self.provenance, self.build = provenance, build
+        self.described = 0
 
     def build_recipe(self, node: nodes.Call, scope: Scope) -> Instance | None:
         """`act()` or `=act`: the arg's layer, with further arguments if it was a name."""
+        self.described += 1
         recipe = scope.values[node.target]
         if isinstance(recipe, (str, list, tuple)):
             recipe = self.read_recipe(recipe, scope, scope.origins.get(node.target, node.key))
@@ -79,6 +84,7 @@ class Recipes:
         return [] if layer is None else [each.name for each in layer.signature.values()]
 
     def read_recipe(self, text: Any, scope: Scope, key: Path) -> Recipe | None:
+        self.described += 1
         if isinstance(text, (list, tuple)):  # a block in place, of which layers may be read already
             here = scope.values
             text = [each.node if isinstance(each, Recipe) and each.scope.values is here else each for each in text]
@@ -90,6 +96,7 @@ class Recipes:
 
     def build_value(self, value: Any, scope: Scope, key: Path, user: nodes.Node | None = None) -> Instance | None:
         """The layer that a computed value describes; `user` is the node that says nothing but the value."""
+        self.described += 1
         if value is None or isinstance(value, Instance):
             return value
         if isinstance(value, (str, list, tuple, dict)):

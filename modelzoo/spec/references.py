@@ -15,12 +15,17 @@ class References:
     Args:
         problems: gets every problem.
         build: builds whatever may stand where a layer stands.
+
+    Attributes:
+        followed: how many there were.
     """
 
     def __init__(self, problems: Problems, build: Callable[[nodes.Node, Scope], Instance | None]) -> None:
         self.problems, self.build = problems, build
+        self.followed = 0
 
     def build_reference(self, node: nodes.Reference, scope: Scope) -> Instance | None:
+        self.followed += 1
         first, *rest = node.target
         children = scope.children
         while children is not None and first not in children.nodes:

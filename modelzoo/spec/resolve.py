@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from modelzoo import arithmetic, bounds
-from modelzoo.catalog import arguments, layers
+from modelzoo.catalog import layers
 from modelzoo.errors import Code, Path, Problems, nearest
 from modelzoo.names import Kind
 from modelzoo.spec import nodes
@@ -19,9 +19,10 @@ from modelzoo.spec.arrangement import Arrangement
 from modelzoo.spec.copies import Copies
 from modelzoo.spec.evaluation import Evaluation
 from modelzoo.spec.forgotten import as_formula
-from modelzoo.spec.instances import WHOLE, BlockInstance, Children, Instance, LayerInstance, Scope, names_in
+from modelzoo.spec.instances import WHOLE, BlockInstance, Children, Instance, Scope, names_in
 from modelzoo.spec.layers import Layers
-from modelzoo.spec.provenance import Note, Provenance
+from modelzoo.spec.originals import Original, is_alike
+from modelzoo.spec.provenance import Provenance
 from modelzoo.spec.recipes import Recipes
 from modelzoo.spec.references import References
 
@@ -43,7 +44,7 @@ def resolve(node: nodes.Node, problems: Problems, provenance: Provenance | None 
     except RecursionError:  # a recipe that calls itself
         found.add(node.key, "layers are nested without an end.", "Let _if_ end the recursion.")
         instance = None
-    if instance is not None and names_in(instance, {}) > bounds.NODES:
+    if instance is not None and resolver.references.followed and names_in(instance, {}) > bounds.NODES:
         what = f"the layers of the model have more than {bounds.NODES:,} names: references inside what is referred to."
         found.add(node.key, what)
     before = [key for each in problems.found for key in (each.key, *(at for one in each.repairs for at in one.places))]
@@ -120,18 +121,45 @@ class Resolver:
         if count is None:
             return None
         instance = Instance(type="Sequential", key=node.key)
+        original: Original | None = None
         for name, inside in self.copies.named(node, count, scope, Kind.ITEM):
-            child = self.build(node.node, inside)
+            child: Instance | None
+            if original is not None:
+                child, notes = original.copy(inside)
+                self.provenance.notes += notes
+            elif inside.turn:
+                child = self.build(node.node, inside)
+            else:
+                child, original = self.build_first(node, inside, count - 1)
             if child is not None:
                 instance.children[name] = child
-            if child is not None and self.layers.is_literal(child, node):
-                self.add((count - 1) * arguments.layers_in(child.layer, child.arguments), node)
-                for each in range(1, count):
-                    copy = LayerInstance(type=child.type, key=child.key, layer=child.layer, arguments=child.arguments)
-                    instance.children[str(each)] = copy
-                    self.provenance.notes.append(Note(node.node, scope.owner, each, copy))
-                break
         return instance
+
+    def build_first(self, node: nodes.Repeat, scope: Scope, others: int) -> tuple[Instance | None, Original | None]:
+        """The first copy; and what the others are made from, where they are like it.
+
+        Then they are counted already; if that were too much, they are made one by one, for the message.
+        """
+        start, wrong, before = len(self.provenance.notes), len(self.problems.found), self.spent()
+        made = self.build(node.node, scope)
+        particular, *spent = (now - then for now, then in zip(self.spent(), before, strict=True))
+        if made is None or particular or len(self.problems.found) > wrong or not is_alike(node.node):
+            return made, None
+        nodes_, items, operations = (others * each for each in spent)
+        if (
+            self.count + nodes_ > bounds.NODES
+            or self.values.items + items > bounds.VALUES
+            or self.values.operations.left < operations
+        ):
+            return made, None
+        self.count, self.values.items = self.count + nodes_, self.values.items + items
+        self.values.operations.spend(operations)
+        return made, Original(node.node, made, scope, self.provenance.notes[start:])
+
+    def spent(self) -> tuple[int, int, int, int]:
+        """How often something was built that depends on more than its node and its scope; nodes, values, operations."""
+        particular = self.references.followed + self.recipes.described
+        return particular, self.count, self.values.items, -self.values.operations.left
 
     def build_call(self, node: nodes.Call, scope: Scope) -> Instance | None:
         if node.target in scope.values:
