@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from modelzoo.api import build, initialize, plan
     from modelzoo.auditing.audit import Audit, audit
     from modelzoo.config.opening import load
+    from modelzoo.importing.initial import Initial, init_of
     from modelzoo.importing.module import from_module
     from modelzoo.importing.written import write
     from modelzoo.measuring.signals import Signals, signals
@@ -55,6 +56,7 @@ __all__ = [
     "Audit",
     "ConfigError",
     "ConfigWarning",
+    "Initial",
     "Plan",
     "Problem",
     "Report",
@@ -64,6 +66,7 @@ __all__ = [
     "build",
     "from_module",
     "groups",
+    "init_of",
     "initialize",
     "load",
     "plan",
@@ -79,6 +82,8 @@ _HOMES = {
     "audit": "auditing.audit",
     "build": "api",
     "from_module": "importing.module",
+    "Initial": "importing.initial",
+    "init_of": "importing.initial",
     "write": "importing.written",
     "initialize": "api",
     "plan": "api",
