@@ -51,7 +51,8 @@ def index() -> str:
     """The list of all pages."""
     rows = [f"| [{name}](gallery/{name}.md) | {comment(name)} |" for name in names()]
     head = ["# Gallery", "", "Every model of `conf/model`: `python run.py model=NAME` runs it.", ""]
-    return "\n".join([*head, "| model | is |", "| --- | --- |", *rows, ""])
+    tail = ["", "[Five models beside the classes that they were imported from](gallery/imported.md)", ""]
+    return "\n".join([*head, "| model | is |", "| --- | --- |", *rows, *tail])
 
 
 def names() -> list[str]:
