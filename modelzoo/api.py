@@ -107,9 +107,11 @@ def build(
         model, init, args, overrides, seed, dtype: as for `plan`.
         device: where the tensors are made.
         max_steps: how often a loop of a `forward` text may turn.
-        memory: how much the tensors may take: bytes, or a text as in "4GB"; by default what the machine has free.
+        memory: how much the tensors may take: bytes, or a text as in "4GB"; by default what the machine has free. Of a
+            model that is split, those of one rank.
         parallelize: how the model is split over the ranks of a job: rules, or a function of the model (and of
             `device_mesh` if that is given) that calls `fully_shard` or `parallelize_module`. Each rank fills its parts.
+        device_mesh: the ranks; by default those that the rules say, or all in a line.
 
     Raises:
         ConfigError: all problems found.
@@ -141,7 +143,7 @@ def build(
             warnings.warn(str(each), ConfigWarning, stacklevel=3)
         if parallelize is None:
             return _loaded(fill(made, device, budget=memory), given, device)
-        return _loaded(_split(made, device, parallelize, device_mesh), given, device)
+        return _loaded(_split(made, device, parallelize, device_mesh, memory), given, device)
 
 
 def _loaded(built: nn.Module, given: config.Config, device: str | torch.device) -> nn.Module:
@@ -152,10 +154,10 @@ def _loaded(built: nn.Module, given: config.Config, device: str | torch.device) 
     return built
 
 
-def _split(made: Draft, device: str | torch.device, parallelize: Any, mesh: Any) -> nn.Module:
+def _split(made: Draft, device: str | torch.device, parallelize: Any, mesh: Any, memory: int | str | None) -> nn.Module:
     from modelzoo.sharding.sharded import sharded  # it imports torch.distributed, which a build on one machine does not
 
-    return sharded(made, device, parallelize, mesh)
+    return sharded(made, device, parallelize, mesh, memory).skeleton.root
 
 
 def _decided(given: config.Config, seed: int | None, dtype: str | None) -> dict[str, Any]:

@@ -325,29 +325,29 @@ def _wide() -> Iterator[tuple[str, str]]:
     """Files of some hundred kilobytes, in each of which one thing is there thousands of times."""
     comma = ", ".join
     tiny = "'Linear(2, 2)'"
-    yield "a text cut in two", f'layers: ["(", {comma(["aaaa"] * 100_000)}]'
-    yield "items of a list", f"layers: [{comma(['[ReLU]'] * 20_000)}]"
-    yield "items of a mapping", f"layers: {{{comma(f'l{i}: {{layers: {{a: ReLU}}}}' for i in range(10_000))}}}"
-    yield "forwards", f"inputs: {{x: [2]}}\nlayers: [{comma(['{layers: {a: ReLU}, forward: a(x)}'] * 10_000)}]"
-    yield "tensors", f"buffers: {{{comma(f'b{i}: {{shape: [2], fill: 0}}' for i in range(8_000))}}}\nforward: x"
-    yield "formulas", f"args: {{n: 4}}\nlayers: [{comma(['Dropout(1 / n)'] * 20_000)}]"
-    yield "references", f"layers: {{a: ReLU, {comma(f'r{i}: {{_ref_: a}}' for i in range(10_000))}}}"
-    wrong = comma(f"r{i}: {{_ref_: zzzz{i}}}" for i in range(190))
-    yield "wrong references", f"layers: {{{comma(f'l{i:06}_xx: ReLU' for i in range(20_000))}, {wrong}}}"
-    layers = comma(f"l{i}: {tiny}" for i in range(3_000))
+    yield "a text cut in two", f'layers: ["(", {comma(["aaaa"] * 60_000)}]'
+    yield "items of a list", f"layers: [{comma(['[ReLU]'] * 5_000)}]"
+    yield "items of a mapping", f"layers: {{{comma(f'l{i}: {{layers: {{a: ReLU}}}}' for i in range(5_000))}}}"
+    yield "forwards", f"inputs: {{x: [2]}}\nlayers: [{comma(['{layers: {a: ReLU}, forward: a(x)}'] * 5_000)}]"
+    yield "tensors", f"buffers: {{{comma(f'b{i}: {{shape: [2], fill: 0}}' for i in range(4_000))}}}\nforward: x"
+    yield "formulas", f"args: {{n: 4}}\nlayers: [{comma(['Dropout(1 / n)'] * 5_000)}]"
+    yield "references", f"layers: {{a: ReLU, {comma(f'r{i}: {{_ref_: a}}' for i in range(5_000))}}}"
+    wrong = comma(f"r{i}: {{_ref_: zzzz{i}}}" for i in range(95))
+    yield "wrong references", f"layers: {{{comma(f'l{i:06}_xx: ReLU' for i in range(5_000))}, {wrong}}}"
+    layers = comma(f"l{i}: {tiny}" for i in range(1_800))
     yield (
         "a chain of ties",
-        (f"layers: {{{layers}}}\ntie: {{{comma(f'l{i}.weight: l{i + 1}.weight' for i in range(2_999))}}}"),
+        (f"layers: {{{layers}}}\ntie: {{{comma(f'l{i}.weight: l{i + 1}.weight' for i in range(1_799))}}}"),
     )
-    yield "wrong ties", f"layers: {{{layers}}}\ntie: {{{comma(f'l{i}.wait: l0.weight' for i in range(2_999))}}}"
-    yield "fills of nodes", f"layers: [{comma([f'{{_target_: {tiny}, _init_: {{weight: 0}}}}'] * 6_000)}]"
-    yield "fills by name", f"layers: {{{layers}}}\n_init_: {{{comma(f'l{i}.weight: 0' for i in range(3_000))}}}"
-    rules = comma(f"r{i}: {{name: zz{i}, fill: 0}}" for i in range(3_000))
+    yield "wrong ties", f"layers: {{{layers}}}\ntie: {{{comma(f'l{i}.wait: l0.weight' for i in range(1_799))}}}"
+    yield "fills of nodes", f"layers: [{comma([f'{{_target_: {tiny}, _init_: {{weight: 0}}}}'] * 3_000)}]"
+    yield "fills by name", f"layers: {{{layers}}}\n_init_: {{{comma(f'l{i}.weight: 0' for i in range(1_800))}}}"
+    rules = comma(f"r{i}: {{name: zz{i}, fill: 0}}" for i in range(1_800))
     yield "rules", f"model: {{layers: {{{layers}}}}}\ninit: {{{rules}}}"
     yield (
         "uses of definitions",
         (
-            f"blocks: {{{comma(f'B{i}: [ReLU]' for i in range(900))}}}\nlayers: [{comma(f'B{i % 900}' for i in range(9_000))}]"
+            f"blocks: {{{comma(f'B{i}: [ReLU]' for i in range(500))}}}\nlayers: [{comma(f'B{i % 500}' for i in range(5_000))}]"
         ),
     )
 
@@ -360,7 +360,7 @@ modelzoo.plan({"inputs": {"x": [2, 2]}, "layers": ["Linear(2, 2)"]})
 for name, file in json.load(sys.stdin):
     print(name, flush=True)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 15, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 8, resource.RLIM_INFINITY))
     try:
         modelzoo.plan(file)
     except ConfigError as error:

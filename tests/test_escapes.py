@@ -32,7 +32,7 @@ from modelzoo.plans.plan import Plan
 from modelzoo.plans.records import ModuleRecord, TensorRecord
 from modelzoo.plans.rows import rows
 from modelzoo.register import layer
-from modelzoo.run import job, results, sweep
+from modelzoo.run import account, results, sweep
 from tests.helpers.browser import browser, chromium
 
 NASTY = {
@@ -108,7 +108,8 @@ def warned(text: str) -> str:
     out, before = io.StringIO(), sys.stdout
     sys.stdout = out
     try:
-        job._warn(Problem(where=text, path=text, what="no", hint="yes"))
+        config = Config(model=None, locate=lambda *_: (text, text))
+        account.warn([Problem(path=text, what="no", hint="yes")], config)
     finally:
         sys.stdout = before
     return out.getvalue()

@@ -18,13 +18,13 @@ import modelzoo
 PACKAGE = Path(modelzoo.__file__).parent
 
 FLOORS = (
-    ("bounds", "escapes", "late", "signatures"),
+    ("bounds", "escapes", "late", "signatures", "ranks"),
     ("asked",),
     ("known",),
     ("names", "arithmetic", "spelling"),
     ("errors",),
     ("files", "streams", "system", "terminal"),
-    ("headers", "elements"),
+    ("headers", "elements", "parts"),
     ("config", "catalog", "weights"),
     ("register", "language"),
     ("spec",),
@@ -107,6 +107,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("spec.calls", "catalog.constructors"): OWN_LAYERS,
     ("spec.layers", "spec.given"): OWN_LAYERS,
     ("config.config", "config.omega"): "a DictConfig cannot exist before OmegaConf is imported",
+    ("run.job", "run.split"): "it imports torch.distributed, which one process does without",
     ("run.progress", "run.results"): "only a sweep has a table at its end",
     ("testing.configs", "config.compose"): HYDRA_LATE,
     ("testing.pytest_plugin", "errors"): PLUGIN,

@@ -43,6 +43,11 @@ def definitions_of() -> Schema:
         "args": _args(),
         "group": _group(),
         "base": _base(),
+        "mesh": mapping_of(
+            additionalProperties=or_computed({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": [-1]}]}),
+            description="The sizes of its dimensions; -1 is all ranks that are left. Styles split over 'tp'.",
+        ),
+        "split": _split(),
         "groups": mapping_of(
             {"args": ref("args"), "base": ref("base")}, additionalProperties=ref("group"), **keys_named(Kind.RULE)
         ),
@@ -285,6 +290,24 @@ def _group() -> Schema:
     trainable = {"description": "Whether they are trained.", **or_computed({"type": ["boolean", "null"]})}
     known = {name: {"description": "An option of an optimiser.", **kinds} for name in sorted(options)}
     return mapping_of({**_selectors(), "trainable": trainable, **known}, additionalProperties=kinds, **_SELECTING)
+
+
+def _split() -> Schema:
+    names = {"type": ["string", "array", "null"], "items": {"type": "string"}}
+    about = {
+        "layer": {"description": "Modules by the name of their layer or block.", **names},
+        "name": {"description": "Modules by globs of their dotted names.", **names},
+        "repeated": {"description": "Blocks of which there are several.", **or_computed({"type": "boolean"})},
+        "wrap": {"description": "Each is a unit of FSDP2.", **or_computed({"enum": ["fully_shard"]})},
+        "reshard_after_forward": {"description": "As fully_shard takes it.", **or_computed({"type": "boolean"})},
+        "style": {
+            "description": "By its outputs (colwise) or its inputs.",
+            **or_computed({"enum": ["colwise", "rowwise"]}),
+        },
+    }
+    either = [{"required": ["wrap"]}, {"required": ["style"]}]
+    selecting = [{"required": [each]} for each in ("layer", "name", "repeated")]
+    return mapping_of(about, additionalProperties=False, allOf=[{"oneOf": either}, {"anyOf": selecting}])
 
 
 def _rule() -> Schema:

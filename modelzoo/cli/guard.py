@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from modelzoo import system
+from modelzoo import ranks, system
 from modelzoo.cli import stdio
 from modelzoo.errors import IN_FULL, ConfigError, render
 from modelzoo.terminal import say
@@ -41,7 +41,8 @@ def guarded(command: Callable[[], int], patient: bool = True) -> int:
 def _code(command: Callable[[], int]) -> int:
     try:
         pathlib.Path.cwd()  # where it is gone, libraries of torch end the process
-        return command()
+        with stdio.silent(ranks.rank() > 0):
+            return command()
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:  # of argparse, of Hydra after --help, or of a user's own code
@@ -49,28 +50,26 @@ def _code(command: Callable[[], int]) -> int:
             say(end.code, sys.stderr)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
-        told = system.told(error)
-        if told is None:
+        if system.told(error) is None and ranks.world() == 1:
             raise
-        report(told, flag("traceback=true"), None if flag("problems=all") else IN_FULL)
+        tell(error)
         return FAILED
 
 
 def tell(error: Exception) -> None:
     """Prints to stderr what is wrong; of what nobody expected the traceback."""
     told = system.told(error)
-    if told is None:
-        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
-    else:
-        report(told, flag("traceback=true"), None if flag("problems=all") else IN_FULL)
+    shown = told is None or flag("traceback=true")
+    report(told or error, shown, None if flag("problems=all") else IN_FULL)
 
 
-def report(error: ConfigError, with_traceback: bool, limit: int | None) -> None:
-    """Prints the problems to stderr, or the traceback, which ends with them."""
-    if with_traceback:
-        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
-    else:
-        say(render(error.problems, limit), sys.stderr)
+def report(error: Exception, with_traceback: bool, limit: int | None) -> None:
+    """Prints the problems to stderr, or the traceback, which ends with them; of several processes the first does."""
+    with ranks.telling() as first:
+        if first and isinstance(error, ConfigError) and not with_traceback:
+            say(render(error.problems, limit), sys.stderr, flush=True)
+        elif first:
+            say("".join(traceback.format_exception(error)).rstrip(), sys.stderr, flush=True)
 
 
 def flag(override: str) -> bool:

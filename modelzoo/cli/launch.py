@@ -8,20 +8,20 @@ import os
 import pathlib
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 
-from modelzoo import system
+from modelzoo import ranks, system
 from modelzoo.cli.guard import FAILED, flag, report
 from modelzoo.config import compose, search_path
 from modelzoo.config.compose import composing
 from modelzoo.config.config import Config, nowhere
 from modelzoo.config.shorthand import written_out
-from modelzoo.errors import IN_FULL, ConfigError, located
+from modelzoo.errors import IN_FULL, ConfigError, Path, fail, located
 from modelzoo.run import hydra_jobs
 from modelzoo.run.progress import Watch
-from modelzoo.run.sweep import Sweep, digest, is_typed
+from modelzoo.run.sweep import Sweep, digest, is_typed, objective
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,18 +39,20 @@ def launch() -> int:
         search_path.register()
         sys.argv[1:] = written_out(sys.argv[1:])
         typed = hydra_jobs.overrides_of(sys.argv[1:])
-        sys.argv[1:] = hydra_jobs.sweep_arguments(sys.argv[1:])
+        if ranks.world() > 1 and is_typed(sys.argv):
+            _refuse_sweep()
+        sys.argv[1:] = hydra_jobs.rank_arguments(hydra_jobs.sweep_arguments(sys.argv[1:]))
         failed: list[Exception] = []
         with composing(typed) as own:
             own_code, code = _registered()
 
-            def task(cfg: DictConfig) -> None:
+            def task(cfg: DictConfig) -> float | None:
                 if own_code is not None:
                     from modelzoo import register
 
                     register.restore(own_code)
                 try:
-                    _job(cfg, failed, code)
+                    return _job(cfg, failed, code)
                 except Exception as error:
                     own.append(error)
                     raise
@@ -74,6 +76,11 @@ def launch() -> int:
     return FAILED if failed else 0
 
 
+def _refuse_sweep() -> NoReturn:
+    what = f"a sweep runs its jobs one after the other in one process, and here are {ranks.world()}."
+    fail(Path(("hydra.mode",)), what, "Start torchrun once for each job, without -m.")
+
+
 def _registered() -> tuple[Any, str]:
     """What the user's own code registered, and its hash: a launcher's processes do not run that code again."""
     if "modelzoo.register" not in sys.modules:
@@ -83,11 +90,10 @@ def _registered() -> tuple[Any, str]:
     return register.registered(), register.code()
 
 
-def _job(cfg: DictConfig, failed: list[Exception], code: str) -> None:
-    """One job. What is wrong with it is printed at once; only in a sweep an exception tells Hydra that it failed."""
+def _job(cfg: DictConfig, failed: list[Exception], code: str) -> float | None:
+    """One job, and the number that a sweeper is told. What is wrong with it is printed at once, or in its record."""
     if hydra_jobs.is_sweep():
-        _job_of_sweep(cfg, code)
-        return
+        return _job_of_sweep(cfg, code)
     options: dict[str, Any] = {}
     try:
         config = compose.from_hydra(cfg)
@@ -96,7 +102,7 @@ def _job(cfg: DictConfig, failed: list[Exception], code: str) -> None:
             from modelzoo.run.job import run
 
             _thaw()
-            run(config, hydra_jobs.run_directory())
+            return objective(run(config, hydra_jobs.run_directory()), options.get("objective"))
     except Exception as error:
         told = system.told(error)
         if told is None:
@@ -105,10 +111,11 @@ def _job(cfg: DictConfig, failed: list[Exception], code: str) -> None:
         problems = options.get("problems", "all" if flag("problems=all") else IN_FULL)
         shown = options.get("traceback", flag("traceback=true"))
         report(told, shown is True, problems if type(problems) is int and problems > 0 else None)
+    return None
 
 
-def _job_of_sweep(cfg: DictConfig, code: str) -> None:
-    """One job of a sweep, in whatever process a launcher chose; what is wrong with it stands in its record."""
+def _job_of_sweep(cfg: DictConfig, code: str) -> float | None:
+    """One job of a sweep, in whatever process a launcher chose; of one that failed there is none."""
     import modelzoo
     from modelzoo.streams import SCHEME
 
@@ -130,11 +137,16 @@ def _job_of_sweep(cfg: DictConfig, code: str) -> None:
             from modelzoo.run.job import run
 
             _thaw()
-            return run(config, directory)
+            facts = run(config, directory)
+            objective(facts, wanted)
+            return facts
 
     if threads is not None:
         importlib.import_module("modelzoo.run.job")  # once for all jobs of this process
-    Sweep(hydra_jobs.sweep_directory()).perform(number, overrides, config, folder, work, apart=threads is not None)
+    wanted = config.options.get("objective")
+    sweep = Sweep(hydra_jobs.sweep_directory())
+    record = sweep.perform(number, overrides, config, folder, work, apart=threads is not None)
+    return objective(record.facts, wanted) if record.good else None
 
 
 def _thaw() -> None:

@@ -95,5 +95,6 @@ KINDS: dict[str, Kind] = {
     "models": _configs("model"),
     "inits": _configs("init"),
     "groups": _configs("groups"),
+    "parallel": _configs("parallel"),
 }
 """What can be listed."""

@@ -17,7 +17,7 @@ from modelzoo.config import document, scalars
 from modelzoo.names import Kind
 from modelzoo.terminal import say
 
-KINDS = ("model", "init", "groups", "config")
+KINDS = ("model", "init", "groups", "parallel", "config")
 """What a file can be: `conf/model/*.yaml` or a model file, `conf/init/*.yaml` and so on, `conf/config.yaml`."""
 
 
@@ -51,7 +51,13 @@ def schema(kind: str = "model") -> Schema:
     'size of each output sample.'
     """
     registry.load_entry_points()
-    root = {"model": _model_file, "init": _init_file, "groups": _groups_file, "config": _config_file}[kind]()
+    root = {
+        "model": _model_file,
+        "init": _init_file,
+        "groups": _groups_file,
+        "parallel": _parallel_file,
+        "config": _config_file,
+    }[kind]()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"modelzoo: {kind}",
@@ -116,6 +122,15 @@ def _groups_file() -> Schema:
     return _rules_file("Groups of tensors for an optimiser; the last that selects a tensor has it.", "group")
 
 
+def _parallel_file() -> Schema:
+    return {
+        "description": "How a model is split over the ranks of a job: a mesh, and rules of which the last counts.",
+        "type": ["object", "null"],
+        "properties": {"defaults": _DEFAULTS, "mesh": ref("mesh")},
+        "additionalProperties": ref("split"),
+    }
+
+
 def _rules_file(description: str, rule: str) -> Schema:
     return {
         "description": description,
@@ -161,6 +176,7 @@ def _options(node: yaml.Node, lines: list[str]) -> Schema:
 _NEEDED = {
     "init": ("computed", "fill", "rule", "args", "base", "name.arg", "name.rule"),
     "groups": ("computed", "group", "args", "base", "name.arg", "name.rule"),
+    "parallel": ("computed", "mesh", "split"),
     "config": ("computed",),
 }
 """The definitions that a kind of files refers to; all of them for models."""

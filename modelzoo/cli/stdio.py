@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import pathlib
 import select
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,16 @@ class Outlet(io.RawIOBase):
             if not self.patient:
                 raise Refused from error
         return len(data)
+
+
+@contextlib.contextmanager
+def silent(really: bool) -> Iterator[None]:
+    """Nothing that is printed to standard output is seen, if that is so."""
+    if not really:
+        yield
+        return
+    with pathlib.Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from modelzoo.cli import typed_load
 from modelzoo.config import answers, modelfile, plain
 from modelzoo.config.places import Override
 from modelzoo.errors import ConfigError, Locate, Path, Problem, nearest
-from modelzoo.plans.options import NAMES
+from modelzoo.plans.options import NAMES, OF_RANKS
 
 _ROOTS = modelfile.KINDS
 
@@ -63,7 +63,7 @@ def read_typed(texts: Iterable[str], more: Iterable[str] = ()) -> Typed:
     Raises:
         ConfigError: a text that is no override, and an option that does not exist.
     """
-    known = [*NAMES, *more]
+    known = [*(each for each in NAMES if each not in OF_RANKS), *more]
     options: dict[str, Any] = {}
     files_of: dict[str, str | None] = {}
     typed_overrides: list[str] = []
@@ -109,6 +109,8 @@ def _refused(text: str, name: str, equals: str, known: list[str]) -> Problem:
         what, hint = "The file is the model.", "Type the path of the other one instead."
     elif name.partition(".")[0] == "hydra":
         what, hint = "A model file is opened without Hydra, so there is nothing to set.", "Leave it out."
+    elif name.partition(".")[0] in OF_RANKS:
+        what, hint = "Only run.py splits a model over ranks.", "Leave it out."
     else:
         root = name.lstrip("~+").partition(".")[0]
         what, hint = answers.unknown(root, "", [*known, *_ROOTS], name, "", last=True)

@@ -25,6 +25,9 @@ EXPORTERS = {
 """Name of an export -> the module whose `export(draft, model, config, directory, signals) -> Path` writes it, and what
 it is."""
 
+WHOLE = "safetensors"
+"""Asks for all values in one file, which a job writes anyway, unless several processes hold the model."""
+
 
 def names(value: Any, problems: Problems) -> tuple[str, ...]:
     """The exports that an option asks for.
@@ -41,8 +44,9 @@ def names(value: Any, problems: Problems) -> tuple[str, ...]:
         problems.add(key, f"export must be a list of names, not {given!r}.", "Type export=[source].")
         return ()
     for each in given:
-        if each not in EXPORTERS:
-            problems.add(key, f"there is no export {each!r}.", nearest(str(each), EXPORTERS), code=Code.UNKNOWN)
+        if each not in EXPORTERS and each != WHOLE:
+            known = [*EXPORTERS, WHOLE]
+            problems.add(key, f"there is no export {each!r}.", nearest(str(each), known), code=Code.UNKNOWN)
     return tuple(dict.fromkeys(each for each in given if each in EXPORTERS))
 
 

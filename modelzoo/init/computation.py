@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from numbers import Complex, Real
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from modelzoo import streams
 from modelzoo.catalog import distributions, fills, functions
-from modelzoo.catalog.fill import problem_with
+from modelzoo.catalog.fill import Fill, problem_with
 from modelzoo.catalog.sizes import expands
 from modelzoo.errors import ConfigError, Path, Problem, Repair, first_line
 from modelzoo.init import drawing
@@ -76,6 +76,11 @@ class Computation:
     drawn: int = 0
     fans: distributions.Fans | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What texts know as `shape`."""
+        return tuple(self.tensor.shape)
+
     def __call__(self) -> None:
         try:
             self.fill()
@@ -111,16 +116,15 @@ class Computation:
         if isinstance(decision, NamedFill):
             return self.draw(decision.fill.name, **decision.arguments)
         if isinstance(decision, Kept):
-            return decision.value.to(self.tensor.device)
+            return self.kept(decision.value).to(self.tensor.device)
         assert isinstance(decision, Program)
         values, code = decision.translated()
         function = compiler.link(code, values, self.max_steps, turned=self.worked)
         self.worked(len(decision.program) // 10 + 1)
-        shape = tuple(self.tensor.shape)
         fans = decision.fans or (None, None)
         start = value.clone() if isinstance(value, Tensor) else value
         with streams.instead(self.seed, self.name) if _is_random(code) else nullcontext():
-            return function(self.owner(), self.draw, shape, *fans, start)
+            return function(self.owner(), self.draw, self.shape, *fans, start)
 
     def worked(self, count: int, *_: Any) -> None:
         self.operations.spend(count * (runtime.ON_META if self.tensor.is_meta else 1))
@@ -137,7 +141,7 @@ class Computation:
         fill = fills.find_fill(name)
         assert fill is not None
         arguments = fills.bind(fill, positional, named)
-        shape, dtype = tuple(self.tensor.shape), self.tensor.dtype
+        shape, dtype = self.shape, self.tensor.dtype
         if fill.measured:
             raise ValueError(f"{name} is a fill by itself, and no part of a text")
         what = problem_with(fill, arguments, shape, dtype)
@@ -146,8 +150,23 @@ class Computation:
         number, self.drawn = self.drawn, self.drawn + 1
         if self.tensor.is_meta:
             return torch.empty(shape, dtype=distributions.dtype_of_draws(dtype), device="meta")
+        return self.numbers(fill, arguments, number)
+
+    def kept(self, value: Tensor) -> Tensor:
+        """What the tensor holds already."""
+        return value
+
+    def numbers(self, fill: Fill, arguments: Mapping[str, Any], number: int) -> Tensor:
+        """What a fill draws."""
         return drawing.draw(
-            fill, arguments, shape, dtype, seed=self.seed, name=self.name, number=number, fans=self.fans
+            fill,
+            arguments,
+            self.shape,
+            self.tensor.dtype,
+            seed=self.seed,
+            name=self.name,
+            number=number,
+            fans=self.fans,
         )
 
     def wrong(self, place: int, decision: Decision, error: Exception) -> Wrong:

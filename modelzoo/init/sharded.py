@@ -5,96 +5,57 @@ Each process draws its own part. What only a whole tensor has, as an orthogonal 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from modelzoo.catalog.distributions import dtype_of_draws
+from modelzoo.catalog.fill import Fill
 from modelzoo.errors import Problems
 from modelzoo.init import filling
 from modelzoo.init.attempt import NOT_FINITE, is_finite
 from modelzoo.init.computation import Computation, Wrong
 from modelzoo.init.copies import carried
-from modelzoo.init.decisions import NamedFill, Program
+from modelzoo.init.decisions import Decision, Kept, NamedFill, Program
 from modelzoo.init.drawing import Filling
 from modelzoo.init.ledger import Entry
-
-Part = tuple[slice, ...]
-"""Of a tensor, as an index of the whole."""
-
-
-def is_sharded(tensor: Tensor) -> bool:
-    """Whether it is a `DTensor`; without one, `torch.distributed` is not imported."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, module.DTensor)
-
-
-def is_partial(tensor: Any) -> bool:
-    """Whether the processes hold what is still to be added up."""
-    return any(each.is_partial() for each in tensor.placements)
-
-
-def part_of(tensor: Any) -> Part:
-    """Which part of the whole this process holds; all of what is not sharded.
-
-    Raises:
-        ValueError: it does not have the shape of what is held.
-    """
-    if not is_sharded(tensor):
-        return tuple(slice(0, size) for size in tensor.shape)
-    mesh = tensor.device_mesh
-    found = part(tensor.shape, tensor.placements, mesh.shape, mesh.get_coordinate())
-    if [each.stop - each.start for each in found] != list(tensor.to_local().shape):
-        raise ValueError(f"of {list(tensor.shape)} this process holds {list(tensor.to_local().shape)}")
-    return found
-
-
-def part(shape: Sequence[int], placements: Sequence[Any], sizes: Sequence[int], coordinate: Sequence[int]) -> Part:
-    """What the process at one place of a mesh holds.
-
-    Dimensions of a mesh divide a tensor from the first to the last. A strided one, as `fully_shard` leaves behind what
-    tensor parallelism divided before, divides what the others left.
-
-    Args:
-        shape: of the whole.
-        placements: one for each dimension of the mesh.
-        sizes: of the mesh.
-        coordinate: the place of the process in it.
-
-    >>> from torch.distributed.tensor import Replicate, Shard
-    >>> part((8, 5), [Replicate(), Shard(1)], sizes=[2, 2], coordinate=[1, 1])
-    (slice(0, 8, None), slice(3, 5, None))
-    """
-    found = [slice(0, size) for size in shape]
-    for strided in (False, True):
-        for place, each in enumerate(placements):
-            dimension = getattr(each, "dim", None)
-            if dimension is not None and (type(each).__name__ == "_StridedShard") is strided:
-                found[dimension] = _chunk(found[dimension], coordinate[place], sizes[place])
-    return tuple(found)
-
-
-def _chunk(part: slice, number: int, count: int) -> slice:
-    """What `torch.chunk` gives one of several.
-
-    >>> [_chunk(slice(0, 10), each, 4) for each in range(4)]
-    [slice(0, 3, None), slice(3, 6, None), slice(6, 9, None), slice(9, 10, None)]
-    """
-    length = part.stop - part.start
-    size = -(-length // count)
-    start, stop = (part.start + min(each * size, length) for each in (number, number + 1))
-    return slice(start, stop)
+from modelzoo.language.pointwise import is_pointwise
+from modelzoo.parts import Part, local, part_of
 
 
 def is_drawn_apart(entry: Entry) -> bool:
     """Whether a part of a tensor is filled without the rest."""
-    decision = entry.chain[0]
-    if len(entry.chain) > 1 or entry.original is not None or not isinstance(decision, NamedFill):
-        return False
-    return decision.fill.apart or decision.fill.constant
+    return entry.original is None and all(map(_is_apart, entry.chain))
+
+
+def _is_apart(decision: Decision) -> bool:
+    if isinstance(decision, NamedFill):
+        return not decision.fill.measured and (decision.fill.apart or decision.fill.constant)
+    return isinstance(decision, Kept) or (isinstance(decision, Program) and is_pointwise(decision.program))
+
+
+@dataclass(slots=True)
+class _OfPart(Computation):
+    """A computation of a part, whose tensor is what this process holds of the whole."""
+
+    whole: tuple[int, ...] = ()
+    part: Part = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.whole
+
+    def kept(self, value: Tensor) -> Tensor:
+        return value[self.part]
+
+    def numbers(self, fill: Fill, arguments: Mapping[str, Any], number: int) -> Tensor:
+        box = torch.empty(self.tensor.shape, dtype=dtype_of_draws(self.tensor.dtype), device="cpu")
+        made = Filling(fill, arguments, self.whole, box.dtype, self.fans)
+        made.fill_box(box, [each.start for each in self.part], self.seed, self.name, number)
+        return box
 
 
 def fill(tensors: Sequence[tuple[Entry, Tensor]], seed: int, max_steps: int) -> None:
@@ -102,27 +63,30 @@ def fill(tensors: Sequence[tuple[Entry, Tensor]], seed: int, max_steps: int) -> 
     problems = Problems()
     with torch.no_grad():
         for entry, tensor in tensors:
-            local = (tensor.to_local() if is_sharded(tensor) else tensor).detach()  # type: ignore[attr-defined]
-            if not local.numel():
+            held = local(tensor)
+            if not held.numel():
                 continue
             part = part_of(tensor)
             if is_drawn_apart(entry):
-                _draw(entry, local, part, seed)
+                fill_part(entry, held, part, seed, max_steps)
             else:
-                local.copy_(_whole(entry, seed, max_steps)[part])
+                held.copy_(_whole(entry, seed, max_steps)[part])
             if entry.padding is not None:
                 row = entry.padding % entry.tensor.shape[0] - part[0].start
-                local[max(row, 0) : max(row + 1, 0)] = 0
+                held[max(row, 0) : max(row + 1, 0)] = 0
             last = entry.chain[-1]
-            if isinstance(last, Program) and not is_finite(local):
+            if isinstance(last, Program) and not is_finite(held):
                 problems.note(Wrong(does="fills", how=NOT_FINITE).problem(last.rule, last.key, entry.name))
     problems.check()
 
 
-def _draw(entry: Entry, local: Tensor, part: Part, seed: int) -> None:
-    decision = entry.chain[0]
-    assert isinstance(decision, NamedFill)
-    made = Filling(decision.fill, decision.arguments, entry.tensor.shape, local.dtype, decision.fans)
+def fill_part(entry: Entry, local: Tensor, part: Part, seed: int, max_steps: int) -> None:
+    """Fills what a process holds of a tensor that `is_drawn_apart`, from the numbers of that part alone."""
+    decision, shape = entry.chain[0], tuple(entry.tensor.shape)
+    if len(entry.chain) > 1 or not isinstance(decision, NamedFill):
+        _OfPart(local, entry.chain, entry.drawn, seed, max_steps, whole=shape, part=part)()
+        return
+    made = Filling(decision.fill, decision.arguments, shape, local.dtype, decision.fans)
     made.fill_box(local, [each.start for each in part], seed, entry.drawn)
 
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def check(
-    needed: int, plan: Callable[[], Plan], budget: int | str | None = None, largest: Largest | None = None
+    needed: int,
+    plan: Callable[[], Plan],
+    budget: int | str | None = None,
+    largest: Largest | None = None,
+    who: str = "the model",
 ) -> None:
     """Refuses a plan whose tensors exceed the budget, with the largest of them, and a forward that makes a larger one.
 
@@ -23,6 +27,7 @@ def check(
         plan: makes the plan, for the message.
         budget: in bytes, or as `size` reads it; what the machine has free by default.
         largest: the largest tensor that a forward pass makes.
+        who: needs that.
 
     Raises:
         ConfigError: the plan does not fit.
@@ -42,7 +47,7 @@ def check(
         return
     ranked = sorted(plan().tensors, key=lambda each: -each.bytes)[:LARGEST]
     lines = [f"{each.name} {list(each.shape)} {each.dtype}: {shown(each.bytes)}" for each in ranked]
-    what = f"the model needs {shown(needed)} and {shown(limit)} {there}. The largest tensors:"
+    what = f"{who} needs {shown(needed)} and {shown(limit)} {there}. The largest tensors:"
     hint = "Choose smaller sizes, dtype=bfloat16, or device=meta to plan only."
     fail(Path(("model",)), "\n".join([what, *lines, hint]))
 

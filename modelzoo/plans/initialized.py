@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelzoo import bounds
+from modelzoo import bounds, parts
 from modelzoo.errors import Path, Problem, Problems
 from modelzoo.init import decide, filling, measured, sharded
 from modelzoo.init.decisions import Copied, Kept, NamedFill
@@ -134,7 +134,7 @@ def initialized(module: nn.Module, init: Any, args: Mapping[str, Any], *, seed: 
 def _fill(found: Foreign, seed: int) -> None:
     """Fills what is not kept; of what this process holds a part of, that part."""
     filled = [entry for entry in found.table if not _is_kept(entry)]
-    parted = [entry for entry in filled if sharded.is_sharded(entry.tensor)]
+    parted = [entry for entry in filled if parts.is_sharded(entry.tensor)]
     filling.fill(found.skeleton, [entry for entry in found.table if entry not in parted], seed)
     sharded.fill([(entry, entry.tensor) for entry in parted], seed, bounds.STEPS)
     with torch.no_grad():
@@ -181,7 +181,7 @@ def _refuse(found: Foreign, rest: str, problems: Problems) -> None:
 
 def _refuse_parted(found: Foreign, selected: Mapping[Entry, bool], problems: Problems) -> None:
     """Fills that would need more of a tensor than the part that this process holds."""
-    parted = {home.name for each in found.table if sharded.is_sharded(each.tensor) for home in each.homes}
+    parted = {home.name for each in found.table if parts.is_sharded(each.tensor) for home in each.homes}
     read = []
     for entry in found.table if parted else ():
         first, *others = entry.homes[0].decisions
@@ -189,7 +189,7 @@ def _refuse_parted(found: Foreign, selected: Mapping[Entry, bool], problems: Pro
         measures = any(isinstance(each, NamedFill) and each.fill.measured for each in others)
         copies = [each for each in others[-1:] if isinstance(each, Copied)]
         own = entry.name in parted
-        if own and sharded.is_partial(entry.tensor):
+        if own and parts.is_partial(entry.tensor):
             reads = True
         if selected[entry] and (
             (own and (reads or measures or copies)) or any(each.original in parted for each in copies)

@@ -46,7 +46,7 @@ def _or_null(check: Callable[[str, Any], Wrong]) -> Callable[[str, Any], Wrong]:
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _seed(name: str, value: Any) -> Wrong:
+def _natural(name: str, value: Any) -> Wrong:
     if type(value) is int and value >= 0:
         return None
     return f"{name} must be an integer of 0 or more, not {value!r}.", f"Type {name}=0."
@@ -65,6 +65,14 @@ def _device(name: str, value: Any) -> Wrong:
     except ConfigError as error:
         return error.problems[0].what, error.problems[0].hint
     return None
+
+
+def _column(name: str, value: Any) -> Wrong:
+    return (
+        None
+        if isinstance(value, str)
+        else (f"{name} is the name of a column, not {value!r}.", f"Type {name}=output_std.")
+    )
 
 
 def _memory(name: str, value: Any) -> Wrong:
@@ -99,7 +107,7 @@ class Options:
         wrong: what is wrong with those that were given.
     """
 
-    seed: int = field(default=0, metadata=_rules(_seed))
+    seed: int = field(default=0, metadata=_rules(_natural))
     device: str = field(default="cpu", metadata=_rules(_device))
     dtype: str = field(default="float32", metadata=_rules(_dtype))
     training: bool = field(default=False, metadata=_rules(_flag))
@@ -114,6 +122,9 @@ class Options:
     optimizer: Any = field(default=None, metadata=_rules(_anything))
     load: Request | None = field(default=None, metadata=_rules(_anything))  # `weights` knows what there is
     groups: Any = field(default=None, metadata=_rules(_anything))  # `optim` knows what there is
+    parallel: Any = field(default=None, metadata=_rules(_anything))  # `sharding` knows what there is
+    world: int | None = field(default=None, metadata=_rules(_or_null(_positive(2))))
+    rank: int = field(default=0, metadata=_rules(_natural))
     export: Any = field(default=(), metadata=_rules(_anything))  # `exports` knows what there is
     max_steps: int = field(default=bounds.STEPS, metadata=_rules(_positive(bounds.STEPS)))
     memory: int | str | None = field(default=None, metadata=_rules(_or_null(_memory), decides=False))
@@ -122,6 +133,7 @@ class Options:
     traceback: bool = field(default=False, metadata=_rules(_flag, decides=False))
     resume: bool = field(default=True, metadata=_rules(_flag, decides=False))
     fail_fast: bool = field(default=False, metadata=_rules(_flag, decides=False))
+    objective: str | None = field(default=None, metadata=_rules(_or_null(_column), decides=False))
     wrong: tuple[Problem, ...] = ()
 
     @classmethod
@@ -152,6 +164,9 @@ class Options:
 _TABLE = {each.name: each for each in fields(Options) if each.metadata}
 
 NAMES = tuple(_TABLE)
+
+OF_RANKS = ("parallel", "world", "rank")
+"""Options of a job that has several processes, as `run.py` has."""
 
 WITHOUT_EFFECT = tuple(name for name, each in _TABLE.items() if not each.metadata["decides"])
 """Options that change no result."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from modelzoo import parts
 from modelzoo.errors import Path, fail, nearest
 from modelzoo.escapes import one_line
 from modelzoo.plans.lines import shape_text
@@ -40,10 +41,10 @@ def value_lines(model: nn.Module, shown: object) -> list[str]:
         if first.setdefault(value, name) != name:
             lines.append(one_line(f"{name} = {first[value]}"))
             continue
-        lines += [one_line(f"{name}  {shape_text(tuple(value.shape))}  {_dtype(value)}"), *_values(value)]
+        lines += [one_line(f"{name}  {shape_text(tuple(value.shape))}  {_dtype(value)}"), *_values(parts.whole(value))]
         if name in tensors:
             gradient = value.grad
-            lines += ["  gradient: none"] if gradient is None else ["  gradient:", *_values(gradient)]
+            lines += ["  gradient: none"] if gradient is None else ["  gradient:", *_values(parts.whole(gradient))]
     return lines
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from modelzoo.modules.homes import tensors_of
 from modelzoo.modules.recording import Record
@@ -53,7 +53,9 @@ class Row:
     turns: tuple[int, ...] | None = None
 
 
-def rows(plan: Recorded, model: nn.Module | None = None, statistics: bool = True) -> tuple[Row, ...]:
+def rows(
+    plan: Recorded, model: nn.Module | None = None, seen: Mapping[str, Statistics | None] | None = None
+) -> tuple[Row, ...]:
     """Every place of a model: a module, its parameters, its buffers, then its children.
 
     Modules come in the order of `model.named_modules(remove_duplicate=False)`. The sum of `parameters` over the
@@ -63,12 +65,10 @@ def rows(plan: Recorded, model: nn.Module | None = None, statistics: bool = True
         plan: what was planned.
         model: the model that was built from it; without it there are no statistics, and a second place with a
             name that is no number comes after its siblings.
-        statistics: whether to read the values.
+        seen: statistics of the tensors by their names, where they are known: then no value is read.
     """
-    values: dict[str, Tensor] = {}
-    if model is not None and statistics:
-        values = tensors_of(model)
-    seen = {name: describe(value) for name, value in values.items()}
+    if seen is None:
+        seen = {name: describe(value) for name, value in ({} if model is None else tensors_of(model)).items()}
     modules = {module.name: module for module in plan.modules}
     owned = _owned(plan)
     found: list[Row] = []

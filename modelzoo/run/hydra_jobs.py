@@ -13,6 +13,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from modelzoo import ranks
 from modelzoo.config import swept
 from modelzoo.config.omega import plain_list
 from modelzoo.run import progress, sweep
@@ -103,6 +104,14 @@ def sweep_arguments(arguments: list[str]) -> list[str]:
     end = max((index for index, each in enumerate(kept, 1) if "=" in each and not each.startswith("-")), default=0)
     more = [f"{key}={value}" for key, value in ours.items() if key not in typed]
     return [*flags[:1], *kept[:end], *more, *kept[end:]]
+
+
+def rank_arguments(arguments: list[str]) -> list[str]:
+    """What is typed, as it is for this process of a job: the first makes a directory for all of them."""
+    if not ranks.rank():
+        return arguments
+    typed = any(each.startswith("hydra.run.dir=") for each in arguments)
+    return [*arguments, "hydra.output_subdir=null", *([] if typed else ["hydra.run.dir=."])]
 
 
 def overrides_of(arguments: list[str]) -> list[str]:

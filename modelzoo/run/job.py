@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
-from modelzoo import bounds, files, terminal
+from modelzoo import bounds, files, ranks, terminal
 from modelzoo.catalog import metrics
 from modelzoo.config.config import Config
 from modelzoo.config.unused import unused
-from modelzoo.errors import Path, Problem, Problems, fail
+from modelzoo.errors import Path, Problems, fail
 from modelzoo.escapes import printable
 from modelzoo.export import exports
 from modelzoo.measuring.limits import Limits
@@ -31,9 +28,8 @@ from modelzoo.plans import draft as drafts
 from modelzoo.plans import inspection, printing, table
 from modelzoo.plans.draft import Draft, example_inputs, filled
 from modelzoo.plans.options import Options, device_named
-from modelzoo.plans.rows import Row, rows, told
-from modelzoo.plans.statistics import describe, pool
-from modelzoo.run import coordinates, groups, load, save, signalled
+from modelzoo.plans.rows import rows, told
+from modelzoo.run import account, coordinates, groups, load, save, signalled
 from modelzoo.run.forward import explain_non_finite, forward
 from modelzoo.terminal import say
 
@@ -52,24 +48,32 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         ConfigError: everything that is wrong with the config, or what the forward pass met.
     """
     start, options, wrong = time.perf_counter(), Options.of(config.options), Problems()
+    if options.parallel is not None:
+        from modelzoo.run import split  # it imports torch.distributed, which one process does without
+
+        return split.run(config, directory)
+    if ranks.world() > 1:
+        what = f"this is one of {ranks.world()} processes, and each would do all of the job."
+        fail(Path(("parallel",)), what, "Type parallel=fsdp to split the model over them, or start one process.")
+    if options.world is not None or options.rank:
+        what = "world and rank are of a model that parallel= splits."
+        wrong.add(Path(("world" if options.rank == 0 else "rank",)), what, "Type parallel=fsdp too.")
     files.clear(directory)
     exported = exports.names(options.export, wrong)
     Limits.of(options.limits, wrong)
     device = device_named(options.device)
-    with with_threads(options.threads):
+    with account.with_threads(options.threads):
         draft = drafts.drafted(config, options, device=device, wrong=wrong.found)
         draft, grouping = groups.grouped(draft, options)
         objective = loss.loss_of(options.loss, draft)
-        for warning in (*draft.plan.warnings, *grouping.warnings, *unused(config)):
-            where, path = config.locate(warning.key, warning.line, warning.column)
-            _warn(replace(warning, where=where, path=path))
+        account.warn([*draft.plan.warnings, *grouping.warnings, *unused(config)], config)
         if device.type == "meta":
             draft = replace(draft, loaded=load.told(load.planned(draft.skeleton.root, options.load)))
             terminal.show(inspection.summary(replace(draft.plan, warnings=())))
             groups.tell(draft, grouping)
-            _list(exports.write(exported, draft, draft.skeleton.root, config, directory))
-            return _sizes(draft)
-        check_inputs(draft)
+            account.list_written(exports.write(exported, draft, draft.skeleton.root, config, directory))
+            return account.sizes(draft)
+        account.check_inputs(draft)
         draft = filled(draft, device, budget=options.memory)
         model = draft.skeleton.root
         grouping.freeze(model)  # layers that were constructed again
@@ -81,30 +85,6 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
             facts = _report(draft, grouping, objective, model, inputs, config, options, directory, exported)
         ended = time.perf_counter()
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
-
-
-@contextmanager
-def with_threads(count: int | None) -> Iterator[None]:
-    """Torch's threads while a job runs; a sweep's next job finds the setting as it was."""
-    if count is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _sizes(draft: Draft) -> dict[str, Any]:
-    plan = draft.plan
-    return {"parameters": plan.parameters, "bytes": plan.bytes, "flops": plan.flops, "activations": plan.activations}
-
-
-def _warn(problem: Problem) -> None:
-    place = printable(f"{problem.where}  {problem.path}", lines=False)
-    say(f"warning: {place}: {problem.what} {problem.hint}".rstrip())
 
 
 def _report(
@@ -126,7 +106,7 @@ def _report(
     try:
         if show is not None and not backward:
             values = printing.value_lines(model, show)
-        text = model_file(config)
+        text = account.model_file(config)
         written = [] if backward else save.write_parameters(directory, plan, model, rows=facts, model_file=text)
         with observe.observed(model) as record:
             output = forward(draft, model, inputs, backward)
@@ -162,9 +142,9 @@ def _report(
     written += signalled.told(found, directory)
     measured |= signalled.columns(found)
     written += exports.write(exported, draft, model, config, directory, found)
-    _list(written)
+    account.list_written(written)
     measured |= coordinates.measured(draft, model, inputs, aim, grouping, options)
-    return {"parameters": draft.plan.parameters, **_values(facts, output), **measured}
+    return {"parameters": draft.plan.parameters, **account.values_of(facts, output), **measured}
 
 
 def _stepped(model: nn.Module, grouping: Grouping, options: Options) -> Mapping[str, Moved]:
@@ -174,43 +154,3 @@ def _stepped(model: nn.Module, grouping: Grouping, options: Options) -> Mapping[
     moved = stepping.stepped(model, grouping, optimisers.stepping(options.optimizer))
     say("\n".join(["", *stepping.lines(moved)]))
     return moved
-
-
-def _values(facts: Sequence[Row], output: Any) -> dict[str, Any]:
-    """Mean and standard deviation of all parameters together, and of all that the model returned."""
-    own = [(math.prod(row.shape), row.statistics) for row in facts if row.kind == "parameter" and not row.same_as]
-    returned = [
-        (each.numel(), describe(each.detach())) for each in gradients.tensors(output) if each.is_floating_point()
-    ]
-    found: dict[str, Any] = {}
-    for name, parts in (("weights", own), ("output", returned)):
-        known = [(count, each) for count, each in parts if each is not None and count]
-        if known:
-            together = pool(known)
-            found |= {f"{name}_mean": together.mean, f"{name}_std": together.std}
-    return found
-
-
-def _list(written: list[pathlib.Path]) -> None:
-    if written:
-        say("\n".join(["written:", *(f"  {files.shown(path)}" for path in written)]))
-
-
-def check_inputs(draft: Draft) -> None:
-    """Refuses a model that has nothing to run on."""
-    if not draft.given.inputs:
-        key = Path(("model", "inputs"))
-        fail(key, "the model has no example input to run on.", "Write inputs: {x: [2, 20]}.")
-
-
-def model_file(config: Config) -> str:
-    """The composed config as the text of a model file: `modelzoo.build` opens it anywhere."""
-    content: dict[str, Any] = {"model": config.model}
-    if config.init:
-        content["init"] = config.init
-    if config.options.get("groups"):
-        content["groups"] = config.options["groups"]
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-    if printable(text) != text:
-        text = yaml.safe_dump(content, sort_keys=False, width=120)
-    return text

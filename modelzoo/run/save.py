@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import bounds, files, headers
+from modelzoo import bounds, files, headers, parts
 from modelzoo.escapes import json_text, printable
 from modelzoo.modules.homes import tensors_of
 from modelzoo.plans.rows import Row
@@ -61,22 +61,39 @@ def write_parameters(
     Raises:
         ConfigError: a file cannot be written.
     """
-    from safetensors.torch import save_file
-
     folder = pathlib.Path(directory)
     values = tensors_of(model)
     written: list[pathlib.Path] = []
     if not any(value.is_meta for value in values.values()):
-        path = folder / TENSORS
-        for name in values:
-            if name == "__metadata__" or re.search("[\ud800-\udfff]", name):
-                what = f"A tensor named '{printable(name, lines=False)}' makes a safetensors file unreadable."
-                files.fail(path, what, "Rename it.")
-        kept = [tensor for tensor in plan.tensors if tensor.persistent]
-        tensors = {tensor.name: values[tensor.name].detach().contiguous() for tensor in kept}
-        files.write_atomically(path, lambda file: save_file(tensors, file, _metadata(plan, model_file)))
-        written.append(path)
+        written.append(write_tensors(folder, plan, values, model_file))
     seen = {row.name: row.statistics for row in (rows_of(plan, model) if rows is None else rows)}
+    return [*written, write_facts(folder, facts_text(plan, values, seen, gradients, moved))]
+
+
+def write_tensors(
+    folder: pathlib.Path, plan: planned.Plan, values: Mapping[str, torch.Tensor], model_file: str
+) -> pathlib.Path:
+    """Writes `parameters.safetensors`, as `write_parameters` does, from the values of all tensors by their names."""
+    from safetensors.torch import save_file
+
+    path = folder / TENSORS
+    for name in values:
+        if name == "__metadata__" or re.search("[\ud800-\udfff]", name):
+            what = f"A tensor named '{printable(name, lines=False)}' makes a safetensors file unreadable."
+            files.fail(path, what, "Rename it.")
+    tensors = {each.name: values[each.name].detach().contiguous() for each in plan.tensors if each.persistent}
+    files.write_atomically(path, lambda file: save_file(tensors, file, _metadata(plan, model_file)))
+    return path
+
+
+def facts_text(
+    plan: planned.Plan,
+    values: Mapping[str, torch.Tensor],
+    seen: Mapping[str, Statistics | None],
+    gradients: bool = False,
+    moved: Mapping[str, Moved] = MappingProxyType({}),
+) -> str:
+    """What stands in `parameters.json`. Where several processes hold a tensor, each has to ask for its gradient."""
     head = {name: getattr(plan, name) for name in ("seed", "scheme", "parameters", "trainable", "buffers", "bytes")}
     facts = []
     for tensor in plan.tensors:
@@ -84,15 +101,19 @@ def write_parameters(
         line |= _trained(values[tensor.name], moved.get(tensor.name)) if gradients else {}
         facts.append(json_text(line, indent=None))
     lines = ",\n    ".join(facts)
-    text = json_text(head).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
+    return json_text(head).removesuffix("\n}") + f',\n  "tensors": [\n    {lines}\n  ]\n}}\n'
+
+
+def write_facts(folder: pathlib.Path, text: str) -> pathlib.Path:
+    """Writes `parameters.json`."""
     path = folder / FACTS
     files.write_text(path, text)
-    return [*written, path]
+    return path
 
 
 def _trained(value: torch.Tensor, moved: Moved | None) -> dict[str, Any]:
     """What a backward pass and a step left of a tensor."""
-    norm = None if value.grad is None else torch.linalg.vector_norm(value.grad).item()
+    norm = None if value.grad is None else parts.whole(torch.linalg.vector_norm(value.grad)).item()
     step = {} if moved is None else {"update": moved.update, "update_ratio": moved.ratio}
     return {"gradient_norm": norm, **step}
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelzoo import files, system
 from modelzoo.config.config import Config
-from modelzoo.errors import Path, fail, render
+from modelzoo.errors import Path, fail, nearest, render
 from modelzoo.escapes import printable
 from modelzoo.plans.options import WITHOUT_EFFECT
 from modelzoo.weights.request import file_of
@@ -259,6 +259,20 @@ class Sweep:
             case {"status": status, "facts": dict() as facts} if status == DONE:
                 return facts
         return None
+
+
+def objective(facts: Mapping[str, Any], name: str | None) -> float | None:
+    """The number of a job that a sweeper is told.
+
+    Raises:
+        ConfigError: a job has no such column, or no number in it.
+    """
+    if name is None:
+        return None
+    numbers = {each: value for each, value in facts.items() if isinstance(value, (int, float))}
+    if name not in numbers:
+        fail(Path(("objective",)), f"this job has no number '{name}'.", nearest(name, numbers))
+    return float(numbers[name])
 
 
 def flag(options: Mapping[str, Any], name: str, default: bool) -> bool:

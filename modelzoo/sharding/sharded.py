@@ -7,29 +7,39 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from modelzoo import parts
 from modelzoo.errors import Problems
 from modelzoo.init import filling
-from modelzoo.init import sharded as parts
 from modelzoo.init.ledger import Entry
 from modelzoo.init.measured import measured_in
+from modelzoo.init.sharded import fill, is_drawn_apart
+from modelzoo.plans.budget import check
 from modelzoo.plans.draft import Draft, constructed, remember
-from modelzoo.sharding.rules import ruled
+from modelzoo.sharding.meshes import sizes_of
+from modelzoo.sharding.rules import KEY, Split, ruled
 from modelzoo.sharding.ties import at, check_ties, tie_again
 
-Parallelize = Callable[..., Any] | Mapping[str, Any]
+Parallelize = Callable[..., Any] | Mapping[str, Any] | Split
 """Rules, or what splits a model in place by `fully_shard` and `parallelize_module`: `f(model)`, or `f(model, mesh)`."""
 
 
-def sharded(draft: Draft, device: str | torch.device, parallelize: Parallelize, mesh: Any = None) -> nn.Module:
-    """What this rank holds of a model.
+def sharded(
+    draft: Draft,
+    device: str | torch.device,
+    parallelize: Parallelize,
+    mesh: Any = None,
+    budget: int | str | None = None,
+) -> Draft:
+    """What this rank holds of a model, as the draft of it.
 
     Args:
         draft: on meta, or on the CPU where the layers of a user are.
         device: where this rank's tensors are made; on meta they have no values.
-        parallelize: rules, or what is called once, before any tensor has storage.
-        mesh: is given to it too, if it is not None; for rules it is all ranks in a line by default.
+        parallelize: rules, what they came to, or what is called once, before any tensor has storage.
+        mesh: is given to it too, if it is not None; for rules it is what they say by default.
+        budget: how much this rank's tensors may take, as for `build`.
 
     Raises:
         ConfigError: a rule is wrong, a tie would be lost, or a fill measures the whole model.
@@ -38,34 +48,54 @@ def sharded(draft: Draft, device: str | torch.device, parallelize: Parallelize, 
     draft = constructed(draft)
     root = draft.skeleton.root
     if isinstance(parallelize, Mapping):
-        _split(draft, parallelize, mesh, torch.device(device))
+        mesh, parallelize = _decided(draft, parallelize, mesh, torch.device(device))
+    if isinstance(parallelize, Split):
+        parallelize.apply(root, mesh, draft.table)
     else:
         made = parallelize(root) if mesh is None else parallelize(root, mesh)
-        root = made if isinstance(made, nn.Module) else root
+        draft.skeleton.root = root = made if isinstance(made, nn.Module) else root
     check_ties(root, draft.table)
+    _check_memory(draft, torch.device(device), budget)
     meta = any(each.is_meta for each in (*root.parameters(), *root.buffers()))
     root.to_empty(device=torch.device(device)) if meta else root.to(device)
     tie_again(draft.table)
     if torch.device(device).type == "meta":
-        return root
+        return draft
     tensors = [(entry, at(entry.homes[0])) for entry in draft.table]
     draft.skeleton.placed.update((entry.tensor, tensor) for entry, tensor in tensors)
     alone = [entry for entry, tensor in tensors if not parts.is_sharded(tensor) and entry.original is None]
     filling.fill(draft.skeleton, alone, draft.seed)
     known = set(alone)
     split = [(entry, tensor) for entry, tensor in tensors if entry not in known]
-    parts.fill(split, draft.seed, draft.skeleton.max_steps)
+    fill(split, draft.seed, draft.skeleton.max_steps)
     remember(draft)
-    return root
+    return draft
 
 
-def _split(draft: Draft, rules: Mapping[str, Any], mesh: Any, device: torch.device) -> None:
+def _decided(draft: Draft, rules: Mapping[str, Any], mesh: Any, device: torch.device) -> tuple[DeviceMesh, Split]:
     problems = Problems()
-    mesh = mesh or init_device_mesh(device.type, (distributed.get_world_size(),))
-    names = mesh.mesh_dim_names or tuple(map(str, range(mesh.ndim)))
-    split = ruled(draft.skeleton, draft.table, rules, dict(zip(names, mesh.shape, strict=True)), problems)
+    if mesh is None:
+        sizes = sizes_of(rules, distributed.get_world_size(), KEY, problems)
+    else:
+        sizes = dict(zip(mesh.mesh_dim_names or map(str, range(mesh.ndim)), mesh.shape, strict=True))
+    split = ruled(draft.skeleton, draft.table, rules, sizes, problems)
     problems.check()
-    split.apply(draft.skeleton.root, mesh, draft.table)
+    return (mesh_of(sizes, device) if mesh is None else mesh), split
+
+
+def mesh_of(sizes: Mapping[str, int], device: torch.device) -> DeviceMesh:
+    """All ranks of the job, in so many dimensions."""
+    return init_device_mesh(device.type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+
+
+def _check_memory(draft: Draft, device: torch.device, budget: int | str | None) -> None:
+    """What this rank holds must fit, beside the largest tensor that it makes whole."""
+    if device.type == "meta" or (device.type != "cpu" and budget is None):
+        return
+    held = [(entry, at(entry.homes[0])) for entry in draft.table]
+    needed = sum(parts.local(tensor).nbytes for _, tensor in held)
+    made = [entry.tensor.nbytes for entry, tensor in held if parts.is_sharded(tensor) and not is_drawn_apart(entry)]
+    check(needed + max(made, default=0), lambda: draft.plan, budget, who="each rank")
 
 
 def _check_measured(table: list[Entry]) -> None:

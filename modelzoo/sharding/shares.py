@@ -15,10 +15,13 @@ from modelzoo.config import config
 from modelzoo.config.opening import overrides_of
 from modelzoo.errors import Problems, located
 from modelzoo.init.ledger import Entry
-from modelzoo.init.sharded import is_drawn_apart, part
+from modelzoo.init.sharded import is_drawn_apart
 from modelzoo.modules import memory
-from modelzoo.plans.draft import draft
-from modelzoo.sharding.rules import Split, ruled, styled
+from modelzoo.parts import part
+from modelzoo.plans.draft import Draft, draft
+from modelzoo.sharding.collectives import Collectives, collectives
+from modelzoo.sharding.meshes import sizes_of
+from modelzoo.sharding.rules import KEY, Split, ruled, styled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +50,13 @@ class Shares:
         mesh: its sizes, by the names of its dimensions.
         rank: which one, counted as torch counts: the last dimension of the mesh first.
         tensors: in the order of the model.
+        collectives: how often the ranks speak to each other.
     """
 
     mesh: Mapping[str, int]
     rank: int
     tensors: tuple[Share, ...]
+    collectives: Collectives
 
     @property
     def bytes(self) -> int:
@@ -71,11 +76,16 @@ class Shares:
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for name, shape, held, count in rows:
             yield f"{name:<{wide[0]}}  {shape:<{wide[1]}}  {held:<{wide[2]}}  {count:>{wide[3]}}"
-        mesh = " x ".join(f"{name} {size}" for name, size in self.mesh.items())
         yield ""
+        yield from self.summary()
+
+    def summary(self) -> Iterator[str]:
+        """What the rank holds in all, and how often it speaks with the others."""
+        mesh = " x ".join(f"{name} {size}" for name, size in self.mesh.items())
         yield f"rank {self.rank} of {math.prod(self.mesh.values())} ({mesh}): {memory.shown(self.bytes)}"
         if self.largest is not None:
             yield f"the largest tensor that is made whole: {self.largest.name}, {memory.shown(self.largest.whole)}"
+        yield str(self.collectives)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -86,7 +96,8 @@ def shares(
     init: config.Source | None = None,
     *,
     parallelize: Mapping[str, Any],
-    mesh: Mapping[str, int],
+    mesh: Mapping[str, int] | None = None,
+    world: int | None = None,
     rank: int = 0,
     args: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
@@ -98,11 +109,12 @@ def shares(
         model, init, args, overrides, dtype: as for `plan`.
         parallelize: the rules, as for `build`.
         mesh: the sizes of the mesh by the names of its dimensions, as in {"dp": 128, "tp": 8}.
+        world: how many ranks there are, where the rules say which mesh they make.
         rank: which one.
 
     Raises:
         ConfigError: all problems found, of the model and of the rules.
-        ValueError: the mesh has no such rank.
+        ValueError: the mesh has no such rank, or there is neither a mesh nor a number of ranks.
 
     >>> model = {"layers": {"up": "Linear(4, 6)", "down": "Linear(6, 4)"}}
     >>> rules = {"up": {"name": "up", "style": "colwise"}, "down": {"name": "down", "style": "rowwise"}}
@@ -114,16 +126,31 @@ def shares(
     down.bias    [4]     [2]         8
     <BLANKLINE>
     rank 1 of 4 (dp 2 x tp 2): 72 bytes
+    collectives: 1 all_gather and 1 all_reduce forward, 1 reduce_scatter and 1 all_reduce backward
     """
-    if not 0 <= rank < math.prod(mesh.values()):
-        raise ValueError(f"a mesh of {math.prod(mesh.values())} ranks has no rank {rank}")
+    if mesh is None and world is None:
+        raise ValueError("shares needs mesh={'dp': 8}, or world=8")
     given = config.from_mapping(model, init, overrides_of(args, overrides))
     with located(given.locate):
-        made = draft(given.model, given.init, dtype=dtype, device="meta", planned=False)
+        made = draft(given.model, given.init, dtype=dtype, device="meta")
         problems = Problems()
-        split = ruled(made.skeleton, made.table, parallelize, mesh, problems)
+        sizes = sizes_of(parallelize, world or 1, KEY, problems) if mesh is None else mesh
+        split = ruled(made.skeleton, made.table, parallelize, sizes, problems)
         problems.check()
-    return Shares(mesh=dict(mesh), rank=rank, tensors=tuple(_share(entry, split, mesh, rank) for entry in made.table))
+    if not 0 <= rank < math.prod(sizes.values()):
+        raise ValueError(f"a mesh of {math.prod(sizes.values())} ranks has no rank {rank}")
+    return shares_of(made, split, sizes, rank)
+
+
+def shares_of(draft: Draft, split: Split, sizes: Mapping[str, int], rank: int) -> Shares:
+    """What a rank would hold of a draft that is split so."""
+    calls = {each: count for each, count in draft.record.calls.items() if count}
+    return Shares(
+        mesh=dict(sizes),
+        rank=rank,
+        tensors=tuple(_share(entry, split, sizes, rank) for entry in draft.table),
+        collectives=collectives(split, sizes, draft.skeleton.root, draft.table, calls),
+    )
 
 
 def _share(entry: Entry, split: Split, mesh: Mapping[str, int], rank: int) -> Share:

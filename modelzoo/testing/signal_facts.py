@@ -8,7 +8,7 @@ from modelzoo.errors import located
 from modelzoo.measuring import lines
 from modelzoo.measuring.observed import Call
 from modelzoo.plans.options import Options
-from modelzoo.run import compare, job, signalled
+from modelzoo.run import account, compare, signalled
 from modelzoo.testing.case import OF_CALLS, Close, Fact
 from modelzoo.testing.found import Found
 from modelzoo.testing.subject import Built
@@ -16,7 +16,7 @@ from modelzoo.testing.subject import Built
 
 def signals(found: Found, built: Built, fact: Fact) -> None:
     """`signals`: by name or glob of modules, and `findings`."""
-    job.check_inputs(built.draft)
+    account.check_inputs(built.draft)
     options = replace(Options.of(built.config.options), signals=True)
     with located(built.config.locate):
         seen = signalled.measured(built.draft, built.model, None, options, built.config.locate)

@@ -19,8 +19,8 @@ from modelzoo.plans import draft as drafts
 from modelzoo.plans import records
 from modelzoo.plans.draft import Draft, example_inputs
 from modelzoo.plans.options import Options, device_named
+from modelzoo.run import account, groups, load
 from modelzoo.run import forward as run_forward
-from modelzoo.run import groups, job, load
 from modelzoo.spec import parser
 
 
@@ -66,7 +66,7 @@ def build(config: Config) -> Built:
 
 def forward(built: Built, model: nn.Module | None = None, gradients: bool = False) -> Any:
     """The output for the example inputs, drawn alike every time."""
-    job.check_inputs(built.draft)
+    account.check_inputs(built.draft)
     with located(built.config.locate), torch.random.fork_rng(devices=[]):
         torch.manual_seed(built.draft.plan.seed)
         return run_forward.forward(built.draft, built.model if model is None else model, built.inputs, gradients)

@@ -12,6 +12,7 @@ from torch import nn
 
 from modelzoo import files
 from modelzoo.errors import ConfigError, Problem
+from modelzoo.parts import put
 from modelzoo.weights import refusal
 from modelzoo.weights.formats import opened
 from modelzoo.weights.matching import Match, match
@@ -65,7 +66,7 @@ def load(model: nn.Module, request: Request) -> Loaded:
             raise ConfigError(Problem(where=str(request.file), path=each.name, what=what) for each in on_meta)
         with torch.no_grad(), _read_errors(request.file):
             for each in found.match.placements:
-                each.target.tensor.copy_(each.piece.read())
+                put(each.target.tensor, each.piece.read())
     return replace(found, done=True)
 
 

@@ -4,7 +4,8 @@ A fence claims something by its language, and a test holds it to that:
 
     yaml     a model file that builds; with a first line `# conf/model/own.yaml` it is that file for all that follows
              (and `# conf/init/own.yaml` holds rules, for the last file of `conf/model` shown before;
-             `# conf/groups/own.yaml` groups, for it too; `# conf/load/names/own.yaml` names of weights; `# test_own.yaml` holds tests, which pass)
+             `# conf/groups/own.yaml` groups, for it too; `# conf/load/names/own.yaml` names of weights;
+             `# conf/parallel/own.yaml` rules that split llama; `# test_own.yaml` holds tests, which pass)
     text     the whole message that answers the YAML before it
     console  commands after `$ `, each with all that it prints; a line `...` stands for lines left out, and ` ...`
              for the end of a line
@@ -153,6 +154,11 @@ def build(part: Part) -> str:
         return tested(pathlib.Path(part.name))
     if part.name.startswith("conf/load/names/"):
         return "".join(map(str, Options.of({"load": {"file": "x", "names": yaml.safe_load(part.text)}}).wrong))
+    if part.name.startswith("conf/parallel/"):
+        composed = compose.compose(["model=llama", f"parallel={pathlib.Path(part.name).stem}"])
+        shares = modelzoo.shares(composed.model, parallelize=composed.options["parallel"], world=8)
+        assert str(shares).startswith("name ")
+        return ""
     try:
         source, rules = described(part)
         built = modelzoo.build(source, rules)

@@ -17,11 +17,12 @@ def test_the_table_has_the_options_that_ship_in_their_order_with_their_defaults(
     written = yaml.safe_load((conf_directory() / "config.yaml").read_text("utf-8"))
     options = {name: value for name, value in written.items() if name not in ("defaults", "hydra")}
     defaults = asdict(Options())
-    assert [*options] == [each for each in NAMES if each != "groups"]  # a group of configs, as model and init are
+    assert [*options] == [each for each in NAMES if each not in ("groups", "parallel")]  # groups of configs
     assert {name: [*value] if isinstance(value, tuple) else value for name, value in defaults.items()} == {
         **options,
         "load": None,
         "groups": None,
+        "parallel": None,
         "loss": None,
         "wrong": [],
     }

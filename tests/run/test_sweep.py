@@ -21,7 +21,7 @@ from modelzoo.config.config import Config, nowhere
 from modelzoo.errors import ConfigError, Path, Problem
 from modelzoo.run import results
 from modelzoo.run.progress import Watch
-from modelzoo.run.sweep import Record, Sweep, digest, name_of
+from modelzoo.run.sweep import Record, Sweep, digest, name_of, objective
 from modelzoo.terminal import text
 
 RUN = pathlib.Path(__file__).parents[2] / "run.py"
@@ -431,17 +431,17 @@ def test_three_bad_points_and_a_killed_worker_leave_the_others_alone_and_then_on
         (tmp_path / "conf" / group).mkdir(parents=True)
     text = "args: {width: 4}\ninputs: {x: [2, 4]}\nlayers: ['Linear(4, width)', Deadly(width), 'Linear(width, 2)']\n"
     (tmp_path / "conf" / "model" / "own.yaml").write_text(text)
-    inits = [tmp_path / "conf" / "init" / f"i{number}.yaml" for number in range(3)]
+    inits = [tmp_path / "conf" / "init" / f"i{number}.yaml" for number in range(2)]
     for number, path in enumerate(inits):
         path.write_text(f"all: {{param: weight, fill: {number}}}\n")
     inits[1].write_text("all: {param: weight, fill: normla}\n")
     script = tmp_path / "run.py"
     script.write_text(textwrap.dedent(DEADLY))
-    command = ["model=own", "init=i0,i1,i2", "model.args.width=11,12,13", "hydra/launcher=joblib"]
+    command = ["model=own", "init=i0,i1", "model.args.width=11,12,13", "hydra/launcher=joblib"]
     first = run(*command, cwd=tmp_path, script=script)
     folder = next(tmp_path.glob("multirun/*"))
     counts, rows = statuses(folder)
-    assert (first.returncode, counts) == (1, {"done": 5, "failed": 3, "died": 1}), first.stdout + first.stderr
+    assert (first.returncode, counts) == (1, {"done": 2, "failed": 3, "died": 1}), first.stdout + first.stderr
     (died,) = [row for row in rows if row["status"] == "died"]
     assert (died["model.args.width"], died["error"]) == ("13", "its process was killed by SIGKILL.")
     assert {(row["init"], row["error"]) for row in rows if row["status"] == "failed"} == {
@@ -450,7 +450,19 @@ def test_three_bad_points_and_a_killed_worker_leave_the_others_alone_and_then_on
     inits[1].write_text("all: {param: weight, fill: normal}\n")
     second = run(*command, cwd=tmp_path, script=script)
     counts, rows = statuses(folder)
-    assert (second.returncode, counts) == (0, {"reused": 5, "done": 4}), second.stdout + second.stderr
+    assert (second.returncode, counts) == (0, {"reused": 2, "done": 4}), second.stdout + second.stderr
+
+
+def test_an_objective_is_a_number_of_the_job() -> None:
+    facts = {"output_std": 2, "status": "done"}
+    assert (objective(facts, "output_std"), objective(facts, None)) == (2.0, None)
+    for name, told in (
+        ("output_st", "this job has no number 'output_st'. Did you mean 'output_std'?"),
+        ("status", "this job has no number 'status'. Known: output_std."),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            objective(facts, name)
+        assert str(caught.value) == f"objective\n  {told}"
 
 
 def test_every_launcher_gives_the_same_bits(tmp_path):

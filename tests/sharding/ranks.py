@@ -1,15 +1,18 @@
 """What each rank of a job does: it builds models that torch splits in several ways, and compares them with whole ones.
 
-python -m tests.sharding.ranks RANK WORLD FILE
+`python -m tests.sharding.ranks RANK WORLD STORE OUT PART...` is one of them; a part is a function below, and
+`sampled:0:50` that of 50 random models.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,10 +22,14 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import modelzoo
+from modelzoo.config.compose import compose as compose_all
 from modelzoo.errors import ConfigError
+from modelzoo.parts import part_of
 from tests.helpers.composing import compose
+from tests.helpers.twinning import Config, Generator
 
 SMALL: dict[str, Any] = {
     "args": {"d": 12},
@@ -59,6 +66,7 @@ INITS: dict[str, Any] = {
     "texts": {
         "w": {"layer": "Linear", "param": "weight", "fill": "w = normal()\nreturn (w - w.mean()) / fan_in"},
         "d": {"name": "*.down.weight", "fill": "value / 2"},
+        "u": {"name": "*.up.weight", "fill": "w = normal(std=0.1)\nreturn w * (abs(w) < 0.1) / sqrt(2 * d)"},
     },
 }
 
@@ -111,12 +119,16 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def differences(whole: nn.Module, split: nn.Module) -> list[str]:
-    """The names of tensors that are not equal, and of ties that are lost."""
+def differences(whole: nn.Module, split: nn.Module, gathered: bool = True) -> list[str]:
+    """The names of tensors that are not equal, and of ties that are lost; without gathering each rank sees its own."""
+
+    def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+        return full(other).equal(one) if gathered else local(other).equal(one[part_of(other)])
+
     found = []
     for of in ("named_parameters", "named_buffers"):
         pairs = zip(getattr(whole, of)(remove_duplicate=False), getattr(split, of)(remove_duplicate=False), strict=True)
-        found += [name for (name, one), (other, two) in pairs if name != other or not full(two).equal(one)]
+        found += [name for (name, one), (other, two) in pairs if name != other or not same(one, two)]
     if len(list(whole.parameters())) != len(list(split.parameters())):
         found.append("ties")
     return found
@@ -155,10 +167,143 @@ def shipped(world: int) -> Iterator[tuple[str, list[str]]]:
                 fully_shard([tied, each], mesh=mesh)
         fully_shard(model, mesh=mesh)
 
-    for name, init in (("gpt2", "gpt2"), ("llama", "llama"), ("seq2seq", None), ("mixture_of_experts", None)):
-        model, rules = compose(*[f"model={name}", *([f"init={init}"] if init else [])])
+    for name, init in (
+        ("gpt2", "gpt2"),
+        ("llama", "llama"),
+        ("resnet18", "resnet"),
+        ("seq2seq", None),
+        ("mixture_of_experts", None),
+    ):
+        smaller = ["model.args.dim=96", "model.args.layers=2"] if name == "gpt2" else []
+        model, rules = compose(f"model={name}", *smaller, *([f"init={init}"] if init else []))
         split = modelzoo.build(model, rules, seed=1, parallelize=units)
         yield name, differences(modelzoo.build(model, rules, seed=1), split)
+
+
+def rules_of(name: str) -> Any:
+    """A file of conf/parallel."""
+    return compose_all([f"parallel={name}"]).options["parallel"]
+
+
+def sampled(world: int, first: str, count: str) -> Iterator[tuple[str, list[str]]]:
+    """Random models, split in every way that they allow, with every init of `SAMPLED`."""
+    line = distributed.init_device_mesh("cpu", (world,), mesh_dim_names=("dp",))
+    square = distributed.init_device_mesh("cpu", (world // 2, 2), mesh_dim_names=("dp", "tp"))
+    blocks = {"blocks": {"repeated": True, "wrap": "fully_shard"}}
+    for seed in range(int(first), int(first) + int(count)):
+        model = Config(seed).block(Generator(seed).model())
+        wholes = {name: modelzoo.build(model, init, seed=seed) for name, init in SAMPLED.items()}
+        styles = dict(styles_of(wholes["torch"], 2))
+        ways: dict[str, tuple[Any, Any]] = {"fsdp": (blocks, line), "styles": (styles, square)}
+        if world == 4:
+            copies = distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicate", "shard"))
+            ways |= {"hsdp": (blocks, copies), "both": ({**blocks, **styles}, square)}
+        for way, (rules, mesh) in ways.items():
+            for name, init in SAMPLED.items():
+                given = {"init": init, "seed": seed, "parallelize": rules, "device_mesh": mesh}
+                yield f"{seed}, {way}, {name}", attempt(wholes[name], model, given)
+
+
+def attempt(whole: nn.Module, model: Any, given: Mapping[str, Any]) -> list[str]:
+    """The differences of a model that is split, or for what it is refused, unless it may be."""
+    try:
+        split = modelzoo.build(model, **given)
+    except ConfigError as error:
+        return [each.what for each in error.problems if not any(map(each.what.count, ALLOWED))]
+    return differences(whole, split, gathered=False)
+
+
+SAMPLED: dict[str, Any] = {
+    "torch": None,
+    "xavier": {"w": {"ndim": 2, "fill": "xavier_uniform"}},
+    "normal": {"w": {"ndim": [1, 2, 3, 4], "fill": "normal(std=0.02)"}},
+    "whole": {"w": {"ndim": 2, "fill": "orthogonal"}},
+    "texts": {"w": {"ndim": [1, 2, 3, 4], "fill": "normal() / 2 + uniform()"}},
+}
+
+ALLOWED = ("is a single number", "are one tensor", "selects nothing")
+"""What some of them are refused for."""
+
+
+def styles_of(model: nn.Module, ranks: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """A style for each layer that so many ranks divide."""
+    for number, (name, each) in enumerate(model.named_modules()):
+        if isinstance(each, nn.Linear) and type(each) is nn.Linear:
+            if each.out_features % ranks == 0:
+                yield f"r{number}", {"name": name, "style": "colwise"}
+            elif each.in_features % ranks == 0:
+                yield f"r{number}", {"name": name, "style": "rowwise"}
+
+
+class Counted(TorchDispatchMode):
+    """Counts what ranks send each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function.namespace in ("c10d", "_c10d_functional"):
+            name = str(function).split(".")[1].replace("_", "")
+            self.seen += Counter(each for each in NAMES if each.replace("_", "") in name)
+        return function(*args, **(kwargs or {}))
+
+
+NAMES = ("all_gather", "reduce_scatter", "all_reduce")
+
+CALLED_TWICE: dict[str, Any] = {
+    "inputs": {"x": [2, 4]},
+    "blocks": {"B": {"layers": {"a": "Linear(4, 4)"}, "forward": "relu(a(x))"}},
+    "layers": {"b": "B", "c": "B"},
+    "forward": "b(b(c(b(x))))",
+}
+
+LOOKED_UP: dict[str, Any] = {
+    "inputs": {"x": {"shape": [2, 4], "dtype": "int64"}},
+    "layers": {"e": "Embedding(10, 8)", "h": "Linear(8, 8)", "o": "Linear(8, 2)"},
+}
+
+
+def counted(world: int) -> Iterator[tuple[str, list[str]]]:
+    """What is told of collectives before there is a process, and what they are; and the output of the whole model."""
+    looked = {"e": {"name": "e", "style": "rowwise"}, "h": {"name": "h", "style": "colwise"}}
+    once = {"u": {"layer": "B", "wrap": "fully_shard"}}
+    llama, _ = compose("model=llama")
+    of_four = [("llama", llama, rules_of("llama")), ("hsdp", SMALL, rules_of("hsdp"))]
+    of_two = [
+        ("units", SMALL, UNITS),
+        ("fsdp", SMALL, rules_of("fsdp")),
+        ("called twice", CALLED_TWICE, once),
+        ("kept", CALLED_TWICE, {"u": {**once["u"], "reshard_after_forward": False}}),
+        ("looked up", LOOKED_UP, {"mesh": {"dp": -1, "tp": 2}, **looked, "o": {"name": "o", "style": "rowwise"}}),
+    ]
+    for name, model, rules in of_four if world == 4 else of_two:
+        split, inputs = modelzoo.build(model, parallelize=rules), inputs_of(model)
+        told = modelzoo.shares(model, parallelize=rules, world=world).collectives
+        with Counted() as forward:
+            output = outputs_of(split(**inputs))
+        with Counted() as backward:
+            torch.autograd.backward([each.sum() for each in output])
+        seen = (forward.seen, backward.seen)
+        wrong = [] if seen == (Counter(told.forward), Counter(told.backward)) else [f"{told}, but {seen}"]
+        expected = outputs_of(modelzoo.build(model)(**inputs))
+        near = all(one.allclose(other, atol=1e-5) for one, other in zip(expected, output, strict=True))
+        yield f"counted, {name}", wrong + ([] if near else ["output"])
+
+
+def inputs_of(model: Any) -> dict[str, torch.Tensor]:
+    """Example inputs: integers or ones."""
+    shapes = {name: each if isinstance(each, dict) else {"shape": each} for name, each in model["inputs"].items()}
+    made = {}
+    for name, each in shapes.items():
+        size = tuple(each["shape"])
+        count = math.prod(size)
+        made[name] = torch.arange(count).reshape(size) if each.get("dtype") == "int64" else torch.ones(size)
+    return made
+
+
+def outputs_of(value: Any) -> list[torch.Tensor]:
+    return [value] if isinstance(value, torch.Tensor) else list(value)
 
 
 def saved(world: int) -> Iterator[tuple[str, list[str]]]:
@@ -197,6 +342,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(world))
-    results = {name: found for part in parts for name, found in globals()[part](int(world))}
+    asked = [part.split(":") for part in parts]
+    results = {name: found for part, *given in asked for name, found in globals()[part](int(world), *given)}
     distributed.destroy_process_group()
     pathlib.Path(out).write_text(json.dumps(results))

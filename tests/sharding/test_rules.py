@@ -93,9 +93,9 @@ def test_all_that_is_wrong_with_rules_is_told_at_once() -> None:
         (
             {**UNITS, **STYLES},
             {"0": 2},
-            "parallelize\n"
+            "parallelize.mesh\n"
             "  styles and units together need a mesh of two dimensions, of which one is 'tp'. "
-            "Write init_device_mesh('cuda', (8, 4), mesh_dim_names=('dp', 'tp')).",
+            "Write mesh: {dp: -1, tp: 2}.",
         ),
         (
             {"a": {"name": "embed", "style": "colwise"}},
