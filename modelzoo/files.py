@@ -36,16 +36,27 @@ def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]
 
     try:
         _refuse_irregular(path)
-        with tempfile.TemporaryDirectory(prefix=f"{_mark()}{os.getpid()}-", dir=path.parent) as folder:
-            temporary = pathlib.Path(folder) / path.name
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{_mark()}{os.getpid()}-", dir=path.parent))
+        try:
+            temporary = folder / path.name
             write(temporary)
             temporary.chmod(0o644 & ~_umask())
             if lasting:  # by name: a library may have put a file of its own in the place of one that we opened
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
             temporary.replace(path)
+        finally:
+            _remove(folder)
     except (OSError, UnicodeError, SafetensorError) as error:
         fail(path, f"This file cannot be written: {error}.", cause=error)
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Removes a directory: mostly an empty one, which takes a tenth of the time that one with files may take."""
+    try:
+        folder.rmdir()
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear(directory: pathlib.Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pathlib
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import hydra
@@ -66,8 +69,24 @@ _MAY_MISREAD = re.compile(r"(?<![\w.$'\"])(?:0[0-9_]|[0-9]+:[0-5]?[0-9])")
 def may_misread() -> bool:
     """Whether a config may hold a number that YAML 1.1 reads as another: then all are asked, which takes time."""
     directories = {pathlib.Path.cwd() / "conf", conf_directory()}
-    configs = (file for each in directories for file in each.rglob("*.yaml"))
-    return any(_MAY_MISREAD.search(file.read_text("utf-8", errors="replace")) for file in configs)
+    configs = (config for each in directories for config in _configs(str(each)))
+    return any(_may_misread(each.path, (status := each.stat()).st_mtime_ns, status.st_size) for each in configs)
+
+
+def _configs(folder: str) -> Iterator[os.DirEntry[str]]:
+    """As `rglob("*.yaml")`, in a third of the time."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for each in entries:
+            if each.is_dir(follow_symlinks=False):
+                yield from _configs(each.path)
+            elif each.name.endswith(".yaml"):
+                yield each
+
+
+@lru_cache(maxsize=1_024)
+def _may_misread(file: str, *_: int) -> bool:
+    """Whether one of them may; a file is read once for all jobs of a sweep, as long as it stays what it was."""
+    return _MAY_MISREAD.search(pathlib.Path(file).read_text("utf-8", errors="replace")) is not None
 
 
 def options(group: str) -> list[str]:
@@ -116,8 +135,19 @@ def file_of(group: str, name: str) -> pathlib.Path | None:
 
 
 def _file(loader: Any, file: str) -> pathlib.Path | None:
-    source = next((each for each in loader.get_sources() if each.available() and each.is_config(file)), None)
-    return None if source is None or source.scheme() != "file" else pathlib.Path(source.path, file)
+    for source in loader.get_sources():
+        if source.scheme() == "pkg":
+            if _is_packaged(source, file):
+                return None
+        elif source.available() and source.is_config(file):
+            return pathlib.Path(source.path, file) if source.scheme() == "file" else None
+    return None
+
+
+@lru_cache(maxsize=1_024)
+def _is_packaged(source: Any, file: str) -> bool:
+    """Whether a package has a config, which takes long to find out and stays so."""
+    return bool(source.available() and source.is_config(file))
 
 
 def _comment(file: pathlib.Path) -> str:

@@ -1,4 +1,5 @@
 import itertools
+import pathlib
 import pickle
 
 import hydra
@@ -130,6 +131,32 @@ def test_a_file_that_changes_between_jobs_is_read_again(tmp_path, monkeypatch):
         assert ours.load_sweep_config(of, ["model=nested", "seed=1"]).model.layers != ["Tanh"]
         models.joinpath("nested.yaml").write_text("layers: [Tanh]\n")  # before the one of the package from now on
         assert ours.load_sweep_config(of, ["model=nested", "seed=1"]).model.layers == ["Tanh"]
+
+
+def test_a_file_with_numbers_that_yaml_misreads_is_noticed_whenever_it_comes(tmp_path, monkeypatch):
+    own = project(tmp_path) / "own.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert not search_path.may_misread()
+    own.write_text("args: {width: 010}\n")
+    assert search_path.may_misread()
+    own.write_text("args: {width: 10}\n")
+    assert not search_path.may_misread()
+    own.with_name("another.yaml").write_text("args: {width: 1:30}\n")
+    assert search_path.may_misread()
+
+
+def test_each_config_is_read_once_for_all_jobs(monkeypatch):
+    read = []
+    text = pathlib.Path.read_text
+    monkeypatch.setattr(
+        pathlib.Path, "read_text", lambda file, *given, **named: read.append(file) or text(file, *given, **named)
+    )
+    search_path._may_misread.cache_clear()
+    search_path.may_misread()
+    first = len(read)
+    search_path.may_misread()
+    assert first > 20
+    assert len(read) == first
 
 
 def test_a_loader_goes_to_another_process_without_what_it_knows(loader):

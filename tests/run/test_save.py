@@ -185,6 +185,15 @@ def test_a_killed_run_leaves_the_old_file(tmp_path: pathlib.Path, number: signal
         assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_library_leaves_beside_the_file_it_writes_is_removed(tmp_path: pathlib.Path) -> None:
+    def write(file: pathlib.Path) -> None:
+        file.with_suffix(".part").write_text("left")
+        file.write_text("whole")
+
+    write_atomically(tmp_path / "note.txt", write)
+    assert [each.name for each in tmp_path.iterdir()] == ["note.txt"]
+
+
 def test_what_a_killed_writer_left_is_cleared_by_the_next_run(tmp_path: pathlib.Path) -> None:
     script = """
         import os, pathlib, signal, sys
