@@ -83,7 +83,7 @@ class Definitions:
             module = waiting.pop()
             if module not in found:
                 found[module] = None
-                if not self.reader.is_layer[module]:
+                if self.reader.calls[module] is None:
                     waiting += [each for each in reversed(module._modules.values()) if each is not None]
         return list(found)
 

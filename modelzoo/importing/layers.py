@@ -25,6 +25,10 @@ _WINDOWS = frozenset(words_of("kernel_size stride padding dilation output_paddin
 """Arguments in which one number stands for the same one in every dimension."""
 
 
+Calls = Mapping[nn.Module, Call | None]
+"""Of each module the call that makes it."""
+
+
 def call_of(module: nn.Module) -> Call | None:
     """The call that makes a layer, with all arguments; None if it is no layer of the catalog as torch makes it.
 

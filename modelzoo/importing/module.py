@@ -142,7 +142,7 @@ def imported(module: nn.Module, given: Given) -> Imported:
     """
     _check(module, given)
     owners = Owners(module)
-    called = {each: layers.call_of(each) is not None for each in owners.paths}
+    called = {each: layers.call_of(each) for each in owners.paths}
     evaluation, training, seen = recorded(module, owners, called, given)
     reader = Reader(owners, called, evaluation, training)
     definitions = Definitions(owners, reader)
@@ -180,16 +180,14 @@ def _check(module: nn.Module, given: Given) -> None:
 Records = dict[nn.Module, list[Record]]
 
 
-def recorded(
-    module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given
-) -> tuple[Records, Records, Seen]:
+def recorded(module: nn.Module, owners: Owners, called: layers.Calls, given: Given) -> tuple[Records, Records, Seen]:
     """Calls a module in evaluation, and in training with other values and twice as many items, if it can be.
 
     Raises:
         ConfigError: it fails with other values.
     """
     with _kept(module):
-        first, result = _run(module.eval(), owners, is_layer, given)
+        first, result = _run(module.eval(), owners, called, given)
         evaluation = outputs(result)
         slopes, flat = _slopes(module, evaluation)
     failed: Exception | None = None
@@ -197,7 +195,7 @@ def recorded(
         try:
             others = given.doubled() if doubled else given.other()
             with _kept(module):
-                then, result = _run(module.train(training), owners, is_layer, others)
+                then, result = _run(module.train(training), owners, called, others)
                 buffers = {name: each.clone() for name, each in module.named_buffers()}
         except Exception as error:  # whatever the module raises where there is another number of items
             failed = error
@@ -232,8 +230,8 @@ def _unseen(training: bool, doubled: bool, failed: Exception | None) -> Iterator
             yield f"It was not compared {where}, where the module fails: {first_line(failed)}"
 
 
-def _run(module: nn.Module, owners: Owners, is_layer: Mapping[nn.Module, bool], given: Given) -> tuple[Recorder, Any]:
-    recorder = Recorder(owners, lambda each: is_layer[each])
+def _run(module: nn.Module, owners: Owners, called: layers.Calls, given: Given) -> tuple[Recorder, Any]:
+    recorder = Recorder(owners, lambda each: called[each] is not None)
     torch.manual_seed(SEED)
     with recorder.calls():
         result = recorder.start(module, given.args, dict(given.named))

@@ -36,18 +36,18 @@ class Reader:
 
     Args:
         owners: where everything stands.
-        is_layer: whether a module is a layer of the catalog.
+        calls: what makes each layer of the catalog, and None for other modules.
         evaluation, training: what each block computed; nothing for training where that cannot run.
     """
 
     def __init__(
         self,
         owners: Owners,
-        is_layer: Mapping[nn.Module, bool],
+        calls: layers.Calls,
         evaluation: Mapping[nn.Module, list[Record]],
         training: Mapping[nn.Module, list[Record]],
     ) -> None:
-        self.owners, self.is_layer, self.evaluation, self.training = owners, is_layer, evaluation, training
+        self.owners, self.calls, self.evaluation, self.training = owners, calls, evaluation, training
         self.troubles: list[Trouble] = []
         self.filled = ours.fills(owners.root)
 
@@ -58,7 +58,7 @@ class Reader:
             module: any of the model.
             child: what stands for a module in it, at its path.
         """
-        call = layers.call_of(module) if self.is_layer[module] else None
+        call = self.calls[module]
         path = self.owners.paths[module][0]
         if call is not None:
             return self.frozen(call, module)
