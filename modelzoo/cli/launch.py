@@ -120,6 +120,7 @@ def _job_of_sweep(cfg: DictConfig, code: str) -> float | None:
     from modelzoo.streams import SCHEME
 
     hydra_jobs.stay()
+    hydra_jobs.know_ranks()
     number, overrides, threads = hydra_jobs.job_number(), hydra_jobs.typed(), hydra_jobs.threads_of_worker()
     try:
         config = compose.from_hydra(cfg)
@@ -145,6 +146,9 @@ def _job_of_sweep(cfg: DictConfig, code: str) -> float | None:
         importlib.import_module("modelzoo.run.job")  # once for all jobs of this process
     wanted = config.options.get("objective")
     sweep = Sweep(hydra_jobs.sweep_directory())
+    if ranks.rank() > 0:
+        sweep.assist(config, folder, work)
+        return None
     record = sweep.perform(number, overrides, config, folder, work, apart=threads is not None)
     return objective(record.facts, wanted) if record.good else None
 

@@ -83,6 +83,15 @@ def threads_of_worker() -> int | None:
     return max(1, cores // (workers if workers > 0 else max(1, cores + 1 + workers)))
 
 
+def know_ranks() -> None:
+    """Lets each task of a job of a cluster know which it is, as `torchrun` lets its processes know."""
+    launcher = HydraConfig.get().launcher
+    if max(launcher.get("tasks_per_node") or 1, launcher.get("nodes") or 1) > 1:
+        from submitit.helpers import TorchDistributedEnvironment
+
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+
+
 def sweep_arguments(arguments: list[str]) -> list[str]:
     """What is typed for a sweep, with a directory that the same command finds again, unless one is typed.
 

@@ -114,10 +114,11 @@ def _check(options: Options, on_meta: bool, problems: Problems) -> None:
 @contextmanager
 def _joined(device: torch.device) -> Iterator[None]:
     """All ranks of the job meet; those of an earlier job of this process have parted."""
-    if device.type == "cuda":
-        torch.cuda.set_device(ranks.local_rank())
+    own = torch.device("cuda", ranks.local_rank()) if device.type == "cuda" else None
+    if own is not None:
+        torch.cuda.set_device(own)
     logging.getLogger("torch.distributed.tensor").setLevel(logging.ERROR)  # it advises on what it does itself
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("gloo" if own is None else "nccl", device_id=own)
     try:
         yield
         distributed.barrier()

@@ -230,6 +230,11 @@ class Sweep:
             self.stop()
         return ended
 
+    def assist(self, config: Config, folder: str, work: Callable[[pathlib.Path], Facts]) -> None:
+        """Takes part in a job of several processes, which the first of them records, unless it is done already."""
+        if not self.stopped and not (flag(config.options, "resume", True) and self._done(folder) is not None):
+            work(self.directory)
+
     def _work(self, record: Record, work: Callable[[pathlib.Path], Facts]) -> None:
         partial = self.directory / f"{record.folder}.{record.number}.partial"
         shutil.rmtree(partial, ignore_errors=True)
