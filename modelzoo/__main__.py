@@ -16,7 +16,7 @@ COMMANDS = {
     "diff": ("modelzoo.cli.diff", "says what two models differ in, and what that means for their weights"),
     "list": (
         "modelzoo.cli.listing",
-        "lists what a config may name: layers, fills, functions, methods, models, inits, groups",
+        "lists what a config may name: layers, fills, functions, methods, models, inits, groups, parallel",
     ),
     "lock": ("modelzoo.cli.lock", "writes what a model is, and says when a change makes another of it"),
     "schema": ("modelzoo.cli.schema", "prints a JSON Schema, with which an editor completes and checks configs"),

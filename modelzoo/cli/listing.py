@@ -85,7 +85,8 @@ def _configs(group: str) -> Kind:
             from modelzoo.spec.base import OWN_KEYS
 
             keys["rules"] = data and {each: rule for each, rule in data.items() if each not in OWN_KEYS}
-        return {"name": name, "about": rows()[name], **keys, "run": f"python run.py {group}={name}"}
+        start = "torchrun --nproc-per-node 2" if group == "parallel" else "python"
+        return {"name": name, "about": rows()[name], **keys, "run": f"{start} run.py {group}={name}"}
 
     return Kind(rows=rows, facts=facts)
 

@@ -105,5 +105,5 @@ def _check_measured(table: list[Entry]) -> None:
         found = measured_in(entry.chain)
         if found is not None:
             what = f"{found.rule} fills '{entry.name}' with {found.fill.name}, which runs the whole model."
-            problems.add(found.key, what, "Build the model without 'parallelize', or take another fill.")
+            problems.add(found.key, what, "Build the model in one process, or take another fill.")
     problems.check()

@@ -60,8 +60,8 @@ def test_two_ranks_have_the_bits_of_one_and_say_where_a_tie_would_be_lost(tmp_pa
         '[model.get_submodule("embed"), model.get_submodule("head")]), as one unit.'
     )
     assert messages["measured"].splitlines()[1] == (
-        "  init.w fills 'embed.weight' with lsuv, which runs the whole model. Build the model without "
-        "'parallelize', or take another fill."
+        "  init.w fills 'embed.weight' with lsuv, which runs the whole model. Build the model in one "
+        "process, or take another fill."
     )
 
     alone = modelzoo.build(SMALL, INITS["xavier"], seed=7)
