@@ -268,7 +268,7 @@ def test_help_lists_every_group_with_the_first_line_of_each_config(tmp_path):
     out = typed(tmp_path, "--help")
     rows = out.partition("(group=name) ==\n\n")[2].partition("\n\n== What can be set")[0]
     groups = {lines[0]: lines[1:] for lines in (each.split("\n") for each in rows.split("\n\n"))}
-    assert list(groups) == ["groups:", "init:", "load:", "load/names:", "model:", "study:", "study/deep:"]
+    assert list(groups) == ["groups:", "init:", "load:", "load/names:", "model:", "parallel:", "study:", "study/deep:"]
     assert any(line.startswith("  timm_vit ") for line in groups["load/names:"])
     assert "  own                 My own: ${x}, $y and $$" in groups["model:"]
     assert groups["study/deep:"] == ["  small"]
