@@ -111,7 +111,7 @@ def test_calls_and_output_shapes_come_from_the_plan() -> None:
 def test_there_are_no_statistics_unless_there_is_a_model_and_they_are_wanted() -> None:
     model = shared()
     plan = plan_of(model)
-    for found in (rows(plan), rows(plan, model, statistics=False)):
+    for found in (rows(plan), rows(plan, model, {})):
         assert all(row.statistics is None for row in found)
     assert all(row.statistics for row in rows(plan, model) if row.kind == "parameter")
 
