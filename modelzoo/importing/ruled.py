@@ -105,7 +105,7 @@ def chosen(explained: Explained, members: Iterable[Sample]) -> Fill | None:
         for place, fill in enumerate(explained[each]):
             counts[fill] += 1
             places[fill] = max(places.get(fill, 0), place)
-    return max(counts, key=lambda each: (counts[each], -places[each]), default=None)
+    return max(counts, key=lambda each: (counts[each], each == TORCH, -places[each]), default=None)
 
 
 def _by_name(explained: Explained, others: list[Sample], taken: Mapping[str, Any]) -> dict[str, Any]:
