@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import modelzoo
 from tests.helpers.twinning import Block, Config, Generator, Source
 
-CHUNKS, SIZE = 20, 25
+CHUNKS, SIZE = 14, 25
 
 
 def pair(seed: int) -> tuple[Block, dict[str, Any], str]:

@@ -165,7 +165,7 @@ def test_the_sources_of_conf_hold_nothing_foreign(name: str) -> None:
     assert foreign(source(*compose(f"model={name}", *SMALL.get(name, ())))) == []
 
 
-MODELS = int(os.environ.get("RANDOM_MODELS", "400"))  # 2000 by hand, which takes minutes
+MODELS = int(os.environ.get("RANDOM_MODELS", "250"))  # 2000 by hand, which takes minutes
 
 
 @pytest.mark.parametrize("chunk", range(MODELS // 50))
