@@ -62,7 +62,7 @@ def _copies(tree: Tree) -> Repeat | None:
 def unpacked(tree: Repeat) -> dict[str, Any]:
     """Copies of something that stand in a list: a sequence is one of its items then."""
     found = repeated(tree)
-    if "_target_" not in found:
+    if "_target_" not in found or (isinstance(tree.item, Call) and tree.item.sequence):
         found = {"_repeat_": found.pop("_repeat_"), "layers": [node(tree.item)]}
     return found | {"_unpack_": True}
 

@@ -134,7 +134,13 @@ class Definitions:
             given = {arg: column[number] for arg, column in args.ordered()}
             required = tuple(arg for arg, default in args.signature() if default is REQUIRED)
             defaults = {arg: default for arg, default in args.signature() if default is not REQUIRED}
-            self.uses[module] = Call(name=name, arguments=given, required=required, defaults=defaults)
+            self.uses[module] = Call(
+                name=name,
+                arguments=given,
+                required=required,
+                defaults=defaults,
+                sequence=isinstance(tree, Sequenced),
+            )
 
     def _open(self) -> set[nn.Module]:
         """The blocks that refer to layers outside: they must stand in place."""

@@ -35,6 +35,7 @@ class Call:
         required: those without a default.
         defaults: of the others; what is one of them need not be written.
         frozen: whether nothing in it is trained.
+        sequence: whether it is a definition that calls its layers in order, which `_unpack_` would take apart.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Call:
     required: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
+    sequence: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

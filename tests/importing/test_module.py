@@ -67,6 +67,27 @@ def test_neighbours_whose_numbers_count_are_a_repeat():
     ]
 
 
+def test_copies_of_a_sequence_among_others_in_a_list_stay_items_of_it():
+    class Rates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            dilated = [Dilated(rate) for rate in (2, 3, 4)]
+            self.convs = nn.ModuleList([nn.Conv2d(3, 4, 1), *dilated])
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([conv(x) for conv in self.convs], dim=1)
+
+    class Dilated(nn.Sequential):
+        def __init__(self, rate: int) -> None:
+            super().__init__(nn.Conv2d(3, 4, 3, padding=rate, dilation=rate), nn.ReLU())
+
+    found = modelzoo.from_module(Rates(), torch.randn(2, 3, 8, 8))
+    assert found["layers"]["convs"] == [
+        "Conv2d(3, 4, 1)",
+        {"_repeat_": 3, "layers": ["Dilated(2 + i)"], "_unpack_": True},
+    ]
+
+
 def test_the_weights_of_the_module_fit_as_they_are():
     module = Stack()
     built = modelzoo.build(modelzoo.from_module(module, torch.randn(2, 8)))
