@@ -56,8 +56,8 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
     """
     start, options, problems = time.perf_counter(), Options.of(config.options), Problems()
     device, on_meta = device_named(options.device), options.device == "meta"
-    _check(options, on_meta, problems)
     world = (options.world or ranks.world()) if on_meta else ranks.world()
+    _check(options, on_meta, world, problems)
     draft = drafts.drafted(config, options, device="meta", wrong=problems.found)
     objective = loss.loss_of(options.loss, draft)
     sizes = sizes_of(options.parallel, world, KEY, problems)
@@ -85,7 +85,7 @@ def run(config: Config, directory: pathlib.Path) -> dict[str, Any]:
         return {**facts, "build_seconds": round(built - start, 6), "run_seconds": round(ended - built, 6)}
 
 
-def _check(options: Options, on_meta: bool, problems: Problems) -> None:
+def _check(options: Options, on_meta: bool, world: int, problems: Problems) -> None:
     if not isinstance(options.parallel, Mapping):
         fail(KEY, f"parallel is a file of conf/parallel, or rules, not {options.parallel!r}.", "Type parallel=fsdp.")
     for name, without in _ALONE.items():
@@ -99,8 +99,8 @@ def _check(options: Options, on_meta: bool, problems: Problems) -> None:
         what = f"export={others[0]} needs the whole model in one process."
         problems.add(Path(("export",)), what, f"Type export=[{exports.WHOLE}], or parallel=null.")
     if on_meta:
-        if options.rank >= (options.world or ranks.world()):
-            what = f"of {options.world or ranks.world()} ranks there is no rank {options.rank}."
+        if options.rank >= world:
+            what = f"of {world} ranks there is no rank {options.rank}."
             problems.add(Path(("rank",)), what, "Type rank=0.")
         return
     if options.world is not None or options.rank:
