@@ -232,34 +232,33 @@ def _settle(entry: Entry, problems: Problems) -> None:
             last.setdefault((final.rule, final.text(), id(final.values) if isinstance(final, Program) else 0), home)
     if not last:
         return
-    homes = list(last.values())
-    chosen = homes[0]
+    homes = _contenders(list(last.values()))
+    chosen = max(homes, key=lambda home: home.decisions[-1].strength)
+    other = next((home for home in homes if _written(home) != _written(homes[0])), None)
+    if other is not None:
+        one, *_ = homes
+        exact = one.decisions[-1].strength >= 2 and one.decisions[-1].exact
+        shown = "; ".join(f"{h.decisions[-1].rule} fills {h.name} with {h.decisions[-1].text()}" for h in (one, other))
+        what = f"{one.name} and {other.name} are one tensor, and two fills disagree: {shown}."
+        hint = "Remove one of them." if exact else f"Add a rule below with name: {entry.homes[0].name}."
+        problems.add(other.decisions[-1].key, what, hint)
     if len(homes) > 1:
-        strongest = max(home.decisions[-1].strength for home in homes)
-        own = [home for home in homes if home.decisions[-1].strength == 3] if strongest == 3 else []
-        exact = own or [home for home in homes if home.decisions[-1].strength == 2 and home.decisions[-1].exact]
-        ruled = [home for home in homes if home.decisions[-1].strength >= 1]
-        same = {_written(home.decisions[-1]) for home in homes}
-        if len(same) == 1:
-            chosen = max(homes, key=lambda home: home.decisions[-1].strength)
-        elif len(exact) == 1:
-            chosen = exact[0]
-        elif len(ruled) == 1:
-            chosen = ruled[0]
-        else:
-            shown = "; ".join(
-                f"{h.decisions[-1].rule} fills {h.name} with {h.decisions[-1].text()}" for h in (exact or ruled)[:2]
-            )
-            key = (exact or ruled)[1].decisions[-1].key
-            what = f"{entry.homes[0].name} and {entry.homes[-1].name} are one tensor, and two fills disagree: {shown}."
-            hint = f"Add a rule below with name: {entry.homes[0].name}." if len(exact) < 2 else "Remove one of them."
-            problems.add(key, what, hint)
-            entry.disputed += tuple(home.decisions[-1].rule for home in exact or ruled)
+        entry.disputed += tuple(home.decisions[-1].rule for home in homes)
     entry.chain = _chain(chosen.decisions)
 
 
-def _written(decision: Decision) -> tuple[str, str]:
+def _contenders(homes: list[Home]) -> list[Home]:
+    """The homes whose fills decide: by `_init_`, else by a rule for just this name, else by any rule, else by torch."""
+    last = [(home, home.decisions[-1]) for home in homes]
+    inner = [home for home, decision in last if decision.strength == 3]
+    exact = [home for home, decision in last if decision.strength == 2 and decision.exact]
+    ruled = [home for home, decision in last if decision.strength >= 1]
+    return inner or exact or ruled or homes[:1]
+
+
+def _written(home: Home) -> tuple[str, str]:
     """What tells fills apart: a text may be another one that looks the same in a line."""
+    decision = home.decisions[-1]
     return decision.text(), decision.program if isinstance(decision, Program) else ""
 
 

@@ -35,9 +35,9 @@ class Home:
 class Entry:
     """A unique tensor with all its homes, and the fills that will be computed.
 
-    `computed` is what a try gave; `disputed` are rules that were refused for it; `padding` is a row that is zero
-    whatever fills the others. A copy of another tensor is filled after its `original`, at a higher `level`. A copy that
-    a constructor made draws from the `stream` of its original.
+    `computed` is what a try gave; `disputed` are rules that were refused for it, or that agree with that of another
+    home; `padding` is a row that is zero whatever fills the others. A copy of another tensor is filled after its
+    `original`, at a higher `level`. A copy that a constructor made draws from the `stream` of its original.
     """
 
     tensor: Tensor

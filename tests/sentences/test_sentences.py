@@ -1637,6 +1637,33 @@ def test_homes_that_end_with_different_fills_are_an_error_that_shows_both_rules_
     assert values(build(agreed))["a.weight"] == 1
 
 
+AGREED = """
+model:
+  layers: {a: "Linear(4, 4)", b: "Linear(3, 4)"}
+  parameters: {s: {shape: [4], fill: 5}, t: {shape: [4], fill: %s}}
+  inputs: {x: [2, 4], y: [2, 3]}
+  forward: return a(x) * s + b(y) * t
+  tie: {s: a.bias, t: a.bias, b.bias: a.bias}
+init: {%s}
+"""
+
+
+def test_homes_whose_strongest_fills_agree_take_that_fill_whatever_the_weaker_ones_say():
+    assert set(build(AGREED % ("5", "")).s.tolist()) == {5}
+    assert answer(AGREED % ("6", "")) == message(
+        "model.parameters.t.fill",
+        "s and t are one tensor, and two fills disagree: model.parameters.s fills s with constant(value=5); "
+        "model.parameters.t fills t with constant(value=6). Add a rule below with name: s.",
+    )
+    named = "n: {name: a.bias, fill: 7}, m: {name: b.bias, fill: %d}"
+    assert set(build(AGREED % ("6", named % 7)).s.tolist()) == {7}
+    assert answer(AGREED % ("6", named % 8)) == message(
+        "init.m.fill",
+        "a.bias and b.bias are one tensor, and two fills disagree: init.n fills a.bias with constant(value=7); "
+        "init.m fills b.bias with constant(value=8). Remove one of them.",
+    )
+
+
 def test_one_home_decided_by_init_or_by_a_name_that_fits_no_other_home_wins():
     assert values(build(TIED % (", _init_: {weight: 7}", "")))["a.weight"] == 7
     assert values(build(TIED % ("", ", n: {name: b.weight, fill: 3}")))["a.weight"] == 3
