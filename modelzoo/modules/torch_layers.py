@@ -126,7 +126,10 @@ class Pattern:
 
     @cached_property
     def state(self) -> dict[str, Any]:
-        return {**self.made[0].__dict__, "training": True}
+        """What it was made with; a run that gives it a `forward` for its time, or a mode, may go on."""
+        own = {**self.made[0].__dict__, "training": True}
+        own.pop("forward", None)
+        return own
 
     @cached_property
     def containers(self) -> list[tuple[str, Callable[[], Any]]]:

@@ -334,3 +334,24 @@ def test_counting_operations_lets_nothing_pass_that_the_cpu_refuses(device):
         assert told in refusal(model, draft.draft, device=device, count=count)
     with pytest.raises(NotImplementedError, match=re.escape(told)):
         nn.Upsample(scale_factor=1)(torch.zeros(1, 1, 1, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("sized", "unsized"),
+    [
+        (lambda: nn.BatchNorm1d(4), "BatchNorm1d()"),
+        (lambda: nn.InstanceNorm1d(4, affine=True), "InstanceNorm1d(affine=True)"),
+        (lambda: nn.GroupNorm(2, 4), "GroupNorm(2)"),
+    ],
+    ids=["batch", "instance", "group"],
+)
+def test_a_layer_whose_size_the_pass_finds_is_called_with_its_own_tensors(sized, unsized):
+    written = unsized.replace("()", "(4)").replace("(affine", "(4, affine").replace("(2)", "(2, 4)")
+    ours = modelzoo.build({"layers": [written, unsized], "inputs": {"x": [3, 4, 5]}})
+    by_hand = nn.Sequential(sized(), sized())
+    for index, model in enumerate([*ours, *by_hand]):
+        model.weight.data.fill_(2 + index % 2)
+    x = torch.randn(6, 4, 5)
+    assert torch.equal(ours(x), by_hand(x))
+    ours(x).square().sum().backward()
+    assert ours[1].weight.grad is not None
