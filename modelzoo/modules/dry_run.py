@@ -183,11 +183,13 @@ def _run(
         if quick is not None:
             return quick
         watch.begin()
+        left = mode.operations.left
         with flops.counted() if count else nullcontext() as counter:
             _pass(skeleton, inputs, record, watch, mode)
         record.flops = None if counter is None else counter.total
+        needed = 3 * (left - mode.operations.left)  # another pass, which may be longer, and the first of another mode
         runs = 0
-        while runs < len(watch.sites) and runs < bounds.BRANCHES:
+        while runs < min(len(watch.sites), bounds.BRANCHES) and mode.operations.left > needed:
             if mode.for_sizes and _is_sized(skeleton):
                 return record
             watch.begin([*watch.sites.values()][runs])

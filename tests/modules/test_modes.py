@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import modelzoo
-from modelzoo import register
+from modelzoo import bounds, register
 from modelzoo.__main__ import main
 from modelzoo.export.graph import shapes
 from modelzoo.plans import draft
@@ -109,6 +109,17 @@ def test_a_plan_says_how_many_conditions_it_looked_at():
     model = {"inputs": {"x": [4, 4]}, "forward": text}
     assert modelzoo.plan(model).notes == ("of 70 conditions on data only 64 were checked both ways",)
     assert modelzoo.plan({**model, "forward": text[text.index("if x.sum() > 6:") :]}).notes == ()
+
+
+def test_a_model_that_one_pass_may_run_is_not_refused_since_all_passes_together_would_be_too_many(monkeypatch):
+    block = {"layers": {"fc": "Linear(4, 4)"}, "forward": "if x.sum() > 0:\n  x = fc(x)\nreturn x"}
+    model = {"layers": [{**block, "_repeat_": 8}], "inputs": {"x": [2, 4]}}
+    assert modelzoo.plan(model).notes == ()
+    monkeypatch.setattr(bounds, "OPERATIONS", 4_000)
+    assert modelzoo.plan(model).notes == ("of 8 conditions on data only 2 were checked both ways",)
+    assert modelzoo.build(model)(torch.ones(2, 4)).shape == (2, 4)
+    monkeypatch.setattr(bounds, "OPERATIONS", 200)
+    assert "all forwards together take more than 200 operations" in refusal(model)
 
 
 def test_training_decides_a_size_that_was_left_out():
