@@ -96,6 +96,8 @@ class Builder:
         for size, what in catalog.problem_with_all(instance.layer, arguments):
             fail(instance.key / size, f"{size} of {instance.type} {what}")
         made = self.call(instance, name, arguments)
+        if instance.layer.registered:
+            self.skeleton.keep(made)
         instance.arguments = arguments
         self.skeleton.made[instance] = made
         self.skeleton.instances[made] = instance

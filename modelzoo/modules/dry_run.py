@@ -23,7 +23,7 @@ from modelzoo.modules.failures import depends_on_data, is_of_example, lacks_kern
 from modelzoo.modules.inputs import call_with
 from modelzoo.modules.misfits import Misfits, torch_layers
 from modelzoo.modules.recording import Largest, Record, recording
-from modelzoo.modules.skeleton import Skeleton, modules_of
+from modelzoo.modules.skeleton import Skeleton, modules_of, unchanged
 from modelzoo.modules.strict import strictly
 from modelzoo.modules.taken import noted
 from modelzoo.modules.torch_layers import TooLargeError
@@ -64,37 +64,49 @@ def dry_run(
     if not inputs:
         return Record()
     modules = modules_of(skeleton.root)
+    with unchanged(skeleton, modules):
+        asked, noticed = _in_modes(skeleton, inputs, modules, count, recorded, training, for_sizes)
+        asked.notes += noticed.notes()
+        if any(each.requires_grad for each in skeleton.root.parameters()):
+            asked.notes += noticed.floors
+            if gradients.is_doubtful(modules):
+                modes.enter(modules, True)
+                asked.notes += map(_told_gradient, gradients.hindrances(skeleton, inputs))
+    return asked
+
+
+def _in_modes(
+    skeleton: Skeleton,
+    inputs: dict[str, Tensor],
+    modules: list[nn.Module],
+    count: bool,
+    recorded: bool,
+    training: bool,
+    for_sizes: bool,
+) -> tuple[Record, _Noticed]:
+    """What is seen in the mode that is asked for, with the notes of both, and what was noticed on the way."""
     shared = modes.Trials(torch_layers(skeleton)), runtime.Operations("forwards")
     found: list[Record] = []
     failed: list[tuple[bool, ConfigError]] = []
     noticed = _Noticed(skeleton)
-    try:
-        with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor), noted(skeleton) as taken:
-            for mode in modes.modes(skeleton):
-                if found and for_sizes and _is_sized(skeleton):
+    with strictly(skeleton.device, noticed.floor, noticed.number, noticed.tensor), noted(skeleton) as taken:
+        for mode in modes.modes(skeleton):
+            if found and for_sizes and _is_sized(skeleton):
+                break
+            modes.enter(modules, mode)
+            way = _Mode(mode, training, for_sizes, *shared)
+            try:
+                found.append(_run(skeleton, inputs, modules, way, count, recorded))
+            except ConfigError as error:
+                failed.append((mode, error))
+                if isinstance(error.__cause__, runtime.EndlessError):
                     break
-                modes.enter(modules, mode)
-                way = _Mode(mode, training, for_sizes, *shared)
-                try:
-                    found.append(_run(skeleton, inputs, modules, way, count, recorded))
-                except ConfigError as error:
-                    failed.append((mode, error))
-                    if isinstance(error.__cause__, runtime.EndlessError):
-                        break
-    finally:
-        for module in modules:  # as `train()` of each, in an eighth of the time
-            module.__dict__["training"] = True
     if failed:
         raise ConfigError(_told_once(failed)) from failed[0][1].__cause__
     asked = found[-1 if training else 0]
     asked.notes[:] = dict.fromkeys(note for each in found for note in each.notes)
     asked.largest, asked.taken = noticed.largest, taken
-    asked.notes += noticed.notes()
-    if any(each.requires_grad for each in skeleton.root.parameters()):
-        asked.notes += noticed.floors
-        if gradients.is_doubtful(modules):
-            asked.notes += map(_told_gradient, gradients.hindrances(skeleton, inputs))
-    return asked
+    return asked, noticed
 
 
 def _told_gradient(problem: Problem) -> str:

@@ -366,3 +366,21 @@ def test_a_layer_whose_size_the_pass_finds_is_called_with_its_own_tensors(sized,
     assert torch.equal(ours(x), by_hand(x))
     ours(x).square().sum().backward()
     assert ours[1].weight.grad is not None
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("layer", ["BatchNorm1d()", "BatchNorm1d(4)"])
+def test_an_example_that_is_too_small_for_training_is_one_whether_or_not_it_decides_the_size(layer, device):
+    made = draft.draft({"inputs": {"x": [1, 4]}, "layers": [layer, layer]}, device=device)
+    assert {each.partition(": ")[0] for each in made.plan.notes} == {"this example cannot be used in training"}
+    assert [(each.num_features, each.training) for each in made.skeleton.root] == [(4, True)] * 2
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_layer_of_an_unknown_size_works_in_evaluation_while_sizes_are_found(device):
+    layers = ["BatchNorm1d(momentum=None)", "BatchNorm1d(momentum=None)", "Linear(out_features=2)"]
+    model = modelzoo.build({"inputs": {"x": [2, 4, 9]}, "layers": layers}, device=device)
+    norm = nn.BatchNorm1d(4, momentum=None)
+    assert str(model) == str(nn.Sequential(norm, norm, nn.Linear(9, 2)))
+    with pytest.raises(modelzoo.ConfigError, match=r"takes .*5. but gets"):
+        modelzoo.build({"inputs": {"x": [2, 4, 9]}, "layers": [layers[0], "Linear(5, 3)"]}, device=device)
