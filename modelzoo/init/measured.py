@@ -102,7 +102,7 @@ def measure(root: nn.Module, filled: Sequence[tuple[Entry, Tensor]], example: Ex
                 hook = owner.register_forward_hook(partial(_called, scalings), with_kwargs=True)
                 stack.callback(hook.remove)
             stack.enter_context(torch.no_grad())
-            stack.enter_context(measuring(root))
+            stack.enter_context(measuring(root, [one.tensor for scalings in waiting.values() for one in scalings]))
             stack.enter_context(streams.instead(seed, "measured"))
             call_with(root, dict(example()))
     finally:

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from modelzoo.catalog.layers import Layer
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.skeleton import Skeleton, Unsized
+from modelzoo.modules.states import State
 from modelzoo.spec.instances import LayerInstance
 
 LAYERS = frozenset(
@@ -103,8 +104,13 @@ def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
 
 
 @contextmanager
-def measuring(model: nn.Module) -> Iterator[None]:
-    """Every layer as in evaluation, but those that normalise by the batch, which forget it at once."""
+def measuring(model: nn.Module, scaled: Iterable[Tensor] = ()) -> Iterator[None]:
+    """Every layer as in evaluation, but those that normalise by the batch, which forget it at once.
+
+    What a user's own modules do to themselves is undone, and so nothing has changed after it but what was `scaled`.
+    """
+    addresses = {each.data_ptr() for each in scaled}
+    own = [State(each, addresses) for each in model.modules() if _is_own(each)]
     before = [(module, module.training) for module in model.modules()]
     tracking = [each for each in model.modules() if isinstance(each, _NormBase) and each.track_running_stats]
     model.eval()
@@ -117,3 +123,10 @@ def measuring(model: nn.Module) -> Iterator[None]:
             each.track_running_stats = True
         for module, mode in before:
             module.training = mode
+        for state in own:
+            state.give_back()
+
+
+def _is_own(module: nn.Module) -> bool:
+    """Whether a user's code runs when a module is called."""
+    return not isinstance(module, Generated) and type(module).__module__.partition(".")[0] != "torch"

@@ -93,3 +93,45 @@ def test_what_a_constructor_is_given_stays_as_it_left_it():
     modelzoo.register.layer(Around)
     (made,) = modelzoo.build({"inputs": {"x": [2, 4]}, "layers": ["Around(BatchNorm1d(4))"]})
     assert (made.training, made.inner.training) == (True, False)
+
+
+CONFIG = {"inputs": {"x": [8, 4]}, "layers": ["Linear(4, 4)", "Scaling(4)", "Linear(4, 3)"]}
+MEASURED = {"weights": {"layer": "Linear", "param": "weight", "fill": "lsuv"}}
+
+
+def test_a_fill_that_is_measured_changes_what_it_scales_and_nothing_else():
+    built, later = modelzoo.build(CONFIG, MEASURED), modelzoo.build(CONFIG)
+    modelzoo.initialize(later, MEASURED)
+    theirs = Scaling(4)
+    for model in (built, later):
+        made = model[1]
+        assert (made.calls, made.known, hasattr(made, "extra")) == (0, [], False)
+        assert all(torch.equal(made.state_dict()[name], value) for name, value in theirs.state_dict().items())
+    x = torch.randn(64, 4)
+    assert torch.equal(built[0](x), later[0](x))
+    assert not torch.equal(built[0](x), modelzoo.build(CONFIG)[0](x))
+
+
+def test_a_user_s_own_tensor_is_scaled_all_the_same():
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4))
+            self.seen = 0
+
+        def forward(self, x):
+            self.seen += 1
+            return x * self.weight
+
+    modelzoo.register.layer(Weighted)
+    rules = {"w": {"name": "0.weight", "fill": "lsuv(std=3)"}}
+    (made,) = modelzoo.build({"inputs": {"x": [64, 4]}, "layers": ["Weighted"]}, rules)
+    assert (made.weight.mean() > 2, made.seen) == (True, 0)
+
+
+def test_signals_of_a_module_change_nothing_of_it():
+    made = nn.Sequential(nn.Linear(4, 4), Scaling(4))
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    modelzoo.signals(made, torch.randn(8, 4))
+    assert (made[1].calls, made[1].known, hasattr(made[1], "extra"), made[1].last.any()) == (0, [], False, False)
+    assert all(torch.equal(made.state_dict()[name], value) for name, value in before.items())
