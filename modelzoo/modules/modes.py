@@ -95,6 +95,8 @@ def _failure(module: nn.Module, taken: Tensor) -> Exception | None:
     """What a layer raises in training that it did not raise in evaluation; it is a copy that is tried, on a piece."""
     made = copy.deepcopy(module.layer[0] if isinstance(module, Unsized) else module)
     made.training = True
+    if isinstance(made, _NormBase) and made.momentum is None:  # it is one over a count, which has no value on meta
+        made.momentum = 0.0
     shape = [size if index < 2 else min(size, 2) for index, size in enumerate(taken.shape)]
     try:
         type(made).forward(made, torch.zeros(shape, dtype=taken.dtype, device=taken.device))

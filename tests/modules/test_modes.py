@@ -384,3 +384,16 @@ def test_a_layer_of_an_unknown_size_works_in_evaluation_while_sizes_are_found(de
     assert str(model) == str(nn.Sequential(norm, norm, nn.Linear(9, 2)))
     with pytest.raises(modelzoo.ConfigError, match=r"takes .*5. but gets"):
         modelzoo.build({"inputs": {"x": [2, 4, 9]}, "layers": [layers[0], "Linear(5, 3)"]}, device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("written", ["BatchNorm1d(4, momentum=None)", "BatchNorm1d(momentum=None)"])
+def test_a_norm_that_averages_all_batches_is_tried_as_any_other(written, device):
+    def made(batch):
+        inputs = {"x": {"shape": [batch, 4], "dtype": "bfloat16"}}
+        return draft.draft({"inputs": inputs, "layers": [written]}, dtype="bfloat16", device=device)
+
+    (norm,) = made(3).skeleton.root
+    assert (norm.momentum, made(3).plan.notes) == (None, ())
+    (note,) = made(1).plan.notes
+    assert "Expected more than 1 value per channel" in note
