@@ -17,6 +17,7 @@ from modelzoo.importing.owners import Owners
 from modelzoo.importing.repeats import compressed
 from modelzoo.importing.structure import Reader
 from modelzoo.importing.trees import INITIAL, Block, Call, Formula, Reference, Sequenced, Tree, changed, skeleton
+from modelzoo.modules.sequences import is_plain
 from modelzoo.names import Kind
 
 _FACTORS = (2, 3, 4, 5, 6, 8, 16)
@@ -101,7 +102,7 @@ class Definitions:
             self.define(self.free(name), members)
 
     def is_defined(self, module: nn.Module) -> bool:
-        plain = type(module) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+        plain = is_plain(type(module)) or type(module) in (nn.ModuleList, nn.ModuleDict)
         return not plain and module is not self.owners.root and module not in self.open
 
     def child(self, module: nn.Module, path: Path) -> Tree:

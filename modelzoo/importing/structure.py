@@ -16,7 +16,7 @@ from modelzoo.importing.records import Record, line_of
 from modelzoo.importing.training import alike, merged, with_loops
 from modelzoo.importing.trees import About, Block, Call, Own, Tree, sequence
 from modelzoo.modules.blocks import Generated
-from modelzoo.modules.sequences import ByName
+from modelzoo.modules.sequences import is_plain
 
 NEVER = (nn.ModuleList, nn.ModuleDict)
 
@@ -158,14 +158,13 @@ class Reader:
 
 def is_sequence(module: nn.Module) -> bool:
     """Whether a module calls its layers in order, or only holds them."""
-    given = vars(module).get("forward")
-    if isinstance(module, Generated) or not (given is None or isinstance(given, ByName)):
+    if isinstance(module, Generated) or "forward" in vars(module):
         return False
     forward = type(module).forward
     holds = forward is nn.Module.forward or type(module) in NEVER
     if not holds and any(layers.is_extended(each) for each in module.children()):
         return False
-    return not own_tensors(module) and (forward is nn.Sequential.forward or holds)
+    return not own_tensors(module) and (forward is nn.Sequential.forward or is_plain(type(module)) or holds)
 
 
 def containers(module: nn.Module) -> dict[Path, int]:

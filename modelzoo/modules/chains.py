@@ -64,7 +64,7 @@ def broken_chains(skeleton: Skeleton) -> list[Problem]:
     """Warnings of layers in sequences that take no output of the layer before them, whatever the input is."""
     problems = Problems(fatal=False)
     for module, instance in skeleton.instances.items():
-        if type(module) is nn.Sequential and instance.sequence:
+        if isinstance(module, nn.Sequential) and instance.sequence:
             _check(instance, problems)
     return problems.found
 

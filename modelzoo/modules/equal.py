@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from modelzoo.modules import construct
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.flops import Counter
+from modelzoo.modules.sequences import is_plain
 from modelzoo.modules.skeleton import Skeleton, Unsized
 from modelzoo.spec.instances import LayerInstance, instances_in
 
 Returned = list[tuple[nn.Module, Any]]
 """What modules returned, in the order of their calls."""
 
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_CONTAINERS = (nn.ModuleList, nn.ModuleDict)
 _SCALARS = (bool, int, float, str, type(None))
 
 SHORT = 2**10
@@ -205,7 +206,7 @@ def groups(skeleton: Skeleton, modules: list[nn.Module]) -> list[list[nn.Module]
     kinds = _Kinds(skeleton)
     larger: dict[int, list[nn.Module]] = {}
     for module in whole:
-        if type(module) not in (nn.ModuleList, nn.ModuleDict):
+        if type(module) not in _CONTAINERS:
             larger.setdefault(kinds.of(module), []).append(module)
     return [*found, *(group for group in larger.values() if len(group) > 1)]
 
@@ -227,7 +228,7 @@ class _Kinds:
         return self.known[module]
 
     def key(self, module: nn.Module) -> Hashable:
-        if type(module) in _CONTAINERS or isinstance(module, Generated):
+        if type(module) in _CONTAINERS or is_plain(type(module)) or isinstance(module, Generated):
             children = tuple(
                 (name, None if child is None else self.of(child)) for name, child in module._modules.items()
             )

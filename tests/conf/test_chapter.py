@@ -203,7 +203,7 @@ def test_a_model_in_double_precision_is_its_twin_in_double_precision(name):
 
 @pytest.mark.parametrize("name", ["sequential", "nested", "chimera", "regression", "rgnet", "shared"])
 def test_a_block_without_a_forward_is_an_nn_sequential(name):
-    assert type(build(name)) is nn.Sequential
+    assert isinstance(build(name), nn.Sequential)
 
 
 @pytest.mark.parametrize("name", ["mlp", "fixed_hidden"])

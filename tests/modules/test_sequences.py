@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ MODEL = {
 
 def test_the_input_of_a_sequence_may_be_given_by_its_name():
     model, tokens = modelzoo.build(MODEL), torch.ones(2, 4)
-    assert type(model) is type(model.gate[1]) is nn.Sequential
+    assert isinstance(model, nn.Sequential)
+    assert isinstance(model.gate[1], nn.Sequential)
     for each in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), torch.compile(model, backend="eager")):
         assert torch.equal(each(tokens=tokens), model(tokens))
         assert torch.equal(each.gate[1](value=tokens), model.gate[1](tokens))
@@ -66,3 +68,23 @@ def test_a_model_is_exported_with_sizes_that_vary_by_the_names_of_its_inputs(mod
     exported = torch.export.export(built, (), {name: torch.ones(3, 4)}, dynamic_shapes=sizes, strict=strict)
     given = torch.randn(7, 4)
     assert torch.equal(exported.module()(**{name: given}), built(given))
+
+
+def test_a_copy_and_a_replica_run_their_own_layers():
+    model = modelzoo.build(MODEL)
+    x = torch.randn(2, 4)
+    for each in (copy.copy(model), model._replicate_for_data_parallel()):  # as nn.DataParallel makes them
+        each._modules = nn.Sequential(nn.Tanh(), nn.Flatten(0))._modules
+        assert torch.equal(each(x), torch.tanh(x).flatten())
+        assert torch.equal(each(tokens=x), each(x))
+    alone = copy.copy(model)
+    expected = model(x)
+    del model
+    assert torch.equal(alone(x), expected)
+
+
+def test_what_is_made_of_a_sequence_is_one_with_the_same_name():
+    model, x = modelzoo.build(MODEL), torch.randn(2, 4)
+    assert torch.equal(model[:1](tokens=x), model.one(x))
+    assert repr(model) == repr(nn.Sequential(OrderedDict(model.named_children())))
+    assert type(pickle.loads(pickle.dumps(model))) is type(copy.deepcopy(model)) is type(model)
