@@ -63,7 +63,9 @@ def homes(named: Iterator[tuple[str, Any]]) -> list[list[str]]:
 
 def described(model: nn.Module) -> list[Any]:
     """The layers of torch with their arguments, and the tensors with their shapes."""
-    layers = [(n, type(m), m.extra_repr()) for n, m in model.named_modules() if type(m).__module__.startswith("torch.")]
+    kinds = {n: nn.Sequential if isinstance(m, nn.Sequential) else type(m) for n, m in model.named_modules()}
+    of_torch = [(n, kind) for n, kind in kinds.items() if kind.__module__.startswith("torch.")]
+    layers = [(n, kind, model.get_submodule(n).extra_repr()) for n, kind in of_torch]
     tensors = [(n, p.shape, p.dtype, p.requires_grad) for n, p in (*model.named_parameters(), *model.named_buffers())]
     return [layers, tensors]
 
