@@ -45,7 +45,7 @@ class Node:
 
 @dataclass(eq=False, repr=False, slots=True, kw_only=True)
 class Loop:
-    """A loop over the layers of a container.
+    """A loop over the layers of a container, or over numbers.
 
     Attributes:
         containers: the paths of the containers that it goes over, each with the number of the first layer, and of the
@@ -53,12 +53,17 @@ class Loop:
         body: what a turn does; the layers of the turn are called "*0", "*1", ...
         marks: what stands for the values that the turn before left.
         ends: what a turn leaves of each.
+        index: what stands for the number of the turn, where that is asked for.
+        start, stop: the first number, and the one behind the last, which may be the size of a dimension.
     """
 
     containers: list[tuple[Path, int, int | None]]
     body: list[Node]
     marks: list[Node]
     ends: list[Ref]
+    index: Node | None = None
+    start: int = 0
+    stop: Any = None
 
 
 class Ref(NamedTuple):
@@ -89,6 +94,14 @@ def refs(value: Any) -> Iterator[Ref]:
         yield from refs((value.start, value.stop, value.step))
 
 
+def all_refs(value: Any) -> Iterator[Ref]:
+    """The references in arguments, those in sizes and numbers too."""
+    for each in refs(value):
+        yield each
+        if each.node.kind in ("size", "number"):
+            yield from all_refs(each.node.args)
+
+
 def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     """A value with something else in the place of each part that is no tuple, list, mapping or slice."""
     if isinstance(value, (Ref, Choice)):
@@ -106,6 +119,17 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if type(value) in (dict, OrderedDict):
         return type(value)((name, mapped(each, change)) for name, each in value.items())
     return change(value)
+
+
+def parts(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A tuple, list, mapping or slice with something else in the place of each item; other values as they are."""
+    if type(value) in (tuple, list):
+        return type(value)(map(change, value))
+    if isinstance(value, dict):
+        return {name: change(each) for name, each in value.items()}
+    if isinstance(value, slice):
+        return slice(*map(change, (value.start, value.stop, value.step)))
+    return value
 
 
 class Size(int):

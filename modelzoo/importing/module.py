@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -16,13 +15,14 @@ from modelzoo.errors import ConfigError, ConfigWarning, Path, Problem, first_lin
 from modelzoo.importing import config, layers
 from modelzoo.importing.calls import Given, gradients, outputs
 from modelzoo.importing.definitions import Definitions
+from modelzoo.importing.kept import Kept, kept
 from modelzoo.importing.owners import Owners
 from modelzoo.importing.recorder import Recorder
-from modelzoo.importing.records import Record
+from modelzoo.importing.records import Record, line_of
 from modelzoo.importing.sharing import ties
 from modelzoo.importing.structure import Reader, Trouble
 from modelzoo.importing.trees import Block
-from modelzoo.importing.verification import SEED, Seen, differences
+from modelzoo.importing.verification import SEED, Seen, differences, equal
 from modelzoo.plans import ambient
 
 
@@ -186,15 +186,16 @@ def recorded(module: nn.Module, owners: Owners, called: layers.Calls, given: Giv
     Raises:
         ConfigError: it fails with other values.
     """
-    with _kept(module):
+    with kept(module) as before:
         first, result = _run(module.eval(), owners, called, given)
         evaluation = outputs(result)
         slopes, flat = _slopes(module, evaluation)
+        _refuse(_lasting(before, module, owners, called, given, evaluation))
     failed: Exception | None = None
     for training, doubled in itertools.product((True, False), (True, False)):
         try:
             others = given.doubled() if doubled else given.other()
-            with _kept(module):
+            with kept(module):
                 then, result = _run(module.train(training), owners, called, others)
                 buffers = {name: each.clone() for name, each in module.named_buffers()}
         except Exception as error:  # whatever the module raises where there is another number of items
@@ -213,6 +214,23 @@ def recorded(module: nn.Module, owners: Owners, called: layers.Calls, given: Giv
         )
         return first.records, then.records if training else {}, seen
     raise ConfigError([Problem(path="module", what=f"with other values it fails: {failed}")]) from failed
+
+
+def _lasting(
+    before: Kept, module: nn.Module, owners: Owners, called: layers.Calls, given: Given, first: list[Tensor]
+) -> list[Trouble]:
+    """What a module keeps from one call to the next, if that changes what it returns."""
+    changed = [(each, name) for each, name in before.tensors_of() if called[each] is None]
+    if not changed:
+        return []
+    torch.manual_seed(SEED)
+    if equal(outputs(module(*given.args, **given.named)), first):
+        return []
+    what = "what it keeps in '{}' of one call changes the next one"
+    return [
+        Trouble(path=owners.paths[each][0], module=each, line=line_of(type(each)), what=what.format(name))
+        for each, name in changed
+    ]
 
 
 def _slopes(module: nn.Module, found: list[Tensor]) -> tuple[Mapping[str, Tensor] | None, tuple[str, ...]]:
@@ -285,25 +303,9 @@ def _again(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> list[Tens
     """
     if not seen.training or "training" not in repr(found):
         return None
-    with _kept(module):
+    with kept(module):
         torch.manual_seed(SEED)
         return outputs(module.eval()(*seen.second.args, **seen.second.named))
-
-
-@contextmanager
-def _kept(module: nn.Module) -> Iterator[None]:
-    """Puts back what calls change: buffers, and the mode of every module."""
-    modes = {each: each.training for each in module.modules()}
-    values = [(each, each.clone()) for each in module.buffers()]
-    try:
-        yield
-    finally:
-        for each, training in modes.items():
-            each.training = training
-        with torch.no_grad():
-            for buffer, value in values:
-                if not torch.equal(buffer, value):
-                    buffer.copy_(value)
 
 
 def _origin(module: nn.Module) -> str:

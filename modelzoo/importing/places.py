@@ -94,7 +94,7 @@ def item(owner: ast.expr, path: Path) -> ast.expr:
 def is_in_tuples(value: Any, path: Path) -> bool:
     """Whether only tuples and lists lead to an item of a value."""
     for step in path:
-        if not isinstance(value, (tuple, list)) or not isinstance(step, int):
+        if not isinstance(value, (tuple, list)) or not isinstance(step, int) or step >= len(value):
             return False
         value = value[step]
     return True

@@ -49,8 +49,9 @@ class Recorder(TorchFunctionMode):
     @contextmanager
     def calls(self) -> Iterator[None]:
         """While it lasts, calls of modules are recorded too."""
-        call, apply = "__call__", "apply"
+        call, apply, assign = "__call__", "apply", "__setattr__"
         original, gradient = nn.Module.__call__, torch.autograd.Function.__dict__[apply]
+        assignment = nn.Module.__setattr__
 
         def calls(module: nn.Module, *args: Any, **named: Any) -> Any:
             if not self.stack or self.is_paused or module not in self.owners.paths:
@@ -61,13 +62,21 @@ class Recorder(TorchFunctionMode):
             self.refuse(f"{cls.__name__} is an autograd.Function, whose gradient is code")
             return gradient.__get__(None, cls)(*args, **named)
 
+        def assigns(module: nn.Module, name: str, value: Any) -> None:
+            for kind, table in (("buffer", module._buffers), ("parameter", module._parameters)):
+                if table.get(name) is not None and table[name] is not value:
+                    self.refuse(f"it assigns its {kind} '{name}'")
+            assignment(module, name, value)
+
         setattr(nn.Module, call, calls)
+        setattr(nn.Module, assign, assigns)
         setattr(torch.autograd.Function, apply, classmethod(applied))
         try:
             with self:
                 yield
         finally:
             setattr(nn.Module, call, original)
+            setattr(nn.Module, assign, assignment)
             setattr(torch.autograd.Function, apply, gradient)
 
     is_paused = False
@@ -254,6 +263,10 @@ class Recorder(TorchFunctionMode):
                     found = record.known.get(id(value))
                 elif isinstance(value, Size):
                     found = value.node.args[0] if value.node.name == "item" else Ref(value.node)
+                elif type(value) in (list, tuple) and value and id(value[-1]) in record.known:
+                    found = record.several(value)
+                    if isinstance(value, list):
+                        record.lists.setdefault(record.known[id(value[-1])], name)
                 if found is not None:
                     record.names.setdefault(found, name)
 

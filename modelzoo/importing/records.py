@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
-from modelzoo.importing.graph import Node, Ref, Size, sizes, tensors
+from modelzoo.importing.graph import Node, Ref, Size, sizes, tensors, whole
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Record:
         nodes: what it computed, in order.
         result: what it returned, with references in the place of tensors.
         names: what the author calls values.
+        lists: what the author calls a list that ends with a value.
         problems: what cannot be said, each with the line of the source.
     """
 
@@ -30,10 +31,17 @@ class Record:
     nodes: list[Node] = field(default_factory=list)
     result: Any = None
     names: dict[Ref, str] = field(default_factory=dict)
+    lists: dict[Ref, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     known: dict[int, Ref] = field(default_factory=dict)
     given: dict[int, Size] = field(default_factory=dict)  # its own sizes, by the identity of those that it was given
     sizes: dict[tuple[Ref, int], Size] = field(default_factory=dict)
+
+    def several(self, values: Sequence[Any]) -> Ref | None:
+        """The value of which a list or tuple has all items, if it is one."""
+        refs = [self.known.get(id(each)) for each in values]
+        found = None if None in refs else whole(refs)
+        return found if isinstance(found, Ref) else None
 
 
 def bound(module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from modelzoo.importing import bodies, fillings, layers, ours, texts
 from modelzoo.importing.graph import Path
+from modelzoo.importing.loops import with_loops
 from modelzoo.importing.owners import Owners, own_tensors
 from modelzoo.importing.records import Record, line_of
-from modelzoo.importing.training import alike, merged, with_loops
+from modelzoo.importing.training import alike, merged
 from modelzoo.importing.trees import About, Block, Call, Own, Tree, sequence
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.sequences import is_plain
@@ -103,12 +104,14 @@ class Reader:
                 self.trouble(path, module, line, what)
         if any(each.problems for each in (*records, *training)):
             return bodies.uncalled()
+        inside = containers(module)
+        for each in (*records, *training):
+            with_loops(each, inside)
         for several in (records, training):
             if not all(alike(several[0], each) for each in several[1:]):
                 self.trouble(path, module, line_of(type(module)), "it is called in several ways")
                 return bodies.uncalled()
         branch = merged((records or training)[0], training[0] if training and records else None)
-        branch = with_loops(branch, containers(module))
         held = {id(value): name for name, value in vars(module).items() if isinstance(value, Tensor)}
         own = frozenset(name for name, each in module._modules.items() if each is not None)
         tensors = frozenset(name for name, _ in own_tensors(module))

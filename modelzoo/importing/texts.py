@@ -6,30 +6,19 @@ import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modelzoo.importing import assigned, operations
+from modelzoo.importing import operations
 from modelzoo.importing.bodies import Text
-from modelzoo.importing.constants import Constants
-from modelzoo.importing.graph import Loop, Node, Path, Ref
-from modelzoo.importing.observed import RANDOM
+from modelzoo.importing.graph import Loop, Node, Path, Ref, refs
 from modelzoo.importing.operations import UnsayableError
-from modelzoo.importing.places import (
-    is_in_tuples,
-    item,
-    layer_of,
-    slice_of,
-    tensor_of,
-    width_of,
-)
+from modelzoo.importing.places import is_in_tuples, slice_of
 from modelzoo.importing.training import Branch
-from modelzoo.importing.usage import Usage, is_made_up
+from modelzoo.importing.usage import given
+from modelzoo.importing.values import Values
 from modelzoo.importing.variables import named
 from modelzoo.language.pieces import load
 
 LAYERS = ("layer", "other", "third", "fourth")
 """What the layers of a loop are called."""
-
-WIDTH = 88
-"""About how many characters a line has at most before a part of it gets a name."""
 
 
 def written(branch: Branch, taken: frozenset[str], layers: frozenset[str], held: Mapping[int, str]) -> Text:
@@ -60,33 +49,14 @@ def written(branch: Branch, taken: frozenset[str], layers: frozenset[str], held:
     )
 
 
-class Writer:
-    """Writes the nodes of a branch.
-
-    Attributes:
-        stated: nodes that have a statement of their own.
-        wanted: what the author calls a variable, by its name in the statements so far.
-    """
-
-    def __init__(self, branch: Branch, taken: frozenset[str], layers: frozenset[str], held: Mapping[int, str]) -> None:
-        self.branch, self.taken, self.layers, self.held = branch, taken, layers, held
-        self.constants = Constants(taken, held, branch.names)
-        self.problems: list[tuple[str, str]] = []
-        self.wanted: dict[str, str] = {}
-        usage = Usage(branch)
-        self.needed, self.of_node, self.stated = usage.needed, usage.of_node, usage.stated
-        self.order: list[Node] = []
+class Writer(Values):
+    """Writes the nodes of a branch."""
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
     def statements(self) -> list[ast.stmt]:
         """All statements; variables are called %1, %2, ... in them."""
-        self.variables: dict[Ref, str] = {}
-        self.order, self.problems, self.wanted = [], [], {}
-        self.inside: list[tuple[Node, int]] = []  # what the line that is written consists of, and how wide it is
-        self.cuts: set[Node] = set()
-        self.turns: list[str] = []  # what the layers of a turn are called
-        self.lines: list[ast.stmt] = []
+        self.begin()
         for node in self.branch.inputs.values():
             self.unpacked_input(node)
             self.sizes_of(node)
@@ -136,13 +106,16 @@ class Writer:
         self.lines.append(ast.Assign([target], made))
         self.sizes_of(node)
 
+    # -- loops ---------------------------------------------------------------------------------------------------------
+
     def state_loop(self, node: Node, loop: Loop) -> None:
         """A loop: what its turns leave has names before it."""
-        for number, (mark, start) in enumerate(zip(loop.marks, node.args, strict=True)):
+        marks = [Ref(mark) for mark in loop.marks]
+        starts = zip(marks, node.args, loop.ends, strict=True)
+        for mark, start, end in sorted(starts, key=lambda each: isinstance(each[1], Ref)):  # which may take over a name
             made = self.checked(node, start)
-            target = self.variable(Ref(mark))
-            name = self.branch.names.get(loop.ends[number]) or self.branch.names.get(start, "")
-            self.wanted[self.variables[Ref(mark)]] = name
+            target = self.variable(mark)
+            self.wanted[self.variables[mark]] = self.called(start, end)
             self.lines.append(ast.Assign([target], made))
         outside, self.lines = self.lines, []
         known = dict(self.variables)
@@ -150,29 +123,71 @@ class Writer:
         for name in LAYERS[: len(loop.containers)]:
             self.turns.append(f"%{len(self.wanted)}")
             self.wanted[self.turns[-1]] = name
+        if loop.index is not None:
+            self.variable(Ref(loop.index))
+            self.wanted[self.variables[Ref(loop.index)]] = "i"
+        self.direct = {
+            end: known[mark] for mark, end in zip(marks, loop.ends, strict=True) if self.leaves(loop, mark, end)
+        }
         self.block(loop.body)
-        self.inside = []
-        targets = [ast.Name(known[Ref(mark)], ast.Store()) for mark in loop.marks]
-        ends = [self.expression(end) for end in loop.ends]
-        one = len(ends) == 1
-        left: ast.expr = targets[0] if one else ast.Tuple([*targets], ast.Store())
-        self.lines.append(ast.Assign([left], ends[0] if one else ast.Tuple(ends, ast.Load())))
-        self.cut(6)
+        self.end_turn(loop, known)
         inside, self.lines = self.lines, outside
-        self.variables = known
-        over = [slice_of(*each) for each in loop.containers]
-        names: list[ast.expr] = [ast.Name(each, ast.Store()) for each in self.turns]
-        several = len(over) > 1
-        layers = ast.Call(load("zip"), over, []) if several else over[0]
-        self.lines.append(ast.For(ast.Tuple(names, ast.Store()) if several else names[0], layers, inside, []))
-        self.turns = before
-        for number, mark in enumerate(loop.marks):
-            self.variables[Ref(node, (number,))] = self.variables[Ref(mark)]
+        target, over = self.over(loop)
+        self.variables, self.direct, self.turns = known, {}, before
+        self.lines.append(ast.For(target, over, inside, []))
+        for number, mark in enumerate(marks):
+            self.variables[Ref(node, (number,))] = self.variables[mark]
 
-    def turned(self, path: Path) -> Path:
-        """The path of a layer, where it is that of a turn with its name."""
-        first = str(path[0])
-        return (self.turns[int(first[1:])], *path[1:]) if first.startswith("*") else path
+    def end_turn(self, loop: Loop, known: Mapping[Ref, str]) -> None:
+        """What a turn leaves gets its names: one by one, where what they were is no longer asked for."""
+        pairs = [(Ref(mark), end) for mark, end in zip(loop.marks, loop.ends, strict=True) if end not in self.direct]
+        apart = not any(
+            self.asks(end, pairs[at][0].node) for place, (_, end) in enumerate(pairs) for at in range(place)
+        )
+        targets: list[ast.expr] = [ast.Name(known[mark], ast.Store()) for mark, _ in pairs]
+        self.inside = []
+        made = [self.expression(end) for _, end in pairs]
+        if not apart:
+            targets, made = [ast.Tuple(targets, ast.Store())], [ast.Tuple(made, ast.Load())]
+        self.lines += [ast.Assign([target], each) for target, each in zip(targets, made, strict=True)]
+        self.cut(6)
+
+    def leaves(self, loop: Loop, mark: Ref, end: Ref) -> bool:
+        """Whether the statement of what a turn leaves may change the variable: what was there is used up then."""
+        if end not in [Ref(node) for node in loop.body if node in self.stated] or loop.ends.count(end) > 1:
+            return False
+        later = [node for node in loop.body[loop.body.index(end.node) + 1 :] if node in self.stated]
+        asked = [each for node in later for each in given(node)] + [each for each in loop.ends if each != end]
+        return not any(self.asks(each, mark.node) for each in asked)
+
+    def asks(self, ref: Ref, mark: Node) -> bool:
+        """Whether the expression of a value asks for another one."""
+        if ref.node is mark or ref.node in self.stated:
+            return ref.node is mark
+        return any(self.asks(each, mark) for each in given(ref.node))
+
+    def called(self, start: Any, end: Ref) -> str:
+        """What the author calls a value that turns change, or a list that grows."""
+        if end.node.kind == "number":
+            return next((self.branch.lists[each] for each in refs(end.node.args) if each in self.branch.lists), "")
+        names = self.branch.names
+        return names.get(end) or (names.get(start, "") if isinstance(start, Ref) else "")
+
+    def over(self, loop: Loop) -> tuple[ast.expr, ast.expr]:
+        """What a loop goes over, and the names of what it gives."""
+        index = "_" if loop.index is None else self.variables[Ref(loop.index)]
+        number: ast.expr = ast.Name(index, ast.Store())
+        if not loop.containers:
+            bounds = [operations.value(each, self.expression) for each in (loop.start, loop.stop)]
+            return number, ast.Call(load("range"), bounds if loop.start else bounds[1:], [])
+        layers = [slice_of(*each) for each in loop.containers]
+        names: list[ast.expr] = [ast.Name(each, ast.Store()) for each in self.turns]
+        target, over = names[0], layers[0]
+        if len(layers) > 1:
+            target, over = ast.Tuple(names, ast.Store()), ast.Call(load("zip"), layers, [])
+        if loop.index is None:
+            return target, over
+        return ast.Tuple([number, target], ast.Store()), ast.Call(load("enumerate"), [over], [])
 
     def sizes_of(self, owner: Node) -> None:
         """The sizes of a value that have names get them at once."""
@@ -192,121 +207,9 @@ class Writer:
         items = [self.target(node, (*path, index), each, paths) for index, each in enumerate(value)]
         return ast.Tuple(items, ast.Store())
 
-    def variable(self, ref: Ref) -> ast.expr:
-        name = f"%{len(self.wanted)}"
-        self.variables[ref] = name
-        own = str(ref.node.path[-1]) if ref.node.kind == "tensor" else ""
-        self.wanted[name] = self.branch.names.get(ref, own)
-        return ast.Name(name, ast.Store())
-
     def unpacked_input(self, node: Node) -> None:
         """An input that has several values that are used is taken apart first."""
         used = self.of_node.get(node, [])
         if len(used) > 1 and all(ref.path for ref in used) and self.unpacks(node.value, used):
             target = self.target(node, (), node.value, {ref.path for ref in used})
             self.lines.append(ast.Assign([target], load(node.name)))
-
-    # -- expressions ---------------------------------------------------------------------------------------------------
-
-    def expression(self, ref: Ref) -> ast.expr:
-        """What stands for a value where it is used."""
-        for cut in range(len(ref.path), -1, -1):
-            known = self.variables.get(Ref(ref.node, ref.path[:cut]))
-            if known is not None:
-                return item(load(known), ref.path[cut:])
-        node = ref.node
-        if node.kind in ("size", "number", "tensor") and node in self.stated:
-            self.state_sizes(node)
-            return load(self.variables[ref])
-        return item(self.made(node), ref.path)
-
-    def state_sizes(self, node: Node) -> None:
-        """Sizes that have names get them together: `B, N, C = x.shape`."""
-        if node.kind == "size":
-            owner = node.args[0]
-            named = [each for each in self.stated if each.kind == "size" and each.args[0] == owner]
-            by_dimension = {each.args[1]: each for each in named}
-            dimensions = owner.node.value
-            for step in owner.path:
-                dimensions = dimensions[step]
-            if len(named) > 1:
-                targets = [
-                    self.variable(Ref(by_dimension[each])) if each in by_dimension else ast.Name("_", ast.Store())
-                    for each in range(dimensions.ndim)
-                ]
-                shape = ast.Attribute(self.expression(owner), "shape", ast.Load())
-                self.lines.append(ast.Assign([ast.Tuple(targets, ast.Store())], shape))
-                return
-        made = self.made(node)
-        self.lines.append(ast.Assign([self.variable(Ref(node))], made))
-
-    def made(self, node: Node) -> ast.expr:
-        """How a value is computed."""
-        if node.kind == "input":
-            return load(node.name)
-        if node.kind == "size":
-            shape = ast.Attribute(self.expression(node.args[0]), "shape", ast.Load())
-            return ast.Subscript(shape, ast.Constant(node.args[1]), ast.Load())
-        if node.name == "item":
-            return self.expression(node.args[0])
-        if node.kind == "number":
-            left, right = (operations.value(each, self.expression) for each in node.args)
-            return ast.BinOp(left, _NUMBERS[node.name](), right)
-        if node.kind == "tensor":
-            return tensor_of(node.path)
-        if node.kind == "constant" or is_made_up(node):
-            return self.constants.expression(node)
-        if node.kind == "layer":
-            path = self.turned(node.path)
-            made: ast.expr = ast.Call(
-                layer_of(path),
-                [self.checked(node, each) for each in node.args],
-                [ast.keyword(name, self.checked(node, each)) for name, each in node.named.items()],
-            )
-        else:
-            made = self.function(node)
-        if node.kind == "layer" or node.name in RANDOM:
-            self.order.append(node)
-        self.inside.append((node, width_of(made)))
-        return made
-
-    def function(self, node: Node) -> ast.expr:
-        try:
-            if node.name == "__setitem__":
-                return assigned.expression(node, self.expression)
-            return operations.expression(node, self.expression, self.layers)
-        except UnsayableError as error:
-            self.problems.append((node.line, str(error)))
-            return ast.Constant(None)
-
-    def checked(self, node: Node, given: Any) -> ast.expr:
-        try:
-            return operations.value(given, self.expression)
-        except UnsayableError as error:
-            self.problems.append((node.line, str(error)))
-            return ast.Constant(None)
-
-    # -- order ---------------------------------------------------------------------------------------------------------
-
-    def late(self) -> set[Node]:
-        """The calls that would come later than they did, and so need statements of their own."""
-        places = {node: place for place, node in enumerate(self.branch.nodes())}
-        latest, found = -1, set()
-        for node in self.order:
-            if places[node] < latest and node not in self.stated:
-                found.add(node)
-            latest = max(latest, places[node])
-        return found
-
-    def cut(self, width: int) -> None:
-        """A line that is too long is cut: the greatest part of it that is no line itself gets a name."""
-        *parts, (_, whole) = [(Node(kind=""), 0), *self.inside]
-        if whole + width > WIDTH:
-            fitting = [each for each in parts if 12 < each[1] <= WIDTH * 3 // 4 and each[0] not in self.stated]
-            known = [each for each in fitting if Ref(each[0]) in self.branch.names and each[1] > WIDTH // 4]
-            if known or fitting:
-                self.cuts.add(max(known or fitting, key=lambda each: each[1])[0])
-        self.inside = []
-
-
-_NUMBERS = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "//": ast.FloorDiv, "%": ast.Mod}

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from modelzoo.importing.graph import Choice, Node, Path, Ref, mapped, refs
-from modelzoo.importing.loops import rolled
+from modelzoo.importing.graph import Choice, Loop, Node, Ref, mapped, refs
 from modelzoo.importing.records import Record
 
 
@@ -24,6 +23,7 @@ class Branch:
         rest: what only evaluation computes.
         evaluation: what evaluation returns.
         names: what the author calls values.
+        lists: what the author calls a list that ends with a value.
     """
 
     inputs: Mapping[str, Node]
@@ -32,6 +32,7 @@ class Branch:
     training: tuple[list[Node], Any] | None = None
     rest: list[Node] = field(default_factory=list)
     names: Mapping[Ref, str] = field(default_factory=dict)
+    lists: Mapping[Ref, str] = field(default_factory=dict)
 
     def nodes(self) -> Iterator[Node]:
         """All operations, in their order, those in loops too."""
@@ -82,8 +83,8 @@ class Matching:
         if first.kind == "constant":
             if first.value.shape != second.value.shape or not torch.equal(first.value, second.value):
                 raise DifferentError
-        elif first.kind in ("size", "number"):
-            self.value(first.args, second.args, False)
+        elif first.kind in ("size", "number") or (first.kind == "function" and second not in self.known):
+            self.value(first.args, second.args, False)  # of functions those that a loop has in the place of an item
         elif first.kind != "tensor":
             raise DifferentError
         self.known[second] = first
@@ -92,9 +93,31 @@ class Matching:
         """The arguments of two calls as one; they may differ in numbers, where choices are allowed."""
         if (first.kind, first.name, first.form, first.path) != (second.kind, second.name, second.form, second.path):
             raise DifferentError
+        if first.loop is not None and second.loop is not None:
+            self.loop(first.loop, second.loop)
         found = self.value(first.args, second.args), self.value(dict(first.named), dict(second.named))
         self.known[second] = first
         return found
+
+    def loop(self, first: Loop, second: Loop) -> None:
+        """Takes two loops as one.
+
+        Raises:
+            DifferentError: they are not.
+        """
+        if (first.containers, first.start, len(first.body)) != (second.containers, second.start, len(second.body)):
+            raise DifferentError
+        before = dict(self.known)
+        try:
+            self.value(first.stop, second.stop, False)
+            marks = zip((*first.marks, first.index), (*second.marks, second.index), strict=False)
+            self.known |= {b: a for a, b in marks if a is not None and b is not None}
+            for a, b in zip(first.body, second.body, strict=True):
+                a.args, a.named = self.operation(a, b)
+            self.value(first.ends, second.ends, False)
+        except DifferentError:
+            self.known = before
+            raise
 
     def value(self, first: Any, second: Any, choices: bool | None = None) -> Any:
         """Two arguments as one."""
@@ -145,7 +168,13 @@ def alike(first: Record, second: Record) -> bool:
 def merged(evaluation: Record, training: Record | None) -> Branch:
     """What a block computes in both modes."""
     names = dict(evaluation.names)
-    branch = Branch(inputs=evaluation.inputs, common=evaluation.nodes, evaluation=evaluation.result, names=names)
+    branch = Branch(
+        inputs=evaluation.inputs,
+        common=evaluation.nodes,
+        evaluation=evaluation.result,
+        names=names,
+        lists={**evaluation.lists, **({} if training is None else training.lists)},
+    )
     if training is None or evaluation.inputs.keys() != training.inputs.keys():
         return branch
     matching = Matching(choices=True)
@@ -163,23 +192,13 @@ def merged(evaluation: Record, training: Record | None) -> Branch:
     known = matching.known
     tail = training.nodes[count:]
     for node in tail:
-        node.args, node.named = _moved(node.args, known), _moved(dict(node.named), known)
+        for each in (node, *(node.loop.body if node.loop is not None else ())):
+            each.args, each.named = _moved(each.args, known), _moved(dict(each.named), known)
+        if node.loop is not None:
+            node.loop.stop = _moved(node.loop.stop, known)
     names |= {ref: name for ref, name in training.names.items() if ref.node in tail}
     branch.common, branch.rest = evaluation.nodes[:count], evaluation.nodes[count:]
     branch.training = tail, _moved(training.result, known)
-    return branch
-
-
-def with_loops(branch: Branch, children: dict[Path, int]) -> Branch:
-    """A branch whose calls of layers one after the other are loops."""
-    tails = [] if branch.training is None else [*branch.training[0], *branch.rest]
-    used = [*branch.results(), *((node.args, dict(node.named)) for node in tails)]
-    branch.common, found = rolled(branch.common, used, children)
-    branch.evaluation = found[0]
-    if branch.training is not None:
-        branch.training = branch.training[0], found[1]
-        for node, (args, named) in zip(tails, found[2:], strict=True):
-            node.args, node.named = args, named
     return branch
 
 

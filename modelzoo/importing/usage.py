@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from modelzoo.importing.graph import Node, Ref, refs
+from modelzoo.importing.graph import Node, Ref, all_refs, refs
 from modelzoo.importing.training import Branch
 
 NESTED = 9
@@ -70,7 +70,8 @@ class Usage:
         for node in self.needed:
             if node.loop is not None:
                 inside = set(node.loop.body)
-                found |= {ref.node for each in node.loop.body for ref in given(each)} - inside
+                used = [node.loop.stop, *(ref for each in node.loop.body for ref in given(each))]
+                found |= {ref.node for ref in all_refs(used)} - inside
         return found
 
     def _picked(self) -> set[Node]:
@@ -105,5 +106,5 @@ def is_made_up(node: Node) -> bool:
 def given(node: Node) -> Iterable[Ref]:
     """What a node is computed from."""
     if node.loop is not None:
-        return [*refs(node.args), *node.loop.ends]
+        return [*refs((node.args, node.loop.stop)), *node.loop.ends]
     return () if is_made_up(node) else refs((node.args, dict(node.named)))

@@ -75,13 +75,13 @@ def differences(
 
 def _returned(built: nn.Module, module: nn.Module, seen: Seen, again: list[Tensor] | None) -> Iterator[str]:
     found = called(built.eval(), seen.first, module)
-    if not _equal(found, seen.evaluation):
+    if not equal(found, seen.evaluation):
         yield "it returns other values"
     elif seen.gradients is not None and not _close(gradients(built, found), seen.gradients):
         yield "it has other gradients"
-    if again is not None and not _equal(called(built, seen.second, module), again):
+    if again is not None and not equal(called(built, seen.second, module), again):
         yield "with other values it returns something else"
-    if not _equal(called(built.train(seen.training), seen.second, module), seen.other):
+    if not equal(called(built.train(seen.training), seen.second, module), seen.other):
         yield f"with other values it returns something else{', in training' if seen.training else ''}"
     left = dict(built.named_buffers())
     for name, value in seen.buffers.items():
@@ -126,7 +126,8 @@ def _trained(module: nn.Module) -> Iterator[tuple[str, bool]]:
         yield name, each.requires_grad
 
 
-def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
+def equal(first: list[Tensor], second: list[Tensor]) -> bool:
+    """Whether two calls returned the same."""
     return len(first) == len(second) and all(_same(a, b) for a, b in zip(first, second, strict=True))
 
 
