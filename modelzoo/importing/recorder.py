@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from modelzoo.importing import observed
+from modelzoo.importing import observed, sources
 from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, sizes, tensors, whole
 from modelzoo.importing.layers import is_extended
 from modelzoo.importing.owners import Owners
@@ -237,38 +237,16 @@ class Recorder(TorchFunctionMode):
 
     # -- the source ----------------------------------------------------------------------------------------------------
 
-    def sources(self) -> Iterator[FrameType]:
-        """The frames of the code of the block, the innermost first."""
-        frame: FrameType | None = sys._getframe()
-        while frame is not None and frame is not self.frames[-1]:
-            if not frame.f_globals.get("__name__", "").startswith(("torch.", "modelzoo.importing")):
-                yield frame
-            frame = frame.f_back
-
     def line(self) -> str:
         """Where the source is that runs: the innermost line of the block's own code."""
-        for frame in self.sources():
+        for frame in sources.running(self.frames[-1:]):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         return line_of(type(self.stack[-1].module)) if self.stack else ""
 
     def name_locals(self) -> None:
         """Takes over what the author calls values."""
-        if not self.stack:
-            return
-        record = self.stack[-1]
-        for frame in self.sources():
-            for name, value in frame.f_locals.items():
-                found = None
-                if isinstance(value, Tensor):
-                    found = record.known.get(id(value))
-                elif isinstance(value, Size):
-                    found = value.node.args[0] if value.node.name == "item" else Ref(value.node)
-                elif type(value) in (list, tuple) and value and id(value[-1]) in record.known:
-                    found = record.several(value)
-                    if isinstance(value, list):
-                        record.lists.setdefault(record.known[id(value[-1])], name)
-                if found is not None:
-                    record.names.setdefault(found, name)
+        if self.stack:
+            sources.name(self.stack[-1], self.frames[-1:])
 
 
 def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
@@ -292,18 +270,23 @@ def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], na
         recorder.refuse(f"{what} asks for the values of a tensor")
     if observed.is_in_place(name) and args and id(args[0]) in recorder.owners.tensors:
         recorder.refuse(f"{name} changes a tensor of the module")
-    if observed.is_in_place(name) and isinstance(args[0], Tensor) and args[0]._is_view():
-        recorder.parts.append(recorder.line())
     result = func(*plain(args), **plain(dict(named)))
     node = Node(kind="function", name=name, form=form, args=known[0], named=known[1], fixed=fixed, line=recorder.line())
     if name == "__setitem__":
-        return assigned(recorder, node, args[0])
+        if not is_assigned(node):
+            assigned(recorder, node, args[0])
+        return None
     if next(tensors(result), None) is None:
         return result
     if not torch.is_grad_enabled() and recorder.with_gradients:
         recorder.add(node, result)
         node = Node(kind="function", name="detach", form="method", args=(recorder.known(result),), fixed=fixed)
-    return recorder.add(node, result)
+    result = recorder.add(node, result)
+    if name == "__getitem__" and isinstance(result, Tensor) and result._is_view():
+        recorder.stack[-1].parts[id(result)] = args[0], known[0][1]
+    if observed.is_in_place(name) and isinstance(args[0], Tensor) and args[0]._is_view():
+        changed_whole(recorder, args[0])
+    return result
 
 
 def added(recorder: Recorder, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
@@ -321,6 +304,30 @@ def assigned(recorder: Recorder, node: Node, tensor: Tensor) -> None:
     record.nodes.append(node)
     node.value = tensor.clone() if node.fixed else tensor
     record.known[id(tensor)] = Ref(node)
+    if tensor._is_view():
+        changed_whole(recorder, tensor)
+
+
+def is_assigned(node: Node) -> bool:
+    """Whether elements have these values already: `x[0] += y` changes the part, and then assigns it."""
+    owner, *rest = node.args
+    before = owner.node if isinstance(owner, Ref) else node
+    return before.name == "__setitem__" and not owner.path and list(before.args[1:]) == rest
+
+
+def changed_whole(recorder: Recorder, part: Tensor) -> None:
+    """A part of a tensor was changed in place: its elements are assigned to the tensor that it is a part of."""
+    record = recorder.stack[-1]
+    if id(part) not in record.parts:
+        recorder.parts.append(recorder.line())
+        return
+    whole, place = record.parts[id(part)]
+    if id(whole) in recorder.owners.tensors:
+        recorder.refuse("elements of a tensor of the module are changed")
+    args = (recorder.known(whole), place, recorder.known(part))
+    fixed = all(each.node.fixed for each in refs(args))
+    node = Node(kind="function", name="__setitem__", form="method", args=args, fixed=fixed, line=recorder.line())
+    assigned(recorder, node, whole)
 
 
 def shape(recorder: Recorder, tensor: Tensor) -> torch.Size:

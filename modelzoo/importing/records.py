@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from modelzoo.importing.graph import Node, Ref, Size, sizes, tensors, whole
 
@@ -24,6 +24,7 @@ class Record:
         names: what the author calls values.
         lists: what the author calls a list that ends with a value.
         problems: what cannot be said, each with the line of the source.
+        parts: of what an index gave, by its identity, the tensor that it is a part of, and where.
     """
 
     module: nn.Module
@@ -36,6 +37,7 @@ class Record:
     known: dict[int, Ref] = field(default_factory=dict)
     given: dict[int, Size] = field(default_factory=dict)  # its own sizes, by the identity of those that it was given
     sizes: dict[tuple[Ref, int], Size] = field(default_factory=dict)
+    parts: dict[int, tuple[Tensor, Any]] = field(default_factory=dict)
 
     def several(self, values: Sequence[Any]) -> Ref | None:
         """The value of which a list or tuple has all items, if it is one."""

@@ -441,7 +441,7 @@ def test_what_is_changed_in_place_through_a_view_is_told_with_its_line():
     class Zeroed(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             y = x * 2
-            y[:, :2].zero_()
+            y.chunk(2, 1)[0].zero_()
             return y
 
     with pytest.raises(ConfigError) as caught:
@@ -600,6 +600,48 @@ def test_elements_that_are_assigned_are_joined_with_the_others():
         "z = cat([z[:, :1], cat([h, z[:, 1:3][:, :, 1:]], dim=2), z[:, 3:]], dim=1)",
         "return masked_fill(y, x > 0, 1.0) + (x + z)",
     ]
+
+
+def test_a_part_that_is_changed_in_place_changes_the_whole():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.randn(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            bias = self.bias.clone()
+            bias[2:4].zero_()
+            y = x + bias
+            y[:, 1:5][:, 0].mul_(3)
+            y[:, -1] += x[:, 0]
+            row = y[0]
+            row[1] = 5.0
+            return y
+
+    module = Net()
+    found = modelzoo.from_module(module, torch.randn(3, 6))
+    assert found["forward"].splitlines()[:3] == [
+        "bias_ = bias.clone()",
+        "y = x + cat([bias_[:2], zeros_like(bias_[2:4]), bias_[4:]], dim=0)",
+        "z = y[:, 1:5]",
+    ]
+    model, x = modelzoo.build(found), torch.randn(4, 6)
+    model.load_state_dict(module.state_dict())
+    assert torch.equal(model(x), module(x))
+
+
+def test_a_part_of_a_tensor_of_the_module_that_is_changed_is_told():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen[:2].add_(x.detach().mean(0)[:2])
+            return x + self.seen
+
+    with pytest.raises(ConfigError, match="Net: elements of a tensor of the module are changed"):
+        modelzoo.from_module(Net(), torch.randn(3, 4))
 
 
 def test_elements_in_steps_are_not_said():
