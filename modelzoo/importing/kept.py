@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modelzoo.importing.graph import tensors
 
@@ -54,6 +54,14 @@ class Kept:
 
 def _holds(value: Any) -> bool:
     return next(tensors(value), None) is not None
+
+
+def is_held(tensor: Tensor | None, value: Any) -> bool:
+    """Whether nothing changes where a tensor becomes a value: there is none yet, or `self.x = self.x.to(y.device)`."""
+    if tensor is None or value is tensor or not isinstance(value, Tensor):
+        return tensor is None or value is tensor
+    same = (value.shape, value.dtype, value.stride()) == (tensor.shape, tensor.dtype, tensor.stride())
+    return same and value.data_ptr() == tensor.data_ptr()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from modelzoo.importing import observed, sources
 from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, sizes, tensors, whole
+from modelzoo.importing.kept import is_held
 from modelzoo.importing.layers import is_extended
 from modelzoo.importing.owners import Owners
 from modelzoo.importing.records import Record, bound, has_values, line_of
@@ -64,7 +65,7 @@ class Recorder(TorchFunctionMode):
 
         def assigns(module: nn.Module, name: str, value: Any) -> None:
             for kind, table in (("buffer", module._buffers), ("parameter", module._parameters)):
-                if table.get(name) is not None and table[name] is not value:
+                if not is_held(table.get(name), value):
                     self.refuse(f"it assigns its {kind} '{name}'")
             assignment(module, name, value)
 

@@ -18,6 +18,7 @@ from modelzoo.importing.training import alike, merged
 from modelzoo.importing.trees import About, Block, Call, Own, Tree, sequence
 from modelzoo.modules.blocks import Generated
 from modelzoo.modules.sequences import is_plain
+from modelzoo.names import Kind
 
 NEVER = (nn.ModuleList, nn.ModuleDict)
 
@@ -76,7 +77,8 @@ class Reader:
     def block(self, module: nn.Module, path: Path, found: dict[str, Tree]) -> Block:
         text = self.text(module, path)
         held = dict(own_tensors(module))
-        seen: set[int] = set()
+        if not all(map(Kind.PARAMETER.fits, held)):
+            self.unnamed(path, module)
         parameters: dict[str, Own] = {}
         buffers: dict[str, Own] = {}
         for name, tensor in held.items():
@@ -84,7 +86,6 @@ class Reader:
                 parameters[name] = self.own(path, module, name, tensor)
             else:
                 buffers[name] = self.own(path, module, name, tensor)
-            seen.add(id(tensor))
         for name, constant in text.constants.items():
             buffers[name] = self.constant(path, module, name, constant)
         return Block(
@@ -119,6 +120,14 @@ class Reader:
         for line, what in text.problems:
             self.trouble(path, module, line, what)
         return text
+
+    def unnamed(self, path: Path, module: nn.Module) -> None:
+        """The tensors of a module have no names, as those of an `nn.ParameterList`: who has it must be a layer."""
+        owner = self.owners.root.get_submodule(".".join(map(str, path[:-1])))
+        what = (
+            f"'{path[-1] if path else type(module).__name__}' holds tensors by numbers, and a config gives them names"
+        )
+        self.trouble(path[:-1], owner, line_of(type(owner)), what)
 
     def own(self, path: Path, module: nn.Module, name: str, tensor: Tensor) -> Own:
         persistent = name not in module._non_persistent_buffers_set

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from modelzoo import api
-from modelzoo.errors import ConfigError, ConfigWarning
+from modelzoo.errors import ConfigError, ConfigWarning, Problem
 from modelzoo.importing.calls import Given, gradients, outputs
 from modelzoo.modules.homes import homes
 
@@ -60,9 +60,7 @@ def differences(
     Raises:
         ConfigError: it cannot be built.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        built = api.build(config)
+    built = _built(config)
     yield from _tensors(built, module)
     built.load_state_dict(module.state_dict(), strict=False)
     try:
@@ -71,6 +69,23 @@ def differences(
         raise
     except Exception as error:  # whatever a model raises that was called with what the module takes
         yield f"it fails: {error}"
+
+
+def _built(config: Mapping[str, Any]) -> nn.Module:
+    """The model of a config.
+
+    Raises:
+        ConfigError: it cannot be built.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConfigWarning)
+            return api.build(config)
+    except ConfigError as error:
+        what = "what was imported cannot be built, at {}: {}"
+        raise ConfigError(
+            Problem(path="module", what=what.format(each.path, each.what), hint=each.hint) for each in error.problems
+        ) from error
 
 
 def _returned(built: nn.Module, module: nn.Module, seen: Seen, again: list[Tensor] | None) -> Iterator[str]:

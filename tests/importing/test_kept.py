@@ -78,6 +78,19 @@ def test_what_nobody_asks_for_again_does_not_matter():
     assert torch.equal(model(x), module(x))
 
 
+def test_a_buffer_that_is_assigned_as_it_is_does_not_matter():
+    class Moved(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("offset", torch.randn(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.offset = self.offset.to(x.device)
+            return x + self.offset
+
+    assert modelzoo.from_module(Moved(), torch.randn(3, 4))["forward"] == "x + offset"
+
+
 @pytest.mark.parametrize("cls", [Averaged, Remembering, Shown])
 def test_buffers_and_attributes_are_what_they_were(cls: type[nn.Module]):
     module = cls()

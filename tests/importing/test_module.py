@@ -602,6 +602,43 @@ def test_elements_that_are_assigned_are_joined_with_the_others():
     ]
 
 
+def test_tensors_that_are_called_by_numbers_are_told_of_who_has_them():
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = nn.ParameterList(torch.randn(4, 4) for _ in range(2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            for weight in self.weights:
+                x = x @ weight
+            return x
+
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(nn.Sequential(Listed()), torch.randn(3, 4))
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.what) == (
+        "module.0",
+        "Listed: 'weights' holds tensors by numbers, and a config gives them names",
+    )
+    assert problem.where == f"{__file__}:{Listed.forward.__code__.co_firstlineno}"
+    assert problem.hint == "Register Listed as a layer: modelzoo.register.layer(Listed), or write partial=True."
+
+
+def test_what_a_model_cannot_do_that_its_module_does_is_told_as_of_the_module():
+    class Powers(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            found = x[0]
+            for at in range(1, x.shape[0]):
+                found = found * x[at].abs() ** at if at % 2 else found + x[at]
+            return found
+
+    with pytest.raises(ConfigError) as caught:
+        modelzoo.from_module(Powers(), torch.randn(4, 3))
+    (problem,) = caught.value.problems
+    assert problem.path == "module"
+    assert problem.what.startswith("what was imported cannot be built, at model.forward: ")
+
+
 def test_a_part_that_is_changed_in_place_changes_the_whole():
     class Net(nn.Module):
         def __init__(self) -> None:
