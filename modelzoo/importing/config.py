@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelzoo.importing.definitions import REQUIRED, Definition
-from modelzoo.importing.trees import About, Block, Call, Formula, Own, Reference, Repeat, Sequenced, Tree, text
+from modelzoo.importing.trees import About, Block, Call, Count, Formula, Own, Reference, Repeat, Sequenced, Tree, text
 
 
 def node(tree: Tree) -> Any:
@@ -39,6 +39,9 @@ def block(tree: Block) -> dict[str, Any]:
 
 def layers(given: Mapping[str, Tree]) -> Any:
     """The layers of a block: a list, where their names only count."""
+    only = next(iter(given.values()))
+    if isinstance(only, Repeat):
+        return _only(only)
     if list(given) == [str(each) for each in range(len(given))]:
         return [node(each) for each in given.values()]
     return {name: node(each) for name, each in given.items()}
@@ -92,7 +95,7 @@ def own(tree: Own) -> dict[str, Any]:
 
 def value(given: Any) -> Any:
     """A number as it is, and a formula as its text, where text is code."""
-    return given.text if isinstance(given, Formula) else given
+    return given.text if isinstance(given, (Formula, Count)) else given
 
 
 def call(tree: Call) -> str:
@@ -112,7 +115,7 @@ def call(tree: Call) -> str:
 
 
 def _same(given: Any, default: Any) -> bool:
-    if isinstance(given, (Formula, Call)):
+    if isinstance(given, (Formula, Count, Call)):
         return False
     return repr(given) == repr(default) or (
         type(given) in (int, float) and type(default) in (int, float) and given == default
@@ -121,7 +124,7 @@ def _same(given: Any, default: Any) -> bool:
 
 def written(given: Any) -> str:
     """A value in a text."""
-    if isinstance(given, Formula):
+    if isinstance(given, (Formula, Count)):
         return given.text
     if isinstance(given, Call):
         return call(given)

@@ -14,7 +14,7 @@ from torch import nn
 from modelzoo.catalog.layers import find_layer
 from modelzoo.importing.graph import Path
 from modelzoo.importing.owners import Owners
-from modelzoo.importing.repeats import compressed
+from modelzoo.importing.repeats import compressed, packed
 from modelzoo.importing.structure import Reader
 from modelzoo.importing.trees import INITIAL, Block, Call, Formula, Reference, Sequenced, Tree, changed, skeleton
 from modelzoo.modules.sequences import is_plain
@@ -95,6 +95,8 @@ class Definitions:
             tree = self.reader.tree(module, self.child)
             if isinstance(tree, Sequenced):
                 tree = compressed(tree)
+            elif isinstance(tree, Block):
+                tree = packed(tree)
             self.uses[module] = tree
             if isinstance(tree, (Block, Sequenced)) and self.is_defined(module):
                 groups.setdefault((type(module).__name__, skeleton(tree)), []).append((module, tree))

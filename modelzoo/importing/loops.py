@@ -9,18 +9,29 @@ from typing import Any
 from modelzoo.importing.graph import Loop, Node, Path, Ref, mapped, parts
 from modelzoo.importing.ranges import Bound, bound_of, taken_apart
 from modelzoo.importing.records import Record
-from modelzoo.importing.turns import Before, Counted, DifferentError, Grown, Inner, Item, Sized, Turns
+from modelzoo.importing.turns import (
+    Before,
+    Children,
+    Counted,
+    DifferentError,
+    Grown,
+    Inner,
+    Item,
+    Sized,
+    Turns,
+    place_in,
+)
 
 LEAST = 3
 """The fewest turns, unless a loop goes over all layers of its container, or over a whole dimension."""
 
 
-def with_loops(record: Record, children: Mapping[Path, int]) -> None:
+def with_loops(record: Record, children: Children) -> None:
     """Makes loops of what a record has again and again.
 
     Args:
         record: what a block computed.
-        children: how many layers each container has.
+        children: the names of the layers of each container.
     """
     nodes, result, start = record.nodes, record.result, 0
     while start < len(nodes):
@@ -38,13 +49,13 @@ def with_loops(record: Record, children: Mapping[Path, int]) -> None:
 
 
 def _loop_at(
-    nodes: list[Node], places: Mapping[Node, int], place: int, result: Any, children: Mapping[Path, int]
+    nodes: list[Node], places: Mapping[Node, int], place: int, result: Any, children: Children
 ) -> Rolling | None:
     """A loop whose first turn calls the layer that is called at a place."""
-    for length in _lengths(nodes, place):
+    for length in _lengths(nodes, place, children):
         tried = []
         for begin in range(place, max(place - length, -1), -1):
-            rolling = Rolling(Turns(nodes, places, begin, length), children)
+            rolling = Rolling(Turns(nodes, places, begin, length, children))
             if rolling.count > 1:
                 tried.append(rolling)
         for rolling in sorted(tried, key=lambda each: -each.count):
@@ -53,15 +64,17 @@ def _loop_at(
     return None
 
 
-def _lengths(nodes: Sequence[Node], place: int) -> Iterator[int]:
+def _lengths(nodes: Sequence[Node], place: int, children: Children) -> Iterator[int]:
     """How long a turn may be: up to the call of the next layer of a container, or of the same layer."""
     first = nodes[place]
     if first.kind != "layer":
         return
     wanted: list[Path] = []
-    for depth, step in enumerate(first.path):
-        if depth and str(step).isdecimal():
-            wanted.append((*first.path[:depth], str(int(step) + 1), *first.path[depth + 1 :]))
+    for depth in range(len(first.path)):
+        number = place_in(children, first.path, depth)
+        names = children.get(first.path[:depth], ())
+        if number is not None and number + 1 < len(names):
+            wanted.append((*first.path[:depth], names[number + 1], *first.path[depth + 1 :]))
     for path in (*wanted, first.path):
         later = (at for at in range(place + 1, len(nodes)) if nodes[at].kind == "layer" and nodes[at].path == path)
         second = next(later, None)
@@ -92,8 +105,8 @@ class Rolling:
         counts: whether it asks for the number of the turn.
     """
 
-    def __init__(self, turns: Turns, children: Mapping[Path, int]) -> None:
-        self.turns, self.children = turns, children
+    def __init__(self, turns: Turns) -> None:
+        self.turns, self.children = turns, turns.children
         self.begin = turns.begin
         self.count, self.containers = turns.count, turns.containers
         self.end = self.begin + self.count * turns.length
@@ -108,7 +121,8 @@ class Rolling:
 
     def is_enough(self) -> bool:
         """Whether there are turns enough for a loop to be short."""
-        whole = any(start == 0 and self.count == self.children.get(path) for path, start in self.containers.items())
+        containers = self.containers.items()
+        whole = any(path and start == 0 and self.count == len(self.children[path]) for path, start in containers)
         return self.count >= LEAST or whole or self.bound is not None
 
     # -- the loop ------------------------------------------------------------------------------------------------------
@@ -141,7 +155,7 @@ class Rolling:
     def _loop(self, body: Sequence[Node]) -> Loop:
         starts = self.containers.items()
         containers: list[tuple[Path, int, int | None]] = [
-            (path, start, None if start + self.count == self.children.get(path) else start + self.count)
+            (path, start, None if start + self.count == len(self.children[path]) else start + self.count)
             for path, start in starts
         ]
         start = 0 if self.bound is None else self.bound.start
@@ -173,7 +187,7 @@ class Rolling:
     def _path(self, path: Path) -> Path:
         """The path of a layer from the layer of the turn."""
         for number, (container, start) in enumerate(self.containers.items()):
-            if path[: len(container) + 1] == (*container, str(start)):
+            if path[: len(container) + 1] == (*container, self.children[container][start]):
                 return (f"*{number}", *path[len(container) + 1 :])
         return path
 

@@ -102,7 +102,7 @@ def is_in_tuples(value: Any, path: Path) -> bool:
 
 def slice_of(container: Path, start: int, stop: int | None) -> ast.expr:
     """The layers of a container, or some of them."""
-    layers = layer_of(container)
+    layers = layer_of(container) if container else load("layers")
     if not start and stop is None:
         return layers
     bounds = (None if each in (0, None) else ast.Constant(each) for each in (start, stop))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 from dataclasses import replace
 from typing import Any
 
-from modelzoo.importing.trees import Call, Formula, Reference, Repeat, Sequenced, described, skeleton
+from modelzoo.importing.trees import Block, Call, Count, Reference, Repeat, Sequenced, described, sequence, skeleton
 
 LEAST = 2
 """The fewest copies."""
@@ -34,6 +35,19 @@ def compressed(tree: Sequenced) -> Sequenced:
     return Sequenced(items=tuple(found), listed=tree.listed)
 
 
+def packed(tree: Block) -> Block:
+    """A block whose layers are copies of one, if its text goes over them and names none."""
+    if not isinstance(tree.forward, list):
+        return tree
+    inside = [node for each in tree.forward for node in ast.walk(each)]
+    single = [each for each in inside if isinstance(each, ast.Subscript) and not isinstance(each.slice, ast.Slice)]
+    names = {each.id for each in inside if isinstance(each, ast.Name)}
+    if names & tree.layers.keys() or any(ast.unparse(each.value) == "layers" for each in single):
+        return tree
+    items = compressed(sequence(tree.layers)).items
+    return replace(tree, layers={"copies": items[0][1]}) if len(items) == 1 < len(tree.layers) else tree
+
+
 def _run(items: list[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], Any]:
     """The first items that are equal, or at least three layers of which the numbers count; and what each of them is."""
     first = items[0][1]
@@ -58,7 +72,7 @@ def _counted(calls: list[Call]) -> Call | None:
         if all(described(each) == described(values[0]) for each in values):
             arguments[name] = values[0]
         elif all(type(each) is int for each in values) and _is_even(values):
-            arguments[name] = Formula(_count(values[0], values[1] - values[0]))
+            arguments[name] = Count(values[0], values[1] - values[0])
         else:
             return None
     return replace(calls[0], arguments=arguments)
@@ -66,18 +80,6 @@ def _counted(calls: list[Call]) -> Call | None:
 
 def _is_even(values: list[int]) -> bool:
     return all(b - a == values[1] - values[0] for a, b in itertools.pairwise(values))
-
-
-def _count(start: int, step: int) -> str:
-    """A number that grows with `i`.
-
-    >>> _count(64, 32), _count(0, 1), _count(8, -2)
-    ('64 + 32 * i', 'i', '8 - 2 * i')
-    """
-    term = "i" if abs(step) == 1 else f"{abs(step)} * i"
-    if start == 0 and step > 0:
-        return term
-    return f"{start} {'+' if step > 0 else '-'} {term}"
 
 
 def _pattern(names: list[str]) -> str | None:

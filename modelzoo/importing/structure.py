@@ -179,12 +179,14 @@ def is_sequence(module: nn.Module) -> bool:
     return not own_tensors(module) and (forward is nn.Sequential.forward or is_plain(type(module)) or holds)
 
 
-def containers(module: nn.Module) -> dict[Path, int]:
-    """How many layers each container in a module has."""
+def containers(module: nn.Module) -> dict[Path, list[str]]:
+    """The names of the layers of each container in a module, and of its own, if it is one."""
     found = {}
     for name, each in module.named_modules():
         if name and is_sequence(each):
-            found[tuple(name.split("."))] = len(each._modules)
+            found[tuple(name.split("."))] = list(each._modules)
+    if isinstance(module, layers.CONTAINERS) and "layers" not in module._modules:
+        found[()] = list(module._modules)
     return found
 
 

@@ -25,6 +25,26 @@ class Formula:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number that grows from copy to copy.
+
+    >>> Count(64, 32).text, Count(0, 1).text, Count(8, -2).text, Count(Formula("dim"), 4).text
+    ('64 + 32 * i', 'i', '8 - 2 * i', 'dim + 4 * i')
+    """
+
+    start: Any
+    step: Any
+
+    @property
+    def text(self) -> str:
+        start, step = (each.text if isinstance(each, Formula) else each for each in (self.start, self.step))
+        grows = isinstance(step, str) or step > 0
+        size = step if isinstance(step, str) else abs(step)
+        term = "i" if size == 1 else f"{size} * i"
+        return term if start == 0 and grows else f"{start} {'+' if grows else '-'} {term}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A layer, or the use of a definition.
@@ -126,6 +146,8 @@ def changed(tree: Any, leaf: Leaf, name: str = "") -> Any:
             buffers={key: changed(each, leaf) for key, each in tree.buffers.items()},
             forward=[_Changed(leaf).visit(copied(each)) for each in tree.forward],
         )
+    if isinstance(tree, Count):
+        return Count(leaf(tree.start, name), leaf(tree.step, "growth"))
     if isinstance(tree, (Reference, Formula)):
         return tree
     return leaf(tree, name)

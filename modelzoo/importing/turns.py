@@ -8,6 +8,15 @@ from typing import Any
 
 from modelzoo.importing.graph import Node, Path, Ref, refs
 
+Children = Mapping[Path, Sequence[str]]
+"""The names of the layers of each container, by its path."""
+
+
+def place_in(children: Children, path: Path, depth: int) -> int | None:
+    """Where the layer that stands at a depth of a path comes in its container; None if it is in none."""
+    names = children.get(path[:depth], ())
+    return names.index(str(path[depth])) if depth < len(path) and path[depth] in names else None
+
 
 class DifferentError(Exception):
     """Two turns do not do the same."""
@@ -71,6 +80,7 @@ class Turns:
         places: where each of them stands.
         begin: where the first turn starts.
         length: how long a turn is.
+        children: the names of the layers of each container.
 
     Attributes:
         containers: those that the turns go over, each with the number of the first layer.
@@ -78,8 +88,11 @@ class Turns:
         count: how many turns there are.
     """
 
-    def __init__(self, nodes: Sequence[Node], places: Mapping[Node, int], begin: int, length: int) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], places: Mapping[Node, int], begin: int, length: int, children: Children
+    ) -> None:
         self.nodes, self.places, self.begin, self.length = nodes, places, begin, length
+        self.children = children
         self.containers: dict[Path, int] = {}
         self.common: list[tuple[Any, Any]] = []
         self.count = self._count()
@@ -119,11 +132,14 @@ class Turns:
         """Whether a turn calls the same layer as the first one, or the one that follows in a container."""
         if first == other:
             return not any(first[: len(each)] == each for each in self.containers)
-        depth = next((at for at, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), 0)
-        if not depth or first[depth + 1 :] != other[depth + 1 :] or not str(first[depth]).isdecimal():
+        depth = next((at for at, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), len(first))
+        if first[depth + 1 :] != other[depth + 1 :]:
             return False
-        number = int(first[depth])
-        return str(other[depth]) == str(number + turn) and self.containers.setdefault(first[:depth], number) == number
+        container = first[:depth]
+        number, there = place_in(self.children, first, depth), place_in(self.children, other, depth)
+        if number is None or there != number + turn:
+            return False
+        return self.containers.setdefault(container, number) == number
 
     def node(self, turn: int, place: int) -> Node:
         """The operation at a place in a turn."""

@@ -273,3 +273,43 @@ def test_what_single_turns_leave_keeps_turns_apart():
     found, expected = model(x), module(x)
     assert type(found) is type(expected) is tuple
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+class Dense(nn.ModuleDict):
+    """A container that calls its own layers, each with all that the others gave."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        for number in range(depth):
+            self[f"layer{number + 1}"] = nn.Linear(width + 4 * number, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [x]
+        for layer in self.values():
+            features.append(torch.relu(layer(torch.cat(features, 1))))
+        return torch.cat(features, 1)
+
+
+def test_containers_that_call_their_own_layers_are_one_definition():
+    module, x = nn.Sequential(Dense(8, 3), Dense(20, 4)), torch.randn(2, 8)
+    config = modelzoo.from_module(module, x)
+    assert config["layers"] == ["Dense(3, 8)", "Dense(4, 20)"]
+    assert config["blocks"]["Dense"] == {
+        "args": ["depth", "in_features"],
+        "layers": {
+            "copies": {
+                "_repeat_": "depth",
+                "_name_": "layer{i + 1}",
+                "_target_": "Linear(in_features + 4 * i, 4)",
+                "_unpack_": True,
+            }
+        },
+        "forward": "features = [x]\n"
+        "for layer in layers:\n"
+        "    features = features + [relu(layer(cat(features, 1)))]\n"
+        "return cat(features, 1)\n",
+    }
+    model = modelzoo.build(config)
+    assert list(model.state_dict()) == list(module.state_dict())
+    model.load_state_dict(module.state_dict())
+    assert torch.equal(model(x), module(x))
