@@ -26,6 +26,9 @@ NEAR = 1.2
 LEAST = 30
 """The fewest values whose spread is a number."""
 
+ORDERED = 12
+"""So many values that were drawn come in order once in 500 million times."""
+
 CUT = 0.87962566103423978
 """The standard deviation of a normal distribution that is cut at two of its own."""
 
@@ -67,12 +70,14 @@ Fits: TypeAlias = dict[Fill, "Law | None"]
 def fits(sample: Sample) -> Fits:
     """The fills that explain the values of a tensor; none where nothing does."""
     first = sample.values[0]
-    if not can_be_told(sample):
+    if first.is_meta:
         return {}
     if is_fixed(sample):
         exact = fillings.exact(first) if bool(first.isfinite().all()) else None
         return {} if exact is None else {exact: None}
-    if any(not bool(each.isfinite().all()) for each in sample.values):
+    if not can_be_told(sample):
+        return {}
+    if any(not bool(each.isfinite().all()) or _is_ordered(each) for each in sample.values):
         return {}
     rows = _zero_rows(sample)
     drawn = pooled(sample, rows)
@@ -109,18 +114,27 @@ def can_be_told(sample: Sample) -> bool:
 def is_fixed(sample: Sample) -> bool:
     """Whether a tensor has the same values each time; where it was seen once, whether they are one or whole numbers."""
     first = sample.values[0]
-    told = len(sample.values) > 1 or torch.equal(first, first.round()) or bool((first == first.flatten()[0]).all())
+    told = len(sample.values) > 1 or not can_be_told(sample)
+    told = told or torch.equal(first, first.round()) or bool((first == first.flatten()[0]).all())
     return told and all(torch.equal(each, first) for each in sample.values[1:])
+
+
+def _is_ordered(value: Tensor) -> bool:
+    """Whether many values only grow, or only fall: nobody drew them."""
+    steps = value.flatten().diff()
+    return value.numel() > ORDERED and bool((steps >= 0).all() or (steps <= 0).all()) and bool((steps != 0).any())
 
 
 def is_default(sample: Sample, default: Default | None) -> bool:
     """Whether a tensor started as torch starts it."""
-    if default is None or not can_be_told(sample):
+    if default is None or sample.values[0].is_meta:
         return False
     name, given = default
     if name in ("zeros", "ones", "constant"):
         number: float = {"zeros": 0.0, "ones": 1.0}[name] if name != "constant" else given["value"]
         return all(bool(each.eq(number).all()) for each in sample.values)
+    if not can_be_told(sample):
+        return False
     rows = [given["padding_idx"]] if name == "embedding" else []
     if rows and any(bool(each[row].any()) for each in sample.values for row in rows):
         return False
@@ -163,7 +177,7 @@ def agree(sample: Sample, made: Tensor) -> bool:
     """Whether a tensor may be one more of a sample."""
     first = sample.values[0]
     if not can_be_told(sample):
-        return False
+        return not first.is_meta and torch.equal(first, made)
     if is_fixed(sample):
         return torch.allclose(first, made, rtol=1e-6, atol=0)
     known, new = pooled(sample, []), made.flatten()[:: _step(made, 1)].double().sort().values

@@ -29,8 +29,8 @@ class Initial:
 
     Attributes:
         rules: what `build` and `initialize` take as `init`.
-        explained: the share of the parameters, from 0 to 1, that start by these rules, or as torch starts them, as they
-            did in the module.
+        explained: the share of the parameters and buffers, from 0 to 1, that start by these rules, or as torch starts
+            them, as they did in the module.
         unexplained: the names of the others.
         report: what the rules made of each tensor when they were tried.
     """
@@ -42,7 +42,7 @@ class Initial:
 
     def summary(self) -> Summary:
         """What fills each tensor, and what is not explained."""
-        told = [f"{self.explained:.0%} of the parameters are explained"]
+        told = [f"{self.explained:.0%} of the parameters and buffers are explained"]
         told += [f"not explained: {', '.join(self.unexplained)}"] * bool(self.unexplained)
         found = rows(self.report)
         return Summary(rows=found, totals=totals(found), messages=tuple(told))
@@ -67,7 +67,7 @@ def init_of(source: nn.Module | Callable[[], nn.Module]) -> Initial:
             drawn.
 
     Returns:
-        rules, with the share of the parameters that they explain.
+        rules, with the share of the parameters and buffers that they explain.
 
     Raises:
         ConfigError: what is called makes no module, or one of other tensors each time.
@@ -109,5 +109,5 @@ def init_of(source: nn.Module | Callable[[], nn.Module]) -> Initial:
 def _unexplained(tried: nn.Module, samples: list[Sample], report: Report) -> tuple[str, ...]:
     """The tensors that no rule reached, or that came out in another way."""
     kept = {each.name for each in report.tensors if each.rule == KEPT}
-    made = dict(tried.named_parameters(remove_duplicate=False))
+    made = {**dict(tried.named_parameters(remove_duplicate=False)), **dict(tried.named_buffers(remove_duplicate=False))}
     return tuple(each.name for each in samples if each.name in kept or not fitted.agree(each, made[each.name].detach()))

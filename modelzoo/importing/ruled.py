@@ -64,7 +64,8 @@ def rules_of(explained: Explained) -> dict[str, Any]:
     """Rules, in the order in which they count."""
     groups: dict[tuple[str, str], list[Sample]] = {}
     for each in explained:
-        groups.setdefault((layer_of(each.owner), each.local), []).append(each)
+        layer = "" if each.is_buffer else layer_of(each.owner)  # which no rule selects by that
+        groups.setdefault((layer, each.local), []).append(each)
     common: dict[tuple[str, Fill], list[str]] = {}
     others: list[Sample] = []
     said = dict(explained)  # where a rule for a layer counts, torch's own has to be said
@@ -122,11 +123,12 @@ def _by_name(explained: Explained, others: list[Sample], taken: Mapping[str, Any
             by_fill.setdefault(fill, []).extend(each for each in left if fill in explained[each])
             left = [each for each in left if fill not in explained[each]]
     found: dict[str, Any] = {}
-    names = [each.name for each in explained]
+    names = [each.name for each in explained if not each.is_buffer]
     for fill, members in by_fill.items():
         if fill == TORCH:
             continue
-        patterns = _patterns([each.name for each in members], names)
+        patterns = _patterns([each.name for each in members if not each.is_buffer], names)
+        patterns += [each.name for each in members if each.is_buffer]  # which are selected by their whole names
         key = re.sub(r"[^a-z0-9]+", "_", patterns[0].lower()).strip("_")
         key = f"p{key}" if key[:1].isdigit() else key
         found[_free(key, {**taken, **found})] = {"name": patterns[0] if len(patterns) == 1 else patterns, "fill": fill}

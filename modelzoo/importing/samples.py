@@ -30,6 +30,7 @@ class Sample:
         local: its name there.
         values: what it started as, each time.
         fans: those of its weight; None where there is none.
+        is_buffer: whether it is no parameter.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Sample:
     local: str
     values: tuple[Tensor, ...]
     fans: Fans | None
+    is_buffer: bool = False
 
     @property
     def shape(self) -> torch.Size:
@@ -44,7 +46,7 @@ class Sample:
 
 
 def sampled(source: nn.Module | Callable[[], nn.Module]) -> tuple[nn.Module, list[Sample]]:
-    """A module that may be changed, and the values of its parameters.
+    """A module that may be changed, and the values of its parameters and buffers.
 
     Raises:
         ConfigError: what is called makes no module, or one of other tensors each time; a tensor has no size yet.
@@ -63,7 +65,7 @@ def sampled(source: nn.Module | Callable[[], nn.Module]) -> tuple[nn.Module, lis
     if not all(isinstance(each, nn.Module) for each in made):
         raise ConfigError([Problem(path="factory", what=f"it returns a {type(made[0]).__name__}, and no module.")])
     _check(made[0])
-    told = [{name: tuple(each.shape) for name, each in module.named_parameters()} for module in made]
+    told = [{name: tuple(each.shape) for name, each in _tensors(module)} for module in made]
     if any(each != told[0] for each in told):
         raise ConfigError([Problem(path="factory", what="it makes other tensors each time.")])
     return made[0], list(_samples(made))
@@ -75,14 +77,21 @@ def _check(module: nn.Module) -> None:
     problems.check()
 
 
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """All tensors of a module, under all names."""
+    return [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+
+
 def _samples(made: list[nn.Module]) -> Iterator[Sample]:
-    held = [dict(each.named_parameters(remove_duplicate=False)) for each in made]
-    for first, *_ in homes(made[0].named_parameters(remove_duplicate=False)).values():
+    held = [dict(_tensors(each)) for each in made]
+    for first, *_ in homes(_tensors(made[0])).values():
         start, _, local = first.rpartition(".")
         owner = made[0].get_submodule(start)
         tensors = tuple(each[first].detach() for each in held)
         if tensors[0].numel():
-            yield Sample(name=first, owner=owner, local=local, values=tensors, fans=_fans(tensors[0], owner))
+            is_buffer = local in owner._buffers
+            fans = _fans(tensors[0], owner)
+            yield Sample(name=first, owner=owner, local=local, values=tensors, fans=fans, is_buffer=is_buffer)
 
 
 def _fans(tensor: Tensor, owner: nn.Module) -> Fans | None:

@@ -62,7 +62,7 @@ def test_each_way_to_start_is_a_rule():
         "even_weight": {"name": "even.weight", "fill": "uniform(-0.3, 0.1)"},
     }
     assert (found.explained, found.unexplained) == (1.0, ())
-    assert "100% of the parameters are explained" in str(found)
+    assert "100% of the parameters and buffers are explained" in str(found)
 
 
 def test_the_rules_start_a_module_as_it_was():
@@ -212,3 +212,47 @@ def test_what_cannot_be_called_is_told():
 def test_a_module_without_parameters_starts_by_no_rules():
     found = modelzoo.init_of(nn.ReLU())
     assert (found.rules, found.explained, found.unexplained) == ({}, 1.0, ())
+
+
+class Buffered(nn.Module):
+    """Buffers of many kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict({"fc": nn.Linear(64, 64), "norm": nn.BatchNorm1d(64)}) for _ in range(2)
+        )
+        for block in self.blocks:
+            block.register_buffer("mask", torch.ones(8, 8).tril())
+        self.register_buffer("places", torch.arange(6).view(1, 6), persistent=False)
+        self.register_buffer("seen", torch.tensor(False))
+        self.register_buffer("features", 3 * torch.randn(64, 32))
+        self.register_buffer("curve", torch.linspace(0, 1, 1000).sqrt())
+        self.norm = nn.BatchNorm1d(64)
+        self.norm.running_var.fill_(0.5)
+
+
+def test_buffers_are_told_by_their_whole_names():
+    found = modelzoo.init_of(Buffered)
+    features = found.rules.pop("features")
+    assert found.rules == {
+        "places": {"name": "places", "fill": "arange(6).view(1, 6)"},
+        "seen": {"name": "seen", "fill": 0},
+        "blocks_0_mask": {"name": ["blocks.0.mask", "blocks.1.mask"], "fill": "tril(ones(8, 8))"},
+        "norm_running_var": {"name": "norm.running_var", "fill": 0.5},
+    }
+    assert features["name"] == "features"
+    assert float(features["fill"].removeprefix("normal(std=").removesuffix(")")) == pytest.approx(3, rel=0.02)
+    assert found.unexplained == ("curve",)
+    assert found.explained == 1 - 1 / len(Buffered().state_dict() | {"places": None})
+
+
+def test_the_rules_give_buffers_what_the_module_gives_them():
+    module = Buffered()
+    for each in (module.blocks[0].mask, module.places, module.norm.running_var):
+        each.zero_()
+    modelzoo.initialize(module, modelzoo.init_of(Buffered).rules)
+    assert torch.equal(module.blocks[0].mask, torch.ones(8, 8).tril())
+    assert torch.equal(module.places, torch.arange(6).view(1, 6))
+    assert bool((module.norm.running_var == 0.5).all())
+    assert module.seen.dtype is torch.bool
