@@ -8,8 +8,9 @@ is, `calls` how a model is called, and `kept` puts it back. As a text: `loops` f
 `turns` have in common and the `ranges` that they go over; `training` joins both modes, `usage` says what needs a name,
 `operations` what an operation is called, `places` how layers and tensors are, `values` and `texts` make statements of
 `bodies`, with `constants`, and `variables` gives names. As a tree (`trees`): `structure` says a module, with `layers`
-read off, `fillings` of its tensors, and `ours` where a config was there before; `repeats` and `definitions` find what
-is equal, `sharing` what is one. `config` is the tree as data, `verification` compares, and `written` is the YAML.
+read off, `fillings` (`tables` and `waves`) of its tensors, and `ours` where a config was there before; `repeats` and
+`definitions` find what is equal, `sharing` what is one. `config` is the tree as data, `verification` compares, and
+`written` is the YAML.
 
 >>> from modelzoo.importing.layers import call_of
 >>> from torch import nn

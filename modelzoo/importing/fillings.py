@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from modelzoo import bounds
-from modelzoo.importing import tables
+from modelzoo.importing import tables, waves
 
 
 def exact(value: Tensor) -> float | str | None:
@@ -28,7 +28,7 @@ def exact(value: Tensor) -> float | str | None:
     if bool((value == first).all()):
         return number(first.item()) if math.isfinite(first.item()) else f"full({shape(value)}, float('{first.item()}'))"
     found = _triangle(value) or tables.counted(value) or _rotary(value)
-    found = found or tables.bordered(value) or tables.masked(value) or tables.table(value)
+    found = found or waves.waves(value) or tables.bordered(value) or tables.masked(value) or tables.table(value)
     return found if found is not None and len(found) < bounds.TEXT else None
 
 
