@@ -133,7 +133,7 @@ class Rolling:
         args = [(self._filled(args), self._filled(named)) for args, named in turns.common]
         later = turns.nodes[self.end :]
         try:
-            outside = [(self.instead(node.args), self.instead(dict(node.named))) for node in later]
+            outside = [(tuple(map(self.instead, node.args)), self.instead(dict(node.named))) for node in later]
             self.instead(result, kept=True)
         except DifferentError:
             return False

@@ -105,7 +105,9 @@ class Turns:
                 first, second = self.node(0, place), self.node(1, place)
                 if not self._is_alike(first, second, 1):
                     return 1
-                args = self.shared(first.args, second.args)
+                if len(first.args) != len(second.args):
+                    return 1
+                args = tuple(map(self.shared, first.args, second.args))
                 self.common.append((args, self.shared(dict(first.named), dict(second.named))))
         except DifferentError:
             return 1

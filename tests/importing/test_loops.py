@@ -313,3 +313,37 @@ def test_containers_that_call_their_own_layers_are_one_definition():
     assert list(model.state_dict()) == list(module.state_dict())
     model.load_state_dict(module.state_dict())
     assert torch.equal(model(x), module(x))
+
+
+class Spread(nn.Module):
+    """Layers that get what the others gave one by one, and a sum of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Joined(8 + 4 * each) for each in range(3))
+        self.sides = nn.ModuleList(nn.Linear(20, 2) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [x]
+        for layer in self.layers:
+            features.append(layer(*features))
+        x = torch.cat(features, 1)
+        return self.sides[0](x) + self.sides[1](x)
+
+
+class Joined(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(dim, 4)
+
+    def forward(self, *given: Tensor) -> Tensor:
+        return self.fc(torch.cat(given, 1))
+
+
+def test_arguments_are_no_list_that_grows():
+    module, x = Spread(), torch.randn(2, 8)
+    config = modelzoo.from_module(module, x)
+    assert "for" not in config["forward"]
+    model = modelzoo.build(config)
+    model.load_state_dict(module.state_dict())
+    assert torch.equal(model(x), module(x))
