@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from modelzoo.importing.graph import mapped, tensors
 from modelzoo.importing.observed import plain_output
 from modelzoo.importing.records import bound
+
+SIZES = 3
+"""So many sizes of inputs are changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,17 @@ class Given:
         """Other values of the same shapes."""
         return self._changed(_other)
 
+    def shorter(self) -> Iterator[Given]:
+        """Half of each size behind the number of items, one size after the other, the greatest first."""
+        found = {size for _, each in tensors((self.args, dict(self.named))) for size in each.shape[1:] if size > 3}
+        for size in sorted(found, reverse=True)[:SIZES]:
+            yield self._changed(partial(_halved, size=size))
+
+    def shapes(self, module: nn.Module) -> str:
+        """The shapes of all inputs, by name."""
+        named = self.by_name(module).items()
+        return ", ".join(f"{name} {[*each.shape]}" for name, value in named for _, each in tensors(value))
+
     def _changed(self, change: Any) -> Given:
         def one(each: Any) -> Any:
             return change(each) if isinstance(each, Tensor) else each
@@ -39,6 +54,12 @@ class Given:
         """The arguments that hold tensors, by the names of the inputs of a module."""
         named = bound(module, self.args, self.named)
         return {name: each for name, each in named.items() if next(tensors(each), None) is not None}
+
+
+def _halved(value: Tensor, size: int) -> Tensor:
+    """The first half of a tensor in every dimension of this size behind the first one."""
+    places = (slice(size // 2 if dim and each == size else None) for dim, each in enumerate(value.shape))
+    return value[tuple(places)].clone()
 
 
 def _other(value: Tensor) -> Tensor:

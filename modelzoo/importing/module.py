@@ -22,7 +22,7 @@ from modelzoo.importing.records import Record, line_of
 from modelzoo.importing.sharing import ties
 from modelzoo.importing.structure import Reader, Trouble
 from modelzoo.importing.trees import Block
-from modelzoo.importing.verification import SEED, Seen, differences, equal
+from modelzoo.importing.verification import SEED, Seen, built_of, differences, equal, other_sizes
 from modelzoo.plans import ambient
 
 
@@ -43,7 +43,8 @@ class Imported(dict[str, Any]):
 
     Attributes:
         origin: where it comes from, as one line.
-        unseen: ways of calling the module that fail, so that nothing could be compared there.
+        unseen: ways of calling the module that fail, so that nothing could be compared there, or that the config is not
+            for.
     """
 
     origin: str = ""
@@ -83,7 +84,8 @@ def from_module(
 
     Warns:
         ConfigWarning: a class that is left as a name; a call that the module does not take, in training or for another
-            number of items, which could not be compared.
+            number of items, which could not be compared; inputs of other sizes that the module takes, and for which it
+            does other things than the config.
 
     >>> import modelzoo
     >>> class Net(nn.Module):
@@ -158,8 +160,7 @@ def imported(module: nn.Module, given: Given) -> Imported:
     if definitions.found:
         blocks = {name: config.definition(each) for name, each in definitions.found.items()}
         found["blocks"] = dict(reversed(blocks.items()))
-    found.origin, found.unseen = _origin(module), seen.unseen
-    _verify(found, module, seen)
+    found.origin, found.unseen = _origin(module), (*seen.unseen, *_verified(found, module, seen))
     return found
 
 
@@ -284,8 +285,14 @@ def _refuse(troubles: list[Trouble]) -> None:
     raise UnsaidError(found.values(), (type(each.module) for each in troubles))
 
 
-def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:
-    told = list(differences(found, module, seen, _again(found, module, seen)))
+def _verified(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> list[str]:
+    """For which inputs of other sizes what was imported is not the same.
+
+    Raises:
+        ConfigError: it is not the same where it was compared.
+    """
+    built = built_of(found)
+    told = list(differences(built, module, seen, _again(found, module, seen)))
     hint = (
         ""
         if not seen.parts
@@ -294,6 +301,8 @@ def _verify(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> None:
     if told:
         what = (f"what was imported is not the same: {each}" for each in told)
         raise ConfigError(Problem(path="module", what=each, hint=hint) for each in what)
+    with kept(module), torch.no_grad():
+        return list(other_sizes(built, module, seen))
 
 
 def _again(found: Mapping[str, Any], module: nn.Module, seen: Seen) -> list[Tensor] | None:

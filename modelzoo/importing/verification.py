@@ -46,21 +46,15 @@ SEED = 0
 """From which training draws."""
 
 
-def differences(
-    config: Mapping[str, Any], module: nn.Module, seen: Seen, again: list[Tensor] | None = None
-) -> Iterator[str]:
-    """Each way in which the model of a config is another one.
+def differences(built: nn.Module, module: nn.Module, seen: Seen, again: list[Tensor] | None = None) -> Iterator[str]:
+    """Each way in which a model that was built is another one.
 
     Args:
-        config: that of the model.
+        built: the model; it gets the values of the module.
         module: what it was imported from.
         seen: what that did.
         again: what it returned in evaluation with the other values too.
-
-    Raises:
-        ConfigError: it cannot be built.
     """
-    built = _built(config)
     yield from _tensors(built, module)
     built.load_state_dict(module.state_dict(), strict=False)
     try:
@@ -71,7 +65,29 @@ def differences(
         yield f"it fails: {error}"
 
 
-def _built(config: Mapping[str, Any]) -> nn.Module:
+def other_sizes(built: nn.Module, module: nn.Module, seen: Seen) -> Iterator[str]:
+    """Inputs of other sizes that the module takes, and for which the model is another one.
+
+    What a module decides by sizes, as most do, stands in a config as it was decided for the sizes of the example.
+    """
+    built.load_state_dict(module.state_dict(), strict=False)
+    built.eval()
+    module.eval()
+    for given in seen.first.shorter():
+        try:
+            expected = called(module, given, module)
+        except Exception:  # whatever a module raises that does not take these
+            continue
+        try:
+            same = equal(called(built, given, module), expected)
+        except Exception:  # whatever a model raises where the module raises nothing
+            same = False
+        if not same:
+            shapes = given.shapes(module)
+            yield f"It is the same for inputs of these sizes alone: for {shapes} the module does other things."
+
+
+def built_of(config: Mapping[str, Any]) -> nn.Module:
     """The model of a config.
 
     Raises:
@@ -107,6 +123,8 @@ def _returned(built: nn.Module, module: nn.Module, seen: Seen, again: list[Tenso
 def called(built: nn.Module, given: Given, module: nn.Module) -> list[Tensor]:
     """What a model of a config returns where the module is called so."""
     torch.manual_seed(SEED)
+    if built is module:
+        return outputs(module(*given.args, **given.named))
     return outputs(built(*given.by_name(module).values()))
 
 
