@@ -38,6 +38,13 @@ def expression(node: Node, build: Build) -> ast.expr:
     return _joined(operations.value(owner, build), _cuts(place, node.value), node, build)
 
 
+def is_done(node: Node) -> bool:
+    """Whether elements have these values already: `x[0] += y` changes the part, and then assigns it."""
+    owner, *rest = node.args
+    before = owner.node if isinstance(owner, Ref) else node
+    return before.name == "__setitem__" and not owner.path and list(before.args[1:]) == rest
+
+
 def _joined(owner: ast.expr, cuts: list[Cut], node: Node, build: Build) -> ast.expr:
     """A tensor with other values in a part of it."""
     if not cuts:

@@ -29,6 +29,7 @@ class Node:
         value: what came out, which keeps it alive.
         line: where the source has it.
         loop: of a loop what it does.
+        sets: the buffer of the block that holds the value from then on.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Node:
     value: Any = None
     line: str = ""
     loop: Loop | None = None
+    sets: str = ""
 
 
 @dataclass(eq=False, repr=False, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from modelzoo.importing.definitions import Definitions
 from modelzoo.importing.kept import Kept, kept
 from modelzoo.importing.owners import Owners
 from modelzoo.importing.recorder import Recorder
-from modelzoo.importing.records import Record, line_of
+from modelzoo.importing.records import Record, bound, line_of
 from modelzoo.importing.sharing import ties
 from modelzoo.importing.structure import Reader, Trouble
 from modelzoo.importing.trees import Block
@@ -199,6 +199,7 @@ def recorded(module: nn.Module, owners: Owners, called: layers.Calls, given: Giv
             with kept(module):
                 then, result = _run(module.train(training), owners, called, others)
                 buffers = {name: each.clone() for name, each in module.named_buffers()}
+                trained = _slopes(module, outputs(result))[0] if training else None
         except Exception as error:  # whatever the module raises where there is another number of items
             failed = error
             continue
@@ -209,6 +210,7 @@ def recorded(module: nn.Module, owners: Owners, called: layers.Calls, given: Giv
             second=others,
             other=outputs(result),
             training=training,
+            slopes=trained,
             buffers=buffers,
             parts=tuple(dict.fromkeys((*first.parts, *then.parts))),
             unseen=(*_unseen(training, doubled, failed), *flat),
@@ -253,7 +255,8 @@ def _run(module: nn.Module, owners: Owners, called: layers.Calls, given: Given) 
     recorder = Recorder(owners, lambda each: called[each] is not None)
     torch.manual_seed(SEED)
     with recorder.calls():
-        result = recorder.start(module, given.args, dict(given.named))
+        named = dict(given.named)
+        result = recorder.run(module, given.args, named, bound(module, given.args, named))
     return recorder, result
 
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from modelzoo.importing import observed, sources
+from modelzoo.importing import buffers, observed, sources
+from modelzoo.importing.assigned import is_done
 from modelzoo.importing.graph import Node, Ref, Size, mapped, plain, refs, sizes, tensors, whole
 from modelzoo.importing.kept import is_held
 from modelzoo.importing.layers import is_extended
@@ -65,7 +66,7 @@ class Recorder(TorchFunctionMode):
 
         def assigns(module: nn.Module, name: str, value: Any) -> None:
             for kind, table in (("buffer", module._buffers), ("parameter", module._parameters)):
-                if not is_held(table.get(name), value):
+                if not is_held(table.get(name), value) and not self.sets(module, name, value):
                     self.refuse(f"it assigns its {kind} '{name}'")
             assignment(module, name, value)
 
@@ -89,10 +90,6 @@ class Recorder(TorchFunctionMode):
             yield
         finally:
             self.is_paused = before
-
-    def start(self, module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Calls the model."""
-        return self.run(module, args, named, bound(module, args, named))
 
     def called(self, module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A layer or a block is called by the block whose forward runs."""
@@ -161,6 +158,15 @@ class Recorder(TorchFunctionMode):
             if not isinstance(each, (Tensor, int, float, bool, str, type(None))):
                 self.refuse(f"it returns a {type(each).__name__}")
         return self.known(plainly)
+
+    def sets(self, module: nn.Module, name: str, value: Any) -> bool:
+        """Takes over that the block that runs sets a buffer of its own, if a text may do so."""
+        own = bool(self.stack) and module is self.stack[-1].module
+        if not own or not buffers.may_become(module._buffers.get(name), value):
+            return False
+        args = (self.known(value),)
+        self.add(Node(kind="function", form="method", name="to_", args=args, sets=name, line=self.line()), value)
+        return True
 
     # -- functions of torch --------------------------------------------------------------------------------------------
 
@@ -265,21 +271,26 @@ def call(recorder: Recorder, func: Callable[..., Any], args: tuple[Any, ...], na
             normed = func(*plain(args), **plain(dict(named)))
         return recorder.add(recorder.layer_node(recorder.extended[0], args[:1], {}), normed)
     known = recorder.each_known(args), recorder.known(dict(named))
-    fixed = all(each.node.fixed for each in refs((known[0][name in observed.NEW :], known[1])))
+    given = refs((known[0][name in observed.NEW :], known[1]))
+    fixed = name not in observed.RANDOM and all(each.node.fixed for each in given)
     if name in observed.DATA and not fixed:
         what = {"__bool__": "a condition", "__index__": "an index"}.get(name, f"{name.strip('_')}()")
         recorder.refuse(f"{what} asks for the values of a tensor")
-    if observed.is_in_place(name) and args and id(args[0]) in recorder.owners.tensors:
+    sets = buffers.name_of(recorder.stack[-1].module, args[0]) if observed.is_in_place(name) and args else ""
+    if observed.is_in_place(name) and args and id(args[0]) in recorder.owners.tensors and not sets:
         recorder.refuse(f"{name} changes a tensor of the module")
     result = func(*plain(args), **plain(dict(named)))
     node = Node(kind="function", name=name, form=form, args=known[0], named=known[1], fixed=fixed, line=recorder.line())
+    node.sets = sets
+    if sets and name == "copy_":
+        node.name, node.args = "to_", known[0][1:2]
     if name == "__setitem__":
-        if not is_assigned(node):
+        if not is_done(node):
             assigned(recorder, node, args[0])
         return None
     if next(tensors(result), None) is None:
         return result
-    if not torch.is_grad_enabled() and recorder.with_gradients:
+    if not torch.is_grad_enabled() and recorder.with_gradients and not buffers.is_cut(node):
         recorder.add(node, result)
         node = Node(kind="function", name="detach", form="method", args=(recorder.known(result),), fixed=fixed)
     result = recorder.add(node, result)
@@ -307,13 +318,6 @@ def assigned(recorder: Recorder, node: Node, tensor: Tensor) -> None:
     record.known[id(tensor)] = Ref(node)
     if tensor._is_view():
         changed_whole(recorder, tensor)
-
-
-def is_assigned(node: Node) -> bool:
-    """Whether elements have these values already: `x[0] += y` changes the part, and then assigns it."""
-    owner, *rest = node.args
-    before = owner.node if isinstance(owner, Ref) else node
-    return before.name == "__setitem__" and not owner.path and list(before.args[1:]) == rest
 
 
 def changed_whole(recorder: Recorder, part: Tensor) -> None:

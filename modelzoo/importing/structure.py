@@ -103,7 +103,11 @@ class Reader:
         for each in (*records, *training):
             for line, what in each.problems:
                 self.trouble(path, module, line, what)
-        if any(each.problems for each in (*records, *training)):
+        setting = [node for each in records for node in each.nodes if node.sets]
+        for node in setting:
+            what = f"it changes its buffer '{node.sets}' in evaluation too, and a text does so in training alone"
+            self.trouble(path, module, node.line, what)
+        if setting or any(each.problems for each in (*records, *training)):
             return bodies.uncalled()
         inside = containers(module)
         for each in (*records, *training):

@@ -97,8 +97,11 @@ class Writer(Values):
         self.cut(6)
         used = self.of_node.get(node, [])
         parts = [ref for ref in used if ref.path]
-        if not used:
-            target: ast.expr = ast.Name("_", ast.Store())
+        if node.sets:
+            self.variables[Ref(node)] = node.sets
+            target: ast.expr = ast.Name(node.sets, ast.Store())
+        elif not used:
+            target = ast.Name("_", ast.Store())
         elif len(parts) == len(used) and self.unpacks(node.value, parts):
             target = self.target(node, (), node.value, {ref.path for ref in parts})
         else:

@@ -93,6 +93,8 @@ class Matching:
         """The arguments of two calls as one; they may differ in numbers, where choices are allowed."""
         if (first.kind, first.name, first.form, first.path) != (second.kind, second.name, second.form, second.path):
             raise DifferentError
+        if first.sets != second.sets:
+            raise DifferentError
         if first.loop is not None and second.loop is not None:
             self.loop(first.loop, second.loop)
         found = self.value(first.args, second.args), self.value(dict(first.named), dict(second.named))

@@ -126,7 +126,9 @@ class Turns:
         return True
 
     def _is_alike(self, first: Node, other: Node, turn: int) -> bool:
-        if (first.kind, first.name, first.form) != (other.kind, other.name, other.form) or first.kind == "loop":
+        if (first.kind, first.name, first.form) != (other.kind, other.name, other.form):
+            return False
+        if first.kind == "loop" or first.sets or other.sets:
             return False
         return first.kind != "layer" or self._goes_on(first.path, other.path, turn)
 

@@ -39,7 +39,7 @@ class Usage:
     def _needed(self) -> dict[Node, None]:
         """All nodes on which the results depend, and calls of layers, which may do more than return something."""
         waiting = [ref.node for result in self.branch.results() for ref in refs(result)]
-        waiting += [node for node in self.branch.nodes() if node.kind in ("layer", "loop")]
+        waiting += [node for node in self.branch.nodes() if node.kind in ("layer", "loop") or node.sets]
         found: dict[Node, None] = {}
         while waiting:
             node = waiting.pop()
@@ -51,7 +51,7 @@ class Usage:
     def _needs_statement(self, node: Node) -> bool:
         if node.kind in ("input", "carried"):
             return False
-        if node.kind == "loop":
+        if node.kind == "loop" or node.sets:
             return True
         used = sum(self.uses[ref] for ref in self.of_node.get(node, ()))
         if node.kind in ("size", "number"):

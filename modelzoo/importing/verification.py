@@ -26,6 +26,7 @@ class Seen:
         gradients: those of the sum of that, if it has any.
         second: how it was called with other values.
         other: what it returned, in training where `training` says so.
+        slopes: the gradients of the sum of that, in training, if it has any.
         buffers: what it left in its buffers then.
         parts: where the source changes a view in place, which may be a part of another tensor.
         unseen: ways of calling the module that fail.
@@ -37,6 +38,7 @@ class Seen:
     second: Given
     other: list[Tensor]
     training: bool
+    slopes: Mapping[str, Tensor] | None
     buffers: Mapping[str, Tensor]
     parts: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
@@ -112,8 +114,11 @@ def _returned(built: nn.Module, module: nn.Module, seen: Seen, again: list[Tenso
         yield "it has other gradients"
     if again is not None and not equal(called(built, seen.second, module), again):
         yield "with other values it returns something else"
-    if not equal(called(built.train(seen.training), seen.second, module), seen.other):
+    found = called(built.train(seen.training), seen.second, module)
+    if not equal(found, seen.other):
         yield f"with other values it returns something else{', in training' if seen.training else ''}"
+    elif seen.slopes is not None and not _close(gradients(built, found), seen.slopes):
+        yield "it has other gradients in training"
     left = dict(built.named_buffers())
     for name, value in seen.buffers.items():
         if name in left and not _same(left[name], value):

@@ -57,7 +57,11 @@ class Shown(nn.Module):
 @pytest.mark.parametrize(
     ("cls", "line", "said"),
     [
-        (Averaged, "self.center = 0.9", "Averaged: it assigns its buffer 'center'"),
+        (
+            Averaged,
+            "self.center = 0.9",
+            "Averaged: it changes its buffer 'center' in evaluation too, and a text does so in training alone",
+        ),
         (Remembering, "def forward", "Remembering: what it keeps in 'state' of one call changes the next one"),
     ],
 )
