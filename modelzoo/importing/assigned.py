@@ -24,6 +24,11 @@ class Cut(NamedTuple):
     stop: int
     size: int
     single: bool = False
+    step: int = 1
+
+    @property
+    def place(self) -> slice:
+        return slice(self.start, None, self.step) if self.step > 1 else slice(self.start, self.stop)
 
 
 def expression(node: Node, build: Build) -> ast.expr:
@@ -49,7 +54,12 @@ def _joined(owner: ast.expr, cuts: list[Cut], node: Node, build: Build) -> ast.e
     """A tensor with other values in a part of it."""
     if not cuts:
         return _middle(owner, node, build)
-    (dim, start, stop, size, _), *more = cuts
+    (dim, start, stop, size, _, step), *more = cuts
+    if step > 1:
+        parts = [_part(owner, dim, each or None, None, step) for each in range(step)]
+        parts[start] = _joined(parts[start], more, node, build)
+        whole = ast.Call(load("stack"), [ast.List(parts, ast.Load()), ast.Constant(dim + 1)], [])
+        return _method(whole, "flatten", ast.Constant(dim), ast.Constant(dim + 1))
     there = _part(owner, dim, start or None, stop if stop < size else None)
     middle = _joined(there, more, node, build)
     parts = [_part(owner, dim, None, start)] if start else []
@@ -67,7 +77,7 @@ def _middle(there: ast.expr, node: Node, build: Build) -> ast.expr:
         return ast.Call(load("full_like"), [there, made], [])
     part = node.value
     for cut in cuts:
-        part = part.narrow(cut.dim, cut.start, cut.stop - cut.start)
+        part = part[(*[slice(None)] * cut.dim, cut.place)]
     shape = _value(given).shape
     for cut in cuts:
         if cut.single and len(shape) < node.value.ndim and len(shape) >= cut.dim:
@@ -89,15 +99,15 @@ def _cuts(place: Any, value: Tensor) -> list[Cut]:
             raise operations.UnsayableError("elements are assigned in a place that is computed")
         size = value.shape[dim]
         start, stop, step = each.indices(size) if isinstance(each, slice) else (each % size, each % size + 1, 1)
-        if step != 1 or stop < start:
-            raise operations.UnsayableError("elements are assigned in steps")
-        if (start, stop) != (0, size) or not isinstance(each, slice):
-            found.append(Cut(dim, start, stop, size, not isinstance(each, slice)))
+        if stop < start or (step > 1 and (start >= step or stop <= size - step + start or size % step)):
+            raise operations.UnsayableError("elements are assigned in steps that do not fill a dimension")
+        if (start, stop, step) != (0, size, 1) or not isinstance(each, slice):
+            found.append(Cut(dim, start, stop, size, not isinstance(each, slice), step))
     return found
 
 
-def _part(owner: ast.expr, dim: int, start: int | None, stop: int | None) -> ast.expr:
-    place = (*[slice(None)] * dim, slice(start, stop))
+def _part(owner: ast.expr, dim: int, start: int | None, stop: int | None, step: int | None = None) -> ast.expr:
+    place = (*[slice(None)] * dim, slice(start, stop, step))
     return ast.Subscript(owner, operations.index(place if dim else place[0], _never), ast.Load())
 
 
@@ -105,8 +115,8 @@ def _never(ref: Ref) -> ast.expr:
     raise AssertionError(ref)
 
 
-def _method(owner: ast.expr, name: str, given: ast.expr) -> ast.expr:
-    return ast.Call(ast.Attribute(owner, name, ast.Load()), [given], [])
+def _method(owner: ast.expr, name: str, *given: ast.expr) -> ast.expr:
+    return ast.Call(ast.Attribute(owner, name, ast.Load()), [*given], [])
 
 
 def _is_mask(ref: Ref) -> bool:

@@ -681,15 +681,34 @@ def test_a_part_of_a_tensor_of_the_module_that_is_changed_is_told():
         modelzoo.from_module(Net(), torch.randn(3, 4))
 
 
-def test_elements_in_steps_are_not_said():
+def test_elements_in_steps_are_stacked_with_those_between():
+    class Turned(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.empty_like(x)
+            y[..., ::2] = -x[..., 1::2]
+            y[..., 1::2] = x[..., ::2]
+            y[1::3, :, 0] = 4.0
+            return y
+
+    found = modelzoo.from_module(Turned(), torch.randn(3, 2, 4))
+    assert found["forward"].splitlines()[:2] == [
+        "y = -x[..., 1::2]",
+        "y = stack([y, zeros_like(x)[:, :, 1::2]], 3).flatten(2, 3)",
+    ]
+    for count in (3, 6):
+        x = torch.randn(count, 2, 4)
+        assert torch.equal(modelzoo.build(found)(x), Turned()(x))
+
+
+def test_elements_in_steps_that_fill_no_dimension_are_not_said():
     class Net(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             y = x.clone()
-            y[:, ::2] = x[:, 1::2]
+            y[:, ::2] = x[:, :3]
             return y
 
-    with pytest.raises(ConfigError, match="Net: elements are assigned in steps"):
-        modelzoo.from_module(Net(), torch.randn(3, 4))
+    with pytest.raises(ConfigError, match="Net: elements are assigned in steps that do not fill a dimension"):
+        modelzoo.from_module(Net(), torch.randn(3, 5))
 
 
 def test_sizes_in_a_tuple_are_an_input():
