@@ -33,11 +33,11 @@ class Given:
         """Other values of the same shapes."""
         return self._changed(_other)
 
-    def shorter(self) -> Iterator[Given]:
-        """Half of each size behind the number of items, one size after the other, the greatest first."""
+    def sizes(self) -> Iterator[tuple[Given, Given]]:
+        """Half and twice of each size behind the number of items, one size after the other, the greatest first."""
         found = {size for _, each in tensors((self.args, dict(self.named))) for size in each.shape[1:] if size > 3}
         for size in sorted(found, reverse=True)[:SIZES]:
-            yield self._changed(partial(_halved, size=size))
+            yield self._changed(partial(_halved, size=size)), self._changed(partial(_doubled, size=size))
 
     def shapes(self, module: nn.Module) -> str:
         """The shapes of all inputs, by name."""
@@ -60,6 +60,11 @@ def _halved(value: Tensor, size: int) -> Tensor:
     """The first half of a tensor in every dimension of this size behind the first one."""
     places = (slice(size // 2 if dim and each == size else None) for dim, each in enumerate(value.shape))
     return value[tuple(places)].clone()
+
+
+def _doubled(value: Tensor, size: int) -> Tensor:
+    """A tensor and itself again in every dimension of this size behind the first one."""
+    return value.repeat([2 if dim and each == size else 1 for dim, each in enumerate(value.shape)])
 
 
 def _other(value: Tensor) -> Tensor:

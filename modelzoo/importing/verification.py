@@ -75,18 +75,23 @@ def other_sizes(built: nn.Module, module: nn.Module, seen: Seen) -> Iterator[str
     built.load_state_dict(module.state_dict(), strict=False)
     built.eval()
     module.eval()
-    for given in seen.first.shorter():
-        try:
-            expected = called(module, given, module)
-        except Exception:  # whatever a module raises that does not take these
+    for several in seen.first.sizes():
+        taken = ((given, _tried(module, given, module)) for given in several)
+        given, expected = next(((given, each) for given, each in taken if each is not None), (seen.first, None))
+        if expected is None:
             continue
-        try:
-            same = equal(called(built, given, module), expected)
-        except Exception:  # whatever a model raises where the module raises nothing
-            same = False
-        if not same:
+        found = _tried(built, given, module)
+        if found is None or not equal(found, expected):
             shapes = given.shapes(module)
             yield f"It is the same for inputs of these sizes alone: for {shapes} the module does other things."
+
+
+def _tried(model: nn.Module, given: Given, module: nn.Module) -> list[Tensor] | None:
+    """What a model returns; None if it does not take these inputs."""
+    try:
+        return called(model, given, module)
+    except Exception:  # whatever it raises then
+        return None
 
 
 def built_of(config: Mapping[str, Any]) -> nn.Module:

@@ -38,6 +38,20 @@ class Exact(Steps):
         return super().forward(tokens)
 
 
+class First(nn.Module):
+    """Goes over the first words, whatever there is behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.cell = nn.Embedding(9, 8), nn.GRUCell(8, 8)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        state = torch.zeros(tokens.shape[0], 8)
+        for step in range(8):
+            state = self.cell(self.embed(tokens[:, step]), state)
+        return state
+
+
 def told(module: nn.Module) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -48,6 +62,12 @@ def told(module: nn.Module) -> list[str]:
 def test_other_sizes_for_which_a_module_does_other_things_are_told():
     assert told(Sides()) == [
         "It is the same for inputs of these sizes alone: for tokens [2, 4] the module does other things."
+    ]
+
+
+def test_larger_sizes_are_tried_where_a_module_takes_no_smaller_ones():
+    assert told(First()) == [
+        "It is the same for inputs of these sizes alone: for tokens [2, 16] the module does other things."
     ]
 
 
