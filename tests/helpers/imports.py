@@ -103,6 +103,8 @@ t5 umt5 vit vit_mae vit_msn wav2vec2 xglm xlm xlm-roberta xlnet xmod yolos
 
 def transformers_models() -> Iterator[Case]:
     """Models of transformers, tiny."""
+    with contextlib.suppress(ImportError):
+        import tvstub  # noqa: F401  # which the images of transformers ask of torchvision, where that is there
     import transformers
     from transformers import AutoModel
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -122,7 +124,7 @@ def transformers_models() -> Iterator[Case]:
                     setattr(config, key, 2)
             if not any(each in name for each in PADDED):
                 config.pad_token_id = None
-            if getattr(config, "layer_types", None):
+            if getattr(config, "layer_types", None) and hasattr(config, "num_hidden_layers"):
                 config.layer_types = config.layer_types[: config.num_hidden_layers]
             return AutoModel.from_config(config)
 
