@@ -77,9 +77,22 @@ def outputs(result: Any) -> list[Tensor]:
     return [each.clone() for _, each in tensors(plain_output(result))]
 
 
-def gradients(module: nn.Module, found: list[Tensor]) -> dict[str, Tensor]:
-    """The gradients of the sum of all outputs, by the names of the parameters."""
+LARGE = 2**16
+"""The elements of a parameter whose gradient takes long to compute."""
+
+
+def gradients(module: nn.Module, found: list[Tensor], large: bool = True) -> dict[str, Tensor]:
+    """The gradients of the sum of all outputs, by the names of the parameters.
+
+    Args:
+        module: what returned the outputs.
+        found: the outputs.
+        large: whether all are computed; else of those of large parameters the first, or all if there are no others.
+    """
     named = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    if not large and any(each.numel() <= LARGE for each in named.values()):
+        first = next(iter(named))
+        named = {name: each for name, each in named.items() if each.numel() <= LARGE or name == first}
     summed = [each.sum() for each in found if each.requires_grad and not each.is_complex()]
     if not named or not summed:
         return {}

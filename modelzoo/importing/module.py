@@ -199,7 +199,7 @@ def recorded(module: nn.Module, owners: Owners, called: layers.Calls, given: Giv
             with kept(module):
                 then, result = _run(module.train(training), owners, called, others)
                 buffers = {name: each.clone() for name, each in module.named_buffers()}
-                trained = _slopes(module, outputs(result))[0] if training else None
+                trained = _slopes(module, outputs(result), large=False)[0] if training else None
         except Exception as error:  # whatever the module raises where there is another number of items
             failed = error
             continue
@@ -236,10 +236,12 @@ def _lasting(
     ]
 
 
-def _slopes(module: nn.Module, found: list[Tensor]) -> tuple[Mapping[str, Tensor] | None, tuple[str, ...]]:
+def _slopes(
+    module: nn.Module, found: list[Tensor], large: bool = True
+) -> tuple[Mapping[str, Tensor] | None, tuple[str, ...]]:
     """The gradients of a module; where it cannot compute them nothing, and that it is so."""
     try:
-        return gradients(module, found), ()
+        return gradients(module, found, large), ()
     except RuntimeError as error:
         return None, (f"Its gradients were not compared, since it has none: {first_line(error)}",)
 

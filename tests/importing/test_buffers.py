@@ -139,3 +139,11 @@ class Turned(Centred):
 def test_gradients_in_training_are_compared():
     with pytest.raises(ConfigError, match="what was imported is not the same: it has other gradients in training"):
         modelzoo.from_module(Turned(), torch.randn(4, 6))
+
+
+@pytest.mark.parametrize("norm", [nn.Identity(), nn.LayerNorm(300)])
+def test_they_are_compared_where_all_weights_before_what_changes_them_are_large(norm: nn.Module):
+    module = Turned()
+    module.fc = nn.Linear(300, 300, bias=False)
+    with pytest.raises(ConfigError, match="what was imported is not the same: it has other gradients in training"):
+        modelzoo.from_module(nn.Sequential(module, norm), torch.randn(4, 300))
