@@ -237,10 +237,9 @@ def _settle(entry: Entry, problems: Problems) -> None:
     other = next((home for home in homes if _written(home) != _written(homes[0])), None)
     if other is not None:
         one, *_ = homes
-        exact = one.decisions[-1].strength >= 2 and one.decisions[-1].exact
         shown = "; ".join(f"{h.decisions[-1].rule} fills {h.name} with {h.decisions[-1].text()}" for h in (one, other))
         what = f"{one.name} and {other.name} are one tensor, and two fills disagree: {shown}."
-        hint = "Remove one of them." if exact else f"Add a rule below with name: {entry.homes[0].name}."
+        hint = "Remove one of them." if one.decisions[-1].exact else f"Add a rule below with name: {entry.name}."
         problems.add(other.decisions[-1].key, what, hint)
     if len(homes) > 1:
         entry.disputed += tuple(home.decisions[-1].rule for home in homes)
@@ -251,7 +250,7 @@ def _contenders(homes: list[Home]) -> list[Home]:
     """The homes whose fills decide: by `_init_`, else by a rule for just this name, else by any rule, else by torch."""
     last = [(home, home.decisions[-1]) for home in homes]
     inner = [home for home, decision in last if decision.strength == 3]
-    exact = [home for home, decision in last if decision.strength == 2 and decision.exact]
+    exact = [home for home, decision in last if decision.exact]
     ruled = [home for home, decision in last if decision.strength >= 1]
     return inner or exact or ruled or homes[:1]
 
